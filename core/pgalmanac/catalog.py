@@ -1,0 +1,405 @@
+"""The SELECTs on the catalog and their row types -> snapshot and facts. Reads only; nothing here decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, LiteralString
+
+from psycopg import AsyncCursor, errors, sql
+from psycopg.rows import TupleRow
+
+from pgalmanac.db import LOCK_CLASS, Session, translated
+from pgalmanac.ddl import qualified
+from pgalmanac.errors import BusyError, ConfigError
+from pgalmanac.marks import PREFIX, read_mark
+from pgalmanac.model import (
+    Bounds,
+    KeyType,
+    Orphan,
+    Partition,
+    PartitionedTable,
+    PartitionKey,
+    RelationKind,
+    TableName,
+    TableRef,
+)
+
+__all__ = ["choose", "discover", "inspect", "parse_bounds"]
+
+_UNBOUNDED: Final = {"MINVALUE", "MAXVALUE"}
+_BOUND: Final = re.compile(r"FOR VALUES FROM \((MINVALUE|'[^']*')\) TO \((MAXVALUE|'[^']*')\)\Z")
+_KEY_TYPES: Final = {1082: KeyType.DATE, 1114: KeyType.TIMESTAMP, 1184: KeyType.TIMESTAMPTZ}
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+
+# The relation that a reference means: the first match in the schemas of the role's own search path.
+_TARGET: Final[LiteralString] = """
+WITH target AS (
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relname = {name} AND n.nspname = ANY ({schemas}) AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+     ORDER BY array_position({schemas}, n.nspname::text) LIMIT 1)
+"""
+# Locked in the same round trip and before the snapshot: a plan is never older than the lock it is carried out under.
+_LOCK: Final[LiteralString] = (
+    _TARGET
+    + """
+SELECT pg_try_advisory_lock({lock_class}::int8 << 32 | target.oid::int8) FROM target;
+"""
+)
+_NO_LOCK: Final[LiteralString] = "SELECT true;"
+_PARENT: Final[LiteralString] = (
+    _TARGET
+    + """
+SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+       pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
+       p.partstrat::text AS strategy, p.partnatts::int4 AS columns,
+       a.attname::text AS column, COALESCE(NULLIF(t.typbasetype, 0), t.oid)::int8 AS type_oid,
+       clock_timestamp() AS now,
+       has_schema_privilege(n.oid, 'CREATE') AS may_create, pg_has_role(c.relowner, 'USAGE') AS may_own,
+       ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
+                                   has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
+               FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+              WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conparentid = 0) AS referencing,
+       ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
+                                   has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
+               FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+              WHERE k.contype = 'f' AND k.conrelid = c.oid) AS referenced,
+       ARRAY(SELECT ic.relname::text FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
+              WHERE i.indrelid = c.oid AND NOT i.indisvalid ORDER BY 1) AS invalid_indexes,
+       (SELECT pn.nspname::text FROM pg_class pc JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+         WHERE pc.relname = 'part_config' AND pc.relkind = 'r'
+           AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
+         LIMIT 1) AS partman_schema
+  FROM target JOIN pg_class c ON c.oid = target.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
+  LEFT JOIN pg_type t ON t.oid = a.atttypid;
+"""
+)
+# relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
+# with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
+_PARTITIONS: Final[LiteralString] = (
+    _TARGET
+    + """
+SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+       c.relpersistence::text AS persistence, s.spcname::text AS tablespace, i.inhdetachpending AS pending,
+       pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment
+  FROM target JOIN pg_inherits i ON i.inhparent = target.oid JOIN pg_class c ON c.oid = i.inhrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
+  LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0;
+"""
+)
+_ORPHANS: Final[LiteralString] = """
+SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d.description AS comment
+  FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT c.relispartition AND c.relkind = 'r'
+   AND strpos(d.description, {prefix}) > 0;
+"""
+_CANDIDATES: Final[LiteralString] = """
+SELECT n.nspname::text AS schema, c.relname::text AS name
+  FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
+  LEFT JOIN pg_type t ON t.oid = a.atttypid
+ WHERE p.partstrat = 'r' AND p.partnatts = 1 AND NOT c.relispartition
+   AND COALESCE(NULLIF(t.typbasetype, 0), t.oid) IN (1082, 1114, 1184)
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+ ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    # Positional: the columns of the SELECT above, several of which come back from one round trip.
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    owner: str
+    is_partition: bool
+    strategy: str | None
+    columns: int | None
+    column: str | None
+    type_oid: int | None
+    now: datetime
+    may_create: bool
+    may_own: bool
+    referencing: list[list[str]]
+    referenced: list[list[str]]
+    invalid_indexes: list[str]
+    partman_schema: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _PartitionRow:
+    # Positional: the columns of the SELECT above, several of which come back from one round trip.
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    persistence: str
+    tablespace: str | None
+    pending: bool
+    bound: str | None
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _OrphanRow:
+    # Positional: the columns of the SELECT above, several of which come back from one round trip.
+    oid: int
+    schema: str
+    name: str
+    comment: str
+
+
+async def discover(session: Session) -> tuple[TableName, ...]:
+    """Every table that pgalmanac could maintain: partitioned by range of one time column, and no partition itself."""
+    with translated("the list of partitioned tables"):
+        rows = await (await session.execute(_CANDIDATES)).fetchall()
+    return tuple(TableName(schema=schema, name=name) for schema, name in rows)
+
+
+async def choose(session: Session) -> TableRef:
+    """The table that is meant when nobody named one: `events`, else the only one there is. Raises ConfigError."""
+    found = await discover(session)
+    events = [t for t in found if t.name == "events"]
+    on_path = [t for t in events if t.schema in session.server.schemas]
+    best = min(on_path, key=lambda t: session.server.schemas.index(t.schema), default=None)
+    chosen = best or (events[0] if len(events) == 1 else None) or (found[0] if len(found) == 1 else None)
+    if chosen is not None:
+        return TableRef(schema=chosen.schema, name=chosen.name)
+    if not found:
+        raise ConfigError(
+            f"database {session.server.database} has no table that is partitioned by range of one time column",
+            hint="create one with PARTITION BY RANGE, or name another database with --dsn",
+        )
+    names = ", ".join(str(t) for t in events or found)
+    raise ConfigError(
+        f"it is not clear which table is meant ({names})",
+        hint="name one with --table, or list them in the configuration",
+    )
+
+
+async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> PartitionedTable:
+    """The snapshot of one table, in one round trip and one database snapshot; one more only for a default partition
+    and one for pg_partman. Raises ConfigError for a table that is not there or not partitioned by one time column.
+
+    With *lock* the table's advisory lock is taken first, for the session; BusyError when another run holds it.
+    """
+    schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
+    target = {"name": sql.Literal(ref.name), "schemas": sql.SQL("{}::text[]").format(schemas)}
+    query = sql.Composed(
+        [
+            sql.SQL("BEGIN; "),
+            sql.SQL(_LOCK if lock else _NO_LOCK).format(**target, lock_class=LOCK_CLASS),
+            sql.SQL("COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "),
+            sql.SQL(_PARENT).format(**target),
+            sql.SQL(_PARTITIONS).format(**target),
+            sql.SQL(_ORPHANS).format(prefix=sql.Literal(PREFIX)),
+            sql.SQL("COMMIT"),
+        ]
+    )
+    with translated(f"the catalog of {ref}"):
+        try:
+            cursor = await session.execute(query)
+        finally:
+            await session.rollback()
+        results = await _results(cursor)
+    locked, parent_rows, partition_rows, orphan_rows = results
+    parents = [_Parent(*row) for row in parent_rows]
+    partitions = [_PartitionRow(*row) for row in partition_rows]
+    orphans = [_OrphanRow(*row) for row in orphan_rows]
+    if not parents:
+        raise await _missing(session, ref)
+    if not locked or not locked[0][0]:
+        raise BusyError(
+            f"another run of pgalmanac is at work on {TableName(schema=parents[0].schema, name=parents[0].name)}",
+            hint="wait until it is done",
+        )
+    table = _table(session, _checked(parents[0]), parents[0], partitions, orphans)
+    if table.default is not None:
+        table = replace(table, default_has_rows=await _has_rows(session, table.default))
+    schema = parents[0].partman_schema
+    return table if schema is None else replace(table, pg_partman=await _in_partman(session, schema, table.name))
+
+
+async def _results(cursor: AsyncCursor[TupleRow]) -> list[list[TupleRow]]:
+    """The rows of each SELECT among the statements of one round trip."""
+    found: list[list[TupleRow]] = []
+    while True:
+        if cursor.description is not None:
+            found.append(await cursor.fetchall())
+        if not cursor.nextset():
+            return found
+
+
+async def _missing(session: Session, ref: TableRef) -> ConfigError:
+    elsewhere = [t for t in await discover(session) if t.name == ref.name and t.schema != ref.schema]
+    where = f"database {session.server.database}"
+    if elsewhere:
+        hint = f"did you mean {' or '.join(str(t) for t in elsewhere)}?"
+    else:
+        hint = "name another with --table, or another database with --dsn"
+    return ConfigError(f"there is no table {ref} in {where}", hint=hint)
+
+
+def _checked(row: _Parent) -> PartitionKey:
+    """The partition key, when it is one that has a calendar. Raises ConfigError with what it is instead."""
+    name = TableName(schema=row.schema, name=row.name)
+    if row.is_partition:
+        raise ConfigError(f"{name} is itself a partition", hint="name its parent with --table")
+    if row.kind != RelationKind.PARTITIONED or row.strategy is None:
+        raise ConfigError(
+            f"{name} is not a partitioned table", hint="create it with PARTITION BY RANGE (a time column)"
+        )
+    if row.strategy != "r":
+        how = {"l": "LIST", "h": "HASH"}.get(row.strategy, row.strategy)
+        raise ConfigError(
+            f"{name} is partitioned by {how}", hint="pgalmanac maintains PARTITION BY RANGE of one time column"
+        )
+    if row.columns != 1:
+        raise ConfigError(
+            f"{name} is partitioned by {row.columns} columns",
+            hint="pgalmanac maintains PARTITION BY RANGE of one time column",
+        )
+    if row.column is None or row.type_oid is None:
+        raise ConfigError(
+            f"{name} is partitioned by an expression", hint="pgalmanac maintains PARTITION BY RANGE of one time column"
+        )
+    key = _KEY_TYPES.get(row.type_oid)
+    if key is None:
+        raise ConfigError(
+            f"{name} is partitioned by {row.column}, which is no date, timestamp or timestamptz",
+            hint="pgalmanac maintains PARTITION BY RANGE of one time column",
+        )
+    return PartitionKey(column=row.column, type=key)
+
+
+def _table(
+    session: Session,
+    key: PartitionKey,
+    row: _Parent,
+    partitions: Sequence[_PartitionRow],
+    orphans: Sequence[_OrphanRow],
+) -> PartitionedTable:
+    system_id = session.server.system_id
+    found = [_partition(p, system_id, row.oid) for p in partitions]
+    ranged = sorted((p for p in found if not p.is_default), key=_order)
+    return PartitionedTable(
+        oid=row.oid,
+        name=TableName(schema=row.schema, name=row.name),
+        owner=row.owner,
+        key=key,
+        now=row.now,
+        system_id=system_id,
+        partitions=tuple(ranged),
+        default=next((p for p in found if p.is_default), None),
+        orphans=tuple(o for r in orphans if (o := _orphan(r, system_id, row.oid)) is not None),
+        referencing=tuple(TableName(schema=s, name=n) for s, n, _ in row.referencing),
+        referenced=tuple(TableName(schema=s, name=n) for s, n, _ in row.referenced),
+        lockable=frozenset(
+            TableName(schema=s, name=n) for s, n, lockable in (*row.referencing, *row.referenced) if lockable == "true"
+        ),
+        invalid_indexes=tuple(row.invalid_indexes),
+        missing_grants=_missing_grants(session, row),
+        on_path=session.server.schemas[:1] == (row.schema,),
+    )
+
+
+def _order(partition: Partition) -> tuple[datetime, int]:
+    lower = partition.bounds.lower if partition.bounds is not None else None
+    return lower or _EARLIEST, partition.oid
+
+
+def _missing_grants(session: Session, row: _Parent) -> tuple[str, ...]:
+    role = sql.Identifier(session.server.role)
+    missing: list[sql.Composed] = []
+    if not row.may_own:
+        missing.append(sql.SQL("GRANT {} TO {}").format(sql.Identifier(row.owner), role))
+    if not row.may_create:
+        missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(row.schema), role))
+    return tuple(m.as_string(session.conn) for m in missing)
+
+
+def _partition(row: _PartitionRow, system_id: str, parent_oid: int) -> Partition:
+    mark = read_mark(row.comment)
+    ours = mark is not None and (mark.system_id, mark.parent_oid, mark.oid) == (system_id, parent_oid, row.oid)
+    return Partition(
+        oid=row.oid,
+        name=TableName(schema=row.schema, name=row.name),
+        bounds=parse_bounds(row.bound),
+        kind=RelationKind(row.kind),
+        is_default=row.bound == "DEFAULT",
+        detach_pending=row.pending,
+        persistence=row.persistence,
+        tablespace=row.tablespace,
+        comment=row.comment,
+        mark=mark if ours else None,
+    )
+
+
+def _orphan(row: _OrphanRow, system_id: str, parent_oid: int) -> Orphan | None:
+    mark = read_mark(row.comment)
+    if mark is None or (mark.system_id, mark.parent_oid, mark.oid) != (system_id, parent_oid, row.oid):
+        return None
+    try:
+        bounds = Bounds(
+            lower=None if mark.lower is None else datetime.fromisoformat(mark.lower),
+            upper=None if mark.upper is None else datetime.fromisoformat(mark.upper),
+        )
+    except ValueError:  # somebody edited the comment: then it is no mark of ours
+        return None
+    return Orphan(oid=row.oid, name=TableName(schema=row.schema, name=row.name), bounds=bounds, mark=mark)
+
+
+def parse_bounds(text: str | None) -> Bounds | None:
+    """The bounds that `pg_get_expr(relpartbound, 0)` printed under TimeZone UTC and DateStyle ISO, in key time.
+
+    -infinity, and moments before year 1, count as unbounded below; infinity, and moments past year 9999, as
+    unbounded above. None for the default partition and for text that is no range of time.
+    """
+    match = _BOUND.match(text or "")
+    if match is None:
+        return None
+    lower_text, upper_text = match.groups()
+    try:
+        lower = None if lower_text in _UNBOUNDED else _moment(lower_text)
+        upper = None if upper_text in _UNBOUNDED else _moment(upper_text)
+    except ValueError:
+        return None
+    # A partition that begins at the end of time holds nothing that a calendar could name.
+    return Bounds(lower=None if lower == _EARLIEST else lower, upper=None if upper == _LATEST else upper)
+
+
+def _moment(text: str) -> datetime:
+    text = text[1:-1]
+    if text == "-infinity" or text.endswith(" BC"):
+        return _EARLIEST
+    if text == "infinity" or text.index("-") > 4:  # noqa: PLR2004  # digits of a year that datetime holds
+        return _LATEST
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+async def _has_rows(session: Session, default: Partition) -> bool | None:
+    """Whether the default partition holds any row; None where it is locked or may not be read."""
+    query = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(qualified(default.name))
+    try:
+        row = await (await session.execute(query)).fetchone()
+    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.WrongObjectType):
+        return None
+    return bool(row and row[0])
+
+
+async def _in_partman(session: Session, schema: str, name: TableName) -> bool:
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE parent_table = %s)").format(
+        sql.Identifier(schema, "part_config")
+    )
+    try:
+        row = await (await session.execute(query, [f"{name.schema}.{name.name}"])).fetchone()
+    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.UndefinedTable):
+        return False
+    return bool(row and row[0])

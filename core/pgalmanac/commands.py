@@ -1,0 +1,118 @@
+"""What the command line has: commands, their options and operands, what each is for. Pure, and no parser yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pgalmanac.options import Option, choice, switch, whole
+from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
+
+__all__ = ["COMMANDS", "EXIT_CODES", "GLOBALS", "HELP", "OWN", "TRIGGERS", "WRITING", "Command", "flag"]
+
+TRIGGERS: Final = ("scheduler", "manual", "startup")
+
+_MAX_LIMIT: Final = 1_000_000
+_MAX_WAIT_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command's name, what it does in a line, its own options, and what it takes besides."""
+
+    about: str
+    options: tuple[str, ...] = ()
+    operand: str | None = None
+    operand_help: str = ""
+    writes: bool = False
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "maintain": Command(
+        about="create the partitions that will be needed, drop those past retention, record the run",
+        options=(
+            *("dry_run", "retention_days", "premake_days", "interval", "timezone"),
+            *("max_drops", "wait", "triggered_by"),
+        ),
+        writes=True,
+    ),
+    "check": Command(about="say what is wrong: exits 0 ok, 1 warning, 2 critical, 3 bad usage"),
+    "fix": Command(
+        about="create what is missing around today, and prove that an insert for now works",
+        options=("back", "ahead", "dry_run"),
+        writes=True,
+    ),
+    "status": Command(about="list the partitions with their rows, newest first", options=("exact", "limit")),
+    "history": Command(about="list the last runs, newest first", options=("limit", "run")),
+    "create": Command(
+        about="create the partitions of a period or range",
+        options=("dry_run",),
+        operand="PERIOD",
+        operand_help="a period as the table's interval writes it (2025-11-02, 2025-W45, 2025-11, 2025-Q4, 2025,"
+        " 2025-11-02T05), or FIRST..LAST, both included",
+        writes=True,
+    ),
+    "drop": Command(
+        about="drop the partitions of a period or range, or one by name",
+        options=("yes", "dry_run", "max_drops"),
+        operand="PERIOD|NAME",
+        operand_help="a period as the table's interval writes it, FIRST..LAST (both included), or a partition's name",
+        writes=True,
+    ),
+    "init": Command(about="create the history tables and print a starting configuration", writes=True),
+}
+WRITING: Final = frozenset(name for name, command in COMMANDS.items() if command.writes)
+
+# Options of the command line alone, and how their values are read; config.py reads the others.
+OWN: Final[Mapping[str, Option]] = {
+    o.name: o
+    for o in (
+        *(switch(name) for name in ("demo", "reset", "read_only", "json", "headless", "dry_run", "yes", "exact")),
+        whole("verbose", 0, 2, "a whole number"),
+        whole("back", 0, MAX_RETENTION_DAYS, "a whole number of days"),
+        whole("ahead", 0, MAX_PREMAKE_DAYS, "a whole number of days"),
+        whole("limit", 1, _MAX_LIMIT, "a whole number"),
+        whole("wait", 0, _MAX_WAIT_SECONDS, "a whole number of seconds"),
+        choice("triggered_by", TRIGGERS),
+        Option(name="run", wanted="the id of a run", reader=str),
+    )
+}
+GLOBALS: Final = ("dsn", "config", "table", "demo", "reset", "read_only", "json", "verbose", "headless", "version")
+HELP: Final[Mapping[str, tuple[str, str | None]]] = {
+    "dsn": ("where the database is: a libpq connection string or URI; without it the PG* variables count", "C"),
+    "config": ("the configuration file", "F"),
+    "table": ("the table, as psql would read its name; may be given again", "[SCHEMA.]TABLE"),
+    "demo": ("work on a PostgreSQL of its own, filled with months of events", None),
+    "reset": ("with --demo: start over", None),
+    "read_only": ("refuse every command that writes", None),
+    "json": ("print one JSON document", None),
+    "verbose": ("say more: each partition and statement, and the causes of an error; -vv adds the traceback", None),
+    "headless": ("never open the dashboard", None),
+    "dry_run": ("show the plan and change nothing", None),
+    "retention_days": ('how many whole days are kept, or "forever"', "N"),
+    "premake_days": ("how many days ahead partitions exist", "N"),
+    "interval": ("hourly, daily, weekly, monthly, quarterly or yearly", "I"),
+    "timezone": ("the time zone in which days begin", "Z"),
+    "max_drops": ("the fuse: drop nothing if more partitions than this are due", "N"),
+    "wait": ("keep trying for so long when no server answers", "SECONDS"),
+    "triggered_by": ("who is recorded as having started it: scheduler, manual or startup", "WHO"),
+    "back": ("how many days before today, at most to the edge of retention (30)", "N"),
+    "ahead": ("how many days after today (30)", "N"),
+    "exact": ("count the rows instead of estimating them", None),
+    "limit": ("how many to list", "N"),
+    "run": ("one run with its actions", "ID"),
+    "yes": ("drop without asking", None),
+}
+EXIT_CODES: Final = """\
+exit codes (check has its own: 0 ok, 1 warning, 2 critical, 3 bad usage):
+  0 done, nothing to do, or a standby     1 something failed or was refused
+ 64 bad usage                            69 no server answers
+ 70 internal error                       75 a table is locked by another run
+ 77 permission denied                    78 configuration, or no such table
+130 interrupted                         143 terminated"""
+
+
+def flag(name: str) -> str:
+    """The option as the command line spells it."""
+    return "--" + name.replace("_", "-")

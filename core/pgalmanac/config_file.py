@@ -1,0 +1,169 @@
+"""The configuration file: where it lies, what it says, and how one starts. Errors name the file and the key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pgalmanac.errors import ConfigError
+from pgalmanac.model import TableRef
+from pgalmanac.options import CONNECTION, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean
+
+__all__ = ["File", "Found", "read_file", "starting_configuration"]
+
+# An option, the value that was found for it, and where, as an error says it.
+Found = tuple[Option, object, str]
+
+_SECTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
+    "connection": CONNECTION,
+    "defaults": POLICY,
+    "history": HISTORY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """What a file sets: keys that exist, values not yet looked at. Empty when there is no file."""
+
+    connection: Sequence[Found] = ()
+    defaults: Sequence[Found] = ()
+    history: Sequence[Found] = ()
+    tables: Sequence[tuple[TableRef, Sequence[Found]]] = ()
+
+
+def read_file(chosen: str | None, *, search: bool) -> File:
+    """Read the file *chosen*, or with *search* the first one in the user's and the site's folders, or none.
+
+    Raises ConfigError for a chosen file that is not there, and for any file that cannot be understood.
+    """
+    path, document = _document(chosen, search=search)
+    _check_sections(path, document)
+    found = {section: _keys(path, section, document.get(section, {}), known) for section, known in _SECTIONS.items()}
+    return File(**found, tables=tuple(_entries(path, document)))
+
+
+def _document(chosen: str | None, *, search: bool) -> tuple[str, dict[str, Any]]:
+    """The file's name, as errors show it, and its content."""
+    if chosen is not None:
+        try:
+            return chosen, _parse(chosen, Path(chosen))
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            raise ConfigError(f"there is no configuration file {chosen!r}", hint="name one that exists") from exc
+    for path in _usual_files() if search else ():
+        try:
+            return str(path), _parse(str(path), path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return "", {}
+
+
+def _usual_files() -> Iterator[Path]:
+    """Where the file may lie when nobody says: the user's folder, then the site's."""
+    import platformdirs  # noqa: PLC0415  # not needed by who names a file
+
+    yield platformdirs.user_config_path("pgalmanac", appauthor=False) / "config.toml"
+    yield platformdirs.site_config_path("pgalmanac", appauthor=False) / "config.toml"
+
+
+def _parse(shown: str, path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{shown} is not a text in UTF-8", hint="save it as UTF-8") from exc
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as exc:
+        raise ConfigError(f"{shown} cannot be read ({exc.strerror})", hint="make it readable for this user") from exc
+    except (ValueError, RecursionError) as exc:  # tomllib's own error is a ValueError, and not its only one
+        raise ConfigError(f"{shown} is not valid TOML: {exc}") from exc
+
+
+def _check_sections(path: str, document: Mapping[str, Any]) -> None:
+    """Refuse what is no section, with the section or the place that was probably meant."""
+    for key, value in document.items():
+        known = [*_SECTIONS, "tables"]
+        if key not in known:
+            home = next((s for s, options in _SECTIONS.items() if key in options), None)
+            hint = f"write it below [{home}]" if home is not None else _meant(key, known)
+            raise ConfigError(f"{path}: {key} is not a setting", hint=hint)
+        if key == "tables":
+            if not isinstance(value, list) or not all(isinstance(e, dict) for e in cast("list[object]", value)):
+                raise ConfigError(f"{path}: tables is not a list of tables", hint="write [[tables]]")
+        elif not isinstance(value, dict):
+            raise ConfigError(f"{path}: {key} is not a section", hint=f"write [{key}]")
+
+
+def _keys(path: str, section: str, values: Mapping[str, Any], known: Mapping[str, Option]) -> list[Found]:
+    """Each key's option, value and place. Raises ConfigError for a key that is none."""
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{path}: {section}.{key} is not a setting", hint=_meant(key, known))
+    return [(known[key], value, f"{path}: {section}.{key}") for key, value in values.items()]
+
+
+def _meant(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    meant = did_you_mean(key, names)
+    return f"did you mean {meant}?" if meant else f"the settings here are {', '.join(names)}"
+
+
+def _entries(path: str, document: Mapping[str, Any]) -> Iterator[tuple[TableRef, Sequence[Found]]]:
+    seen: set[TableRef] = set()
+    for number, entry in enumerate(document.get("tables", []), start=1):
+        if "name" not in entry:
+            raise ConfigError(f"{path}: tables[{number}] has no name", hint='write name = "events"')
+        ref = TABLE_NAME.read(entry["name"], where=f"{path}: tables[{number}].name", error=ConfigError)
+        if ref in seen:
+            raise ConfigError(
+                f"{path}: tables[{number}].name is {ref}, which has an entry already", hint="leave one of them out"
+            )
+        seen.add(ref)
+        settings = {key: value for key, value in entry.items() if key != "name"}
+        yield ref, _keys(path, f"tables[{ref}]", settings, POLICY)
+
+
+def starting_configuration(tables: Sequence[TableRef]) -> str:
+    """The text of a file to start from, for these tables; what is commented out is the default."""
+    entries = "\n".join(_ENTRY.format(name=_quoted(str(ref))) for ref in tables)
+    return _START + entries
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML."""
+    return '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+
+
+_START: Final = """\
+# pgalmanac's configuration. Save it as pgalmanac/config.toml in your configuration folder (~/.config on Linux) or
+# the site's (/etc/xdg), or name it with --config. What is commented out is the default.
+
+[connection]
+# dsn = "service=events"        # any libpq connection string; without it the PG* variables count
+# label = "production"          # shown by the dashboard
+
+[defaults]                      # whatever a table may set
+# premake_days = 30             # how far ahead partitions exist
+# retention_days = 90           # whole days, or "forever"
+# timezone = "UTC"              # in which days begin
+# lock_timeout_ms = 200         # the longest that a writer waits for us
+# retry_seconds = 60            # how long a run tries for its locks
+
+[history]
+# table = "housekeeper_runs"
+# keep_days = 365
+
+"""
+_ENTRY: Final = """\
+[[tables]]
+name = {name}
+retention_days = 90             # what is older is dropped; "forever" keeps it
+# interval = "daily"            # else as the existing partitions have it
+# max_drops = 31                # nothing is dropped when more than this are due; else a month's worth
+# max_creates = 1000            # nor made when more than this are missing
+# drop_unaligned = false        # also drop partitions that are no whole hour, day, week, …
+# breakdown = "event_type"      # the column whose most frequent values the report shows
+"""

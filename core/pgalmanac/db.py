@@ -1,0 +1,239 @@
+"""Connections: session settings, who and what the server is, the advisory lock, translated errors."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow, class_row
+
+from pgalmanac.errors import (
+    ConfigError,
+    ConnectError,
+    PgalmanacError,
+    PoolerError,
+    PrivilegeError,
+    ServerError,
+)
+from pgalmanac.model import Server
+
+__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "one_line", "scrub", "translated"]
+
+CONNECT_TIMEOUT_SECONDS: Final = 10
+# Of our reads; a step sets its own.
+LOCK_TIMEOUT: Final = "2s"
+# "pgal": a parent's advisory lock has this as its classid in pg_locks, and the table's oid as its objid.
+LOCK_CLASS: Final = 0x7067616C
+_TRANSACTION_TIMEOUT_SINCE: Final = 170_000
+
+# Who we are, as the role's own settings have it; qualified throughout, because the path is still anybody's.
+_INTRODUCE: Final[LiteralString] = """
+SELECT pg_catalog.current_setting('server_version') AS version,
+       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version_num,
+       pg_catalog.current_database()::pg_catalog.text AS database,
+       current_user::pg_catalog.text AS role,
+       pg_catalog.pg_is_in_recovery() AS standby,
+       pg_catalog.clock_timestamp() AS now,
+       (SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()) AS system_id,
+       COALESCE(pg_catalog.host(pg_catalog.inet_server_addr()) OPERATOR(pg_catalog.||) ':'
+                OPERATOR(pg_catalog.||) pg_catalog.inet_server_port()::pg_catalog.text, '') AS address,
+       pg_catalog.current_setting('search_path') AS search_path,
+       pg_catalog.current_schemas(false)::pg_catalog.text[] AS schemas,
+       pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' AS superuser,
+       pg_catalog.pg_backend_pid() AS backend_pid;
+"""
+# Our settings. The empty path keeps anybody's functions and operators out of our reads. Bounds are printed in the
+# session's TimeZone and DateStyle. A killed client's backend would go on working, and keep our advisory lock, until
+# it looks whether anybody is there. Rows that row security would hide are an error, not a smaller count.
+_SETTLE: Final[LiteralString] = """
+SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';
+SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0;
+SET client_connection_check_interval = '500ms'; SET row_security = off;
+"""
+# Only what the role may be given by ALTER ROLE and would otherwise end a long move of rows.
+_SETTLE_17: Final[LiteralString] = "SET transaction_timeout = 0;"
+_READ_ONLY: Final[LiteralString] = "SET default_transaction_read_only = on;"
+_WRITABLE: Final[LiteralString] = "SET default_transaction_read_only = off;"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Introduction:
+    version: str
+    version_num: int
+    database: str
+    role: str
+    standby: bool
+    now: datetime
+    system_id: str
+    address: str
+    search_path: str
+    schemas: list[str]
+    superuser: bool
+    backend_pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One connection of ours, in autocommit, and the server behind it as it was on connecting."""
+
+    conn: AsyncConnection[TupleRow]
+    server: Server
+
+    async def execute(self, query: sql.Composed | LiteralString, params: Any = None) -> AsyncCursor[TupleRow]:  # noqa: ANN401  # psycopg's own type of parameters
+        """Run one statement, or several without parameters in one round trip."""
+        return await self.conn.execute(query, params)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, failed or not."""
+        return self.conn.info.transaction_status not in {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
+
+    async def rollback(self) -> None:
+        """End an open transaction without effect; a lost connection has none."""
+        if not self.conn.closed and self.in_transaction:
+            await self.conn.execute("ROLLBACK")
+
+    @property
+    def own_path(self) -> sql.Composed:
+        """SET LOCAL of the role's own search path, for statements in which the user's code runs."""
+        return sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true); ").format(self.server.search_path)
+
+    async def unlock(self) -> None:
+        """Give the advisory locks back, unless the connection that held them is gone."""
+        if not self.conn.closed:
+            await self.conn.execute("SELECT pg_advisory_unlock_all()")
+
+
+@asynccontextmanager
+async def connect(dsn: str, *, read_only: bool = False) -> AsyncIterator[Session]:
+    """Open a session on *dsn* (any conninfo or URI; empty means libpq's own defaults) and close it at the end.
+
+    Raises ConnectError, PrivilegeError (password, pg_hba), ConfigError (no such database, bad conninfo) or
+    PoolerError.
+    """
+    conn = await _open(dsn)
+    try:
+        with translated("the session"):
+            introduction = await _introduce(conn, read_only=read_only)
+        if introduction.backend_pid != conn.info.backend_pid:
+            raise PoolerError(
+                "a transaction pooler stands between pgalmanac and the server: settings and locks would leak to others",
+                hint="connect to the server itself, or through a pool in session mode",
+            )
+        yield Session(conn=conn, server=_server(introduction))
+    finally:
+        # Not a context manager of psycopg's: that one would commit.
+        await conn.close()
+
+
+async def _open(dsn: str) -> AsyncConnection[TupleRow]:
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as exc:
+        raise ConfigError(
+            f"the connection string is not one libpq understands ({scrub(one_line(exc))})",
+            hint="write it as host=… dbname=…, or as postgresql://…",
+        ) from exc
+    extra: dict[str, Any] = {"application_name": "pgalmanac"} if "application_name" not in given else {}
+    if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ and "service" not in given:
+        extra["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    try:
+        return await AsyncConnection.connect(dsn, autocommit=True, client_encoding="utf8", **extra)
+    except psycopg.Error as exc:
+        raise _connection_error(exc) from exc
+
+
+def _connection_error(exc: psycopg.Error) -> PgalmanacError:
+    """Sort a failed connection by what the server said: libpq gives no SQLSTATE before a session exists."""
+    text = scrub(one_line(exc))
+    needs_password = exc.pgconn is not None and exc.pgconn.needs_password
+    if needs_password or re.search(
+        r"authentication failed|no pg_hba\.conf entry|role .* does not exist|not permitted|permission denied for database|fe_sendauth",
+        text,
+    ):
+        return PrivilegeError(
+            f"the server refuses this role ({text})", hint="check user, password (.pgpass) and pg_hba.conf"
+        )
+    if re.search(r"database .* does not exist|definition of service .* not found", text):
+        return ConfigError(f"cannot connect ({text})", hint="name an existing one with --dsn or PGDATABASE")
+    if re.search(r"invalid (connection option|sslmode|port|integer|channel|value)|missing \"=\"", text):
+        return ConfigError(f"cannot connect ({text})", hint="correct --dsn or the PG* variables")
+    return ConnectError(
+        f"cannot reach the database ({text})", hint="is it running, and are --dsn or the PG* variables right?"
+    )
+
+
+async def _introduce(conn: AsyncConnection[TupleRow], *, read_only: bool) -> _Introduction:
+    """Ask who is there and settle the session, in one round trip."""
+    newer = _SETTLE_17 if conn.info.server_version >= _TRANSACTION_TIMEOUT_SINCE else ""
+    async with conn.cursor(row_factory=class_row(_Introduction)) as cursor:
+        await cursor.execute(_INTRODUCE + _SETTLE + newer + (_READ_ONLY if read_only else _WRITABLE))
+        found = await cursor.fetchone()
+    if found is None:
+        raise ServerError("the server did not say who it is", hint="is it a PostgreSQL?")
+    return found
+
+
+def _server(found: _Introduction) -> Server:
+    return Server(
+        version=found.version,
+        version_num=found.version_num,
+        database=found.database,
+        role=found.role,
+        standby=found.standby,
+        now=found.now,
+        system_id=found.system_id,
+        address=found.address,
+        search_path=found.search_path,
+        schemas=tuple(found.schemas),
+        superuser=found.superuser,
+    )
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the driver's errors into ours, naming *what* was being done; everything at this boundary passes here."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise PrivilegeError(f"{what}: {one_line(exc)}", hint="grant it to this role", sqlstate=exc.sqlstate) from exc
+    except psycopg.Error as exc:
+        text = scrub(one_line(exc))
+        if is_lost(exc):
+            raise ConnectError(
+                f"{what}: the connection was lost ({text})", hint="run it again", sqlstate=exc.sqlstate
+            ) from exc
+        raise ServerError(f"{what}: {text}", hint="see the server's log", sqlstate=exc.sqlstate) from exc
+
+
+def is_lost(exc: psycopg.Error) -> bool:
+    """Whether the session is gone: class 08, a shutdown (57P0x), or no code at all from a broken socket."""
+    state = exc.sqlstate
+    if state is None:
+        return isinstance(exc, psycopg.OperationalError)
+    return state.startswith("08") or state in {"57P01", "57P02", "57P03", "57P05"}
+
+
+def one_line(exc: BaseException) -> str:
+    """The error in one line: the server's primary message and detail, or the driver's text."""
+    if isinstance(exc, psycopg.Error) and exc.diag.message_primary:
+        detail = exc.diag.message_detail
+        text = exc.diag.message_primary + (f" ({detail})" if detail else "")
+    else:
+        text = str(exc)
+    return " ".join(text.split()) or type(exc).__name__
+
+
+def scrub(text: str) -> str:
+    """*text* without the passwords of conninfo strings and URIs."""
+    text = re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
+    return re.sub(r"(\w+://[^:/@\s]*:)[^@\s]*@", r"\1***@", text)

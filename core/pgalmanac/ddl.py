@@ -1,0 +1,446 @@
+"""Actions -> statements, and the lock each one takes. Pure composition: nothing here is executed.
+
+A `Script` has three parts. *prepare* makes no writer wait. *locks* are taken one after the other within one deadline,
+parent before default partition, as readers and writers do, or it deadlocks. *work* runs while they are held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+from pgalmanac.marks import marked, unmarked
+from pgalmanac.model import Bounds, KeyType, Mark, Partition, PartitionedTable, TableName
+
+__all__ = [
+    "Grant",
+    "PolicyRule",
+    "Script",
+    "Statement",
+    "Structure",
+    "clear_mark",
+    "create",
+    "detach_and_drop",
+    "detach_concurrently",
+    "drop_detached",
+    "finalize",
+    "key_literal",
+    "move_rows",
+    "qualified",
+    "set_mark",
+]
+
+_TYPES: Final[dict[KeyType, LiteralString]] = {
+    KeyType.DATE: "date",
+    KeyType.TIMESTAMP: "timestamp",
+    KeyType.TIMESTAMPTZ: "timestamptz",
+}
+# The constraint that a partition under construction has until ATTACH knows its bounds.
+BOUNDS_CHECK: Final = "pgalmanac_bounds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement and, in words, the locks that other sessions feel."""
+
+    sql: sql.Composed
+    lock: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """The statements of one step, in the three parts that the module's docstring tells."""
+
+    prepare: tuple[Statement, ...] = ()
+    locks: tuple[Statement, ...] = ()
+    work: tuple[Statement, ...] = ()
+
+    @property
+    def all(self) -> tuple[Statement, ...]:
+        """Every statement in order, as a plan shows them."""
+        return (*self.prepare, *self.locks, *self.work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One privilege on the parent, or on one *column* of it. PUBLIC is grantee None."""
+
+    grantee: str | None
+    privilege: str
+    grantable: bool = False
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """One row security policy, its expressions as the server prints them."""
+
+    name: str
+    permissive: bool
+    command: str
+    roles: tuple[str | None, ...]
+    using: str | None
+    check: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """What `LIKE … INCLUDING ALL` and ATTACH do not carry over: some from the parent, some from the newest sibling."""
+
+    owner: str
+    role: str
+    columns: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    # Whom the role's default privileges would give something that the parent does not.
+    default_grantees: tuple[str | None, ...] = ()
+    row_security: bool = False
+    force_row_security: bool = False
+    policies: tuple[PolicyRule, ...] = ()
+    replica_identity: str = "d"
+    replica_index: str | None = None
+    statistics_targets: tuple[tuple[str, int], ...] = ()
+    column_options: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    unlogged: bool = False
+    tablespace: str | None = None
+    access_method: str | None = None
+    storage_options: tuple[str, ...] = ()
+
+
+def qualified(name: TableName) -> sql.Identifier:
+    """The qualified name, quoted."""
+    return sql.Identifier(name.schema, name.name)
+
+
+def key_literal(key: KeyType, moment: datetime) -> sql.Composed:
+    """A key time as a typed literal that means the same in every TimeZone and DateStyle."""
+    return sql.SQL("{}::pg_catalog.{}").format(_written(key, moment), sql.SQL(_TYPES[key]))
+
+
+def _written(key: KeyType, moment: datetime) -> sql.Literal:
+    """The text of a key time, with an offset for timestamptz: years have four digits in isoformat."""
+    wall = moment.replace(tzinfo=None)
+    if key is KeyType.DATE:
+        return sql.Literal(wall.date().isoformat())
+    return sql.Literal(wall.isoformat(sep=" ") + ("+00" if key is KeyType.TIMESTAMPTZ else ""))
+
+
+def _bound(key: KeyType, moment: datetime | None, unbounded: LiteralString) -> sql.Composable:
+    """A partition bound, untyped: the server reads it as the key's type."""
+    return sql.SQL(unbounded) if moment is None else _written(key, moment)
+
+
+def _in_bounds(parent: PartitionedTable, bounds: Bounds) -> sql.Composed:
+    """The condition that a row's key lies in the bounds; the server's own operators, whatever the search path."""
+    column = sql.Identifier(parent.key.column)
+    parts = [sql.SQL("{} IS NOT NULL").format(column)]
+    if bounds.lower is not None:
+        parts.append(
+            sql.SQL("{} OPERATOR(pg_catalog.>=) {}").format(column, key_literal(parent.key.type, bounds.lower))
+        )
+    if bounds.upper is not None:
+        parts.append(sql.SQL("{} OPERATOR(pg_catalog.<) {}").format(column, key_literal(parent.key.type, bounds.upper)))
+    return sql.SQL(" AND ").join(parts)
+
+
+def create(parent: PartitionedTable, name: TableName, bounds: Bounds, structure: Structure) -> Script:
+    """LIKE and ATTACH: unlike PARTITION OF, which takes ACCESS EXCLUSIVE on the parent, writers do not wait for it."""
+    locks: list[Statement] = []
+    if parent.default is not None:
+        # The parent first: a session that plans a query on it locks the default partition after it.
+        locks.append(_lock([parent.name], "SHARE UPDATE EXCLUSIVE"))
+        locks.append(_lock([parent.default.name], "ACCESS EXCLUSIVE"))
+    locks.extend(_foreign_key_locks(parent))
+    return Script(
+        prepare=(_like(parent, name, structure), *_dress(parent, name, structure)),
+        locks=tuple(locks),
+        work=(_attach(parent, name, bounds), *_replica_identity(name, structure)),
+    )
+
+
+def move_rows(
+    parent: PartitionedTable, default: TableName, name: TableName, bounds: Bounds, structure: Structure
+) -> Script:
+    """Create a partition whose rows lie in the default partition, with no moment in which one of them is invisible.
+
+    The locks on parent and default are ACCESS EXCLUSIVE: a reader that planned before the move would otherwise look
+    for the rows where they no longer are, and a writer be routed to a default partition that refuses its row.
+    """
+    move = _move(parent, default, name, bounds, structure)
+    return Script(
+        prepare=(
+            _like(parent, name, structure),
+            *_dress(parent, name, structure),
+            Statement(
+                sql=sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})").format(
+                    qualified(name), sql.Identifier(BOUNDS_CHECK), _in_bounds(parent, bounds)
+                ),
+                lock="none that others feel",
+            ),
+            move,
+        ),
+        locks=(
+            _lock([parent.name, default], "ACCESS EXCLUSIVE"),
+            *_foreign_key_locks(parent),
+        ),
+        work=(
+            move,
+            _attach(parent, name, bounds),
+            Statement(
+                sql=sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(qualified(name), sql.Identifier(BOUNDS_CHECK)),
+                lock="none that others feel",
+            ),
+            *_replica_identity(name, structure),
+        ),
+    )
+
+
+def _lock(names: list[TableName], mode: LiteralString) -> Statement:
+    """One statement takes all its locks within one statement_timeout; ONLY, so that partitions are left alone."""
+    listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(qualified(n)) for n in names)
+    return Statement(
+        sql=sql.SQL("LOCK TABLE {} IN {} MODE").format(listed, sql.SQL(mode)),
+        lock=f"{mode} on {', '.join(map(str, names))}",
+    )
+
+
+def _foreign_key_locks(parent: PartitionedTable) -> list[Statement]:
+    """ATTACH locks both ends of foreign keys: taken beforehand where the role may, so that one deadline holds."""
+    names = [n for n in sorted({*parent.referencing, *parent.referenced}) if n in parent.lockable]
+    return [_lock(names, "SHARE ROW EXCLUSIVE")] if names else []
+
+
+def _like(parent: PartitionedTable, name: TableName, structure: Structure) -> Statement:
+    """Identity is excluded: a copy would hand out duplicate numbers, and from 17 ATTACH refuses it."""
+    parts = [
+        sql.SQL("CREATE {}TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY)").format(
+            sql.SQL("UNLOGGED " if structure.unlogged else ""), qualified(name), qualified(parent.name)
+        )
+    ]
+    if structure.access_method is not None:
+        parts.append(sql.SQL(" USING {}").format(sql.Identifier(structure.access_method)))
+    if structure.storage_options:
+        parts.append(sql.SQL(" WITH ({})").format(sql.SQL(", ").join(map(_option, structure.storage_options))))
+    if structure.tablespace is not None:
+        parts.append(sql.SQL(" TABLESPACE {}").format(sql.Identifier(structure.tablespace)))
+    return Statement(sql=sql.Composed(parts), lock=f"ACCESS SHARE on {parent.name}")
+
+
+def _option(text: str) -> sql.Composed:
+    """`fillfactor=70` or `toast.autovacuum_enabled=off`, as pg_class has it."""
+    name, _, value = text.partition("=")
+    return sql.SQL("{} = {}").format(
+        sql.SQL(".").join(sql.Identifier(part) for part in name.split(".")), sql.Literal(value)
+    )
+
+
+def _dress(parent: PartitionedTable, name: TableName, structure: Structure) -> list[Statement]:
+    """Privileges, row security, per-column settings and the owner, in this order: the last takes the right to the rest."""
+    target = qualified(name)
+    texts: list[sql.Composed] = [
+        sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(target, _role(grantee))
+        for grantee in structure.default_grantees
+    ]
+    for grant in structure.grants:
+        column = sql.SQL("") if grant.column is None else sql.SQL(" ({})").format(sql.Identifier(grant.column))
+        texts.append(
+            sql.SQL("GRANT {}{} ON TABLE {} TO {}{}").format(
+                sql.SQL(_known(grant.privilege)),
+                column,
+                target,
+                _role(grant.grantee),
+                sql.SQL(" WITH GRANT OPTION" if grant.grantable else ""),
+            )
+        )
+    for column_name, value in structure.statistics_targets:
+        texts.append(
+            sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS {}").format(
+                target, sql.Identifier(column_name), value
+            )
+        )
+    for column_name, options in structure.column_options:
+        texts.append(
+            sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET ({})").format(
+                target, sql.Identifier(column_name), sql.SQL(", ").join(map(_option, options))
+            )
+        )
+    texts.extend(_policy(target, rule) for rule in structure.policies)
+    if structure.row_security:
+        texts.append(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
+    if structure.force_row_security:
+        texts.append(sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(target))
+    if structure.replica_identity in _IDENTITIES:
+        texts.append(
+            sql.SQL("ALTER TABLE {} REPLICA IDENTITY {}").format(
+                target, sql.SQL(_IDENTITIES[structure.replica_identity])
+            )
+        )
+    if structure.owner != structure.role:
+        texts.append(sql.SQL("ALTER TABLE {} OWNER TO {}").format(target, sql.Identifier(structure.owner)))
+    return [Statement(sql=text, lock="none that others feel") for text in texts]
+
+
+_IDENTITIES: Final[dict[str, LiteralString]] = {"f": "FULL", "n": "NOTHING"}
+_PRIVILEGES: Final[dict[str, LiteralString]] = {
+    p: p for p in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
+}
+_COMMANDS: Final[dict[str, LiteralString]] = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+
+
+def _known(privilege: str) -> LiteralString:
+    if privilege not in _PRIVILEGES:
+        msg = f"a privilege that no version up to 18 has: {privilege}"
+        raise ValueError(msg)
+    return _PRIVILEGES[privilege]
+
+
+def _role(name: str | None) -> sql.Composable:
+    return sql.SQL("PUBLIC") if name is None else sql.Identifier(name)
+
+
+def _policy(target: sql.Identifier, rule: PolicyRule) -> sql.Composed:
+    """The expressions are the server's own printing of what it stores, and go back as they came."""
+    parts = [
+        sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
+            sql.Identifier(rule.name),
+            target,
+            sql.SQL("PERMISSIVE" if rule.permissive else "RESTRICTIVE"),
+            sql.SQL(_COMMANDS[rule.command]),
+            sql.SQL(", ").join(map(_role, rule.roles)),
+        )
+    ]
+    if rule.using is not None:
+        parts.append(sql.SQL(" USING (") + _verbatim(rule.using) + sql.SQL(")"))
+    if rule.check is not None:
+        parts.append(sql.SQL(" WITH CHECK (") + _verbatim(rule.check) + sql.SQL(")"))
+    return sql.Composed(parts)
+
+
+def _verbatim(expression: str) -> sql.SQL:
+    return sql.SQL(expression)  # pyright: ignore[reportArgumentType]  # SQL that the server printed from its own catalog
+
+
+def _attach(parent: PartitionedTable, name: TableName, bounds: Bounds) -> Statement:
+    lock = f"SHARE UPDATE EXCLUSIVE on {parent.name}"
+    if parent.default is not None:
+        lock += f", ACCESS EXCLUSIVE on {parent.default.name} while it is scanned"
+    return Statement(
+        sql=sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+            qualified(parent.name),
+            qualified(name),
+            _bound(parent.key.type, bounds.lower, "MINVALUE"),
+            _bound(parent.key.type, bounds.upper, "MAXVALUE"),
+        ),
+        lock=lock,
+    )
+
+
+def _replica_identity(name: TableName, structure: Structure) -> list[Statement]:
+    """The partition's counterpart of the parent's replica identity index is known only once it is attached."""
+    if structure.replica_identity != "i" or structure.replica_index is None:
+        return []
+    body = sql.SQL(
+        "DECLARE found pg_catalog.text; BEGIN "
+        "SELECT pg_catalog.format('%I', c.relname) INTO found FROM pg_catalog.pg_inherits i "
+        "JOIN pg_catalog.pg_index x ON x.indexrelid = i.inhrelid JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid "
+        "WHERE i.inhparent = {index}::pg_catalog.regclass AND x.indrelid = {table}::pg_catalog.regclass; "
+        "EXECUTE pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', {table}, found); END"
+    ).format(index=structure.replica_index, table=qualified(name).as_string(None))
+    return [
+        Statement(
+            sql=sql.SQL("DO {}").format(sql.Literal(body.as_string(None))),
+            lock="none that others feel",
+        )
+    ]
+
+
+def _move(
+    parent: PartitionedTable, default: TableName, name: TableName, bounds: Bounds, structure: Structure
+) -> Statement:
+    """Generated columns are left out: they are computed anew. The new table has no identity to override."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, structure.columns))
+    return Statement(
+        sql=sql.SQL(
+            "WITH moved AS (DELETE FROM ONLY {default} WHERE {range} RETURNING {columns}) "
+            "INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
+        ).format(default=qualified(default), range=_in_bounds(parent, bounds), columns=columns, name=qualified(name)),
+        lock=f"ROW EXCLUSIVE on {default}",
+    )
+
+
+def finalize(parent: PartitionedTable, name: TableName) -> Script:
+    """End somebody else's detach; the table stays."""
+    return Script(
+        work=(
+            Statement(
+                sql=sql.SQL("ALTER TABLE {} DETACH PARTITION {} FINALIZE").format(
+                    qualified(parent.name), qualified(name)
+                ),
+                lock=f"SHARE UPDATE EXCLUSIVE on {parent.name}, ACCESS EXCLUSIVE on {name}",
+            ),
+        )
+    )
+
+
+def clear_mark(partition: Partition) -> Script:
+    """Give a partition that is not to be dropped its comment back."""
+    return Script(work=(_comment(partition.name, unmarked(partition.comment)),))
+
+
+def set_mark(partition: Partition, mark: Mark) -> Statement:
+    """Write the mark that lets a later run finish what this one began."""
+    return _comment(partition.name, marked(partition.comment, mark))
+
+
+def _comment(name: TableName, text: str | None) -> Statement:
+    return Statement(
+        sql=sql.SQL("COMMENT ON TABLE {} IS {}").format(qualified(name), sql.Literal(text)),
+        lock=f"SHARE UPDATE EXCLUSIVE on {name}",
+    )
+
+
+def detach_and_drop(parent: PartitionedTable, name: TableName) -> Script:
+    """DETACH and DROP in one transaction: the way where a default partition or foreign keys forbid the other one.
+
+    The DROP has no CASCADE: what depends on the partition keeps it.
+    """
+    default = [] if parent.default is None else [parent.default.name]
+    referencing = [n for n in parent.referencing if n in parent.lockable]
+    referenced = [n for n in parent.referenced if n in parent.lockable and n not in referencing]
+    locks = [_lock([parent.name, *default, *referencing, name], "ACCESS EXCLUSIVE")]
+    if referenced:
+        locks.append(_lock(referenced, "SHARE ROW EXCLUSIVE"))
+    return Script(
+        locks=tuple(locks),
+        work=(
+            Statement(
+                sql=sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(qualified(parent.name), qualified(name)),
+                lock=f"ACCESS EXCLUSIVE on {parent.name}",
+            ),
+            _drop(name),
+        ),
+    )
+
+
+def detach_concurrently(parent: PartitionedTable, name: TableName) -> Statement:
+    """The DETACH that makes nobody wait. It runs outside a transaction and takes as long as the longest reader."""
+    return Statement(
+        sql=sql.SQL("ALTER TABLE {} DETACH PARTITION {} CONCURRENTLY").format(qualified(parent.name), qualified(name)),
+        lock=f"SHARE UPDATE EXCLUSIVE on {parent.name}, then ACCESS EXCLUSIVE on {name}",
+    )
+
+
+def drop_detached(name: TableName) -> Script:
+    """Drop a table that is a partition no more."""
+    return Script(locks=(_lock([name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
+
+
+def drop_pending(parent: PartitionedTable, name: TableName) -> Script:
+    """Drop a partition whose detach is pending: unlike FINALIZE it does not wait for older snapshots."""
+    return Script(locks=(_lock([parent.name, name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
+
+
+def _drop(name: TableName) -> Statement:
+    return Statement(sql=sql.SQL("DROP TABLE {}").format(qualified(name)), lock=f"ACCESS EXCLUSIVE on {name}")

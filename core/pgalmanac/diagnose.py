@@ -1,0 +1,313 @@
+"""(snapshot through a policy, plan, what the history knows) -> findings. Pure; check, dashboard and metrics share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from pgalmanac.model import Bounds, Mark
+from pgalmanac.plan import ActionKind, Plan, Status, View, oldest_kept, unmanaged
+
+__all__ = ["Code", "Finding", "Level", "PastRuns", "covered_until", "diagnose", "runway_days", "worst"]
+
+SUCCESS_MAX_AGE: Final = timedelta(hours=26)
+
+
+class Level(StrEnum):
+    """How bad a finding is; info never changes an exit code."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Code(StrEnum):
+    """What a finding is about."""
+
+    TODAY_MISSING = "today_missing"
+    RUNWAY_SHORT = "runway_short"
+    GAP = "gap"
+    STRAY_ROWS = "stray_rows"
+    DETACH_PENDING = "detach_pending"
+    ORPHAN_TABLE = "orphan_table"
+    DROP_BLOCKED = "drop_blocked"
+    UNMANAGED_PARTITION = "unmanaged_partition"
+    FUSE = "fuse"
+    CLOCK = "clock"
+    SHRINKING = "shrinking"
+    LAST_RUN_FAILED = "last_run_failed"
+    LAST_SUCCESS_OLD = "last_success_old"
+    HISTORY_UNAVAILABLE = "history_unavailable"
+    PRIVILEGE = "privilege"
+    STANDBY = "standby"
+    INDEX_INVALID = "index_invalid"
+    PG_PARTMAN = "pg_partman"
+    RETENTION_UNSET = "retention_unset"
+    # What stands in the way of an answer about a table at all (no server, no such table).
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One sentence about what is not as it should be, and what mends it."""
+
+    level: Level
+    code: Code
+    message: str
+    partition: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRuns:
+    """What the history knows of this table's runs; moments are instants in UTC.
+
+    *unavailable* says why there is no history to ask. *covered_until* and *partitions* were recorded at the end of
+    the last successful run.
+    """
+
+    unavailable: str | None = None
+    last_started: datetime | None = None
+    last_failed: str | None = None
+    last_success: datetime | None = None
+    covered_until: datetime | None = None
+    partitions: int | None = None
+
+
+def worst(findings: Sequence[Finding]) -> Level | None:
+    """The worst level that matters: critical, warning or, when there is nothing but info, None."""
+    levels = {f.level for f in findings}
+    return next((level for level in (Level.CRITICAL, Level.WARNING) if level in levels), None)
+
+
+def covered_until(seen: View) -> datetime | None:
+    """The key time up to which partitions cover without a break from now on; None when now is not covered.
+
+    An unbounded partition covers for ever: datetime.max.
+    """
+    at: datetime | None = None
+    for partition in seen.table.ranged:
+        if partition.bounds is None:
+            continue
+        if at is None:
+            if not partition.bounds.contains(seen.now):
+                continue
+        elif partition.bounds.lower is not None and partition.bounds.lower > at:
+            break
+        if partition.bounds.upper is None:
+            return datetime.max.replace(tzinfo=seen.now.tzinfo)
+        at = partition.bounds.upper
+    return at
+
+
+def runway_days(seen: View) -> int:
+    """Whole days after today that are covered without a break; at most 36,525 are counted. 0 when today is missing."""
+    until = covered_until(seen)
+    whole_today = seen.coverage.holes(Bounds(lower=seen.now, upper=seen.day(1))) == ()
+    if until is None or not whole_today:
+        return 0
+    last = seen.calendar.day(min(until, seen.day(_FAR)))
+    return max((last - seen.today).days - 1, 0)
+
+
+_FAR: Final = 36_525
+
+
+def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Finding, ...]:
+    """Everything worth saying about a table. *plan* is what the next maintain would do, *past* its run history."""
+    return (
+        *_coverage(seen),
+        *_default(seen, plan),
+        *_unfinished(seen),
+        *(_planned(seen, plan) if plan is not None else ()),
+        *_catalog(seen),
+        *(_history(seen, past) if past is not None else ()),
+    )
+
+
+def _coverage(seen: View) -> Iterator[Finding]:
+    coverage = seen.coverage
+    today_exists = coverage.covered(seen.now)
+    if not today_exists:
+        rows = "go to the default partition" if seen.table.default else "fail"
+        yield _critical(
+            Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; run pgalmanac fix"
+        )
+    runway = runway_days(seen)
+    if runway < seen.policy.low_runway_days:
+        days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
+        yield _warning(
+            Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; run pgalmanac maintain"
+        )
+    yield from _gaps(seen)
+
+
+def _gaps(seen: View) -> Iterator[Finding]:
+    """Missing or partly covered periods with partitions before and after them; runs of them make one finding."""
+    oldest = oldest_kept(seen)
+    newest = next((p.bounds for p in reversed(seen.table.ranged) if p.bounds is not None), None)
+    if oldest is None or newest is None:
+        return
+    end = min(newest.lower or oldest, seen.day(seen.policy.premake_days + 1))
+    coverage = seen.coverage
+    missing: list[Bounds] = []
+    partly: list[tuple[Bounds, Bounds]] = []
+    for period in seen.calendar.periods(seen.interval, oldest, max(end, oldest)):
+        holes = coverage.holes(period)
+        if holes == (period,):
+            missing.append(period)
+        else:
+            partly.extend((period, h) for h in holes if h.lower is not None and oldest <= h.lower < end)
+    for first, last, count in _runs(missing):
+        what = f"{seen.label(first)}" if count == 1 else f"{seen.label(first)}..{seen.label(last)} ({count} periods)"
+        verb = "is" if count == 1 else "are"
+        yield _warning(Code.GAP, f"{seen.table.name}: {what} {verb} missing between partitions; run pgalmanac maintain")
+    for period, hole in partly:
+        if hole.lower is None or hole.upper is None:
+            continue
+        lower, upper = (f"{seen.calendar.shown(t):%Y-%m-%d %H:%M%z}" for t in (hole.lower, hole.upper))
+        yield _warning(
+            Code.GAP,
+            f"{seen.table.name}: {seen.label(period)} is covered in part; {lower} to {upper} is missing; run pgalmanac fix",
+        )
+
+
+def _runs(periods: Sequence[Bounds]) -> Iterator[tuple[Bounds, Bounds, int]]:
+    first: Bounds | None = None
+    last: Bounds | None = None
+    count = 0
+    for period in periods:
+        if first is None or last is None or last.upper != period.lower:
+            if first is not None and last is not None:
+                yield first, last, count
+            first, count = period, 0
+        last, count = period, count + 1
+    if first is not None and last is not None:
+        yield first, last, count
+
+
+def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
+    default = seen.table.default
+    if default is None or not seen.table.default_has_rows:
+        return
+    moves = plan.of(ActionKind.MOVE_ROWS) if plan is not None else ()
+    stuck = [a for a in moves if a.status is not Status.PLANNED]
+    if stuck:
+        message = f"{default.name} has rows for {seen.label(stuck[0].bounds)}, which cannot be moved: {stuck[0].note}"
+        yield Finding(level=Level.CRITICAL, code=Code.STRAY_ROWS, message=message, partition=str(default.name))
+    elif moves:
+        rows = sum(a.rows or 0 for a in moves)
+        noun = "row" if rows == 1 else "rows"
+        message = f"{default.name} has {rows:,} stray {noun} that a partition is missing for; run pgalmanac maintain"
+        yield _warning(Code.STRAY_ROWS, message, str(default.name))
+    else:
+        message = f"{default.name} has stray rows outside the periods that are kept; move or delete them by hand"
+        yield _warning(Code.STRAY_ROWS, message, str(default.name))
+
+
+def _unfinished(seen: View) -> Iterator[Finding]:
+    for partition in seen.table.pending:
+        whose = "" if partition.mark is not None else ", and not by pgalmanac"
+        message = f"detaching {partition.name} was begun{whose} and not finished; pgalmanac maintain finishes it"
+        yield _warning(Code.DETACH_PENDING, message, str(partition.name))
+    for orphan in seen.table.orphans:
+        yield _warning(
+            Code.ORPHAN_TABLE, _orphan_text(seen, str(orphan.name), orphan.mark, orphan.bounds), str(orphan.name)
+        )
+
+
+def _orphan_text(seen: View, name: str, mark: Mark, bounds: Bounds) -> str:
+    if mark.manual or (seen.policy.may_drop and seen.expired(bounds)):
+        return f"{name} was detached to be dropped and is still there; pgalmanac maintain drops it"
+    return f"{name} was detached to be dropped and today's retention keeps it; attach it again or drop it by hand"
+
+
+def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
+    """What the next maintain would skip or refuse, and the partitions it will never touch."""
+    fused = [a for a in plan.actions if a.kind is ActionKind.DROP and a.status is Status.REFUSED]
+    if fused:
+        yield _warning(
+            Code.FUSE if "fuse" in (fused[0].note or "") else Code.CLOCK,
+            f"nothing is dropped from {seen.table.name}: {fused[0].note}",
+        )
+    skipped = {a.oid: a for a in plan.actions if a.kind is ActionKind.DROP and a.status is Status.SKIPPED}
+    for partition in seen.table.partitions:
+        why = unmanaged(seen, partition)
+        if (action := skipped.get(partition.oid)) is not None:
+            code = Code.DROP_BLOCKED if why is None else Code.UNMANAGED_PARTITION
+            yield _warning(code, f"{partition.name} is past retention and stays: {action.note}", str(partition.name))
+        elif why is not None:
+            yield Finding(
+                level=Level.INFO,
+                code=Code.UNMANAGED_PARTITION,
+                message=f"{partition.name} is never dropped: {why}",
+                partition=str(partition.name),
+            )
+    for action in plan.actions:
+        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
+            yield _warning(
+                Code.GAP, f"{seen.label(action.bounds)} is not created: {action.note}", str(action.partition)
+            )
+    if not seen.policy.may_drop and any(seen.expired(p.bounds) for p in seen.table.ranged):
+        yield Finding(
+            level=Level.INFO,
+            code=Code.RETENTION_UNSET,
+            message=f"nothing is dropped from {seen.table.name}, for which nobody set a retention; "
+            'set retention_days, or retention_days = "forever"',
+        )
+
+
+def _catalog(seen: View) -> Iterator[Finding]:
+    for grant in seen.table.missing_grants:
+        yield _critical(Code.PRIVILEGE, f"this role cannot maintain {seen.table.name}; missing: {grant}")
+    for index in seen.table.invalid_indexes:
+        yield _warning(Code.INDEX_INVALID, f"the index {index} of {seen.table.name} is invalid; finish or drop it")
+    if seen.table.pg_partman:
+        yield _warning(
+            Code.PG_PARTMAN, f"pg_partman's part_config lists {seen.table.name} too; only one should maintain it"
+        )
+
+
+def _history(seen: View, past: PastRuns) -> Iterator[Finding]:
+    name = seen.table.name
+    if past.unavailable is not None:
+        yield _warning(Code.HISTORY_UNAVAILABLE, f"the run history of {name} cannot be read: {past.unavailable}")
+        return
+    if past.last_failed is not None:
+        yield _warning(Code.LAST_RUN_FAILED, f"the last run of {name} ended in error: {past.last_failed}")
+    if past.last_success is None:
+        yield _warning(Code.LAST_SUCCESS_OLD, f"no successful run of {name} is recorded; run pgalmanac maintain")
+    elif seen.table.now - past.last_success > SUCCESS_MAX_AGE:
+        hours = int((seen.table.now - past.last_success).total_seconds() // 3600)
+        yield _critical(
+            Code.LAST_SUCCESS_OLD, f"the last successful run of {name} was {hours} hours ago; is the timer running?"
+        )
+    yield from _shrinking(seen, past)
+
+
+def _shrinking(seen: View, past: PastRuns) -> Iterator[Finding]:
+    until = covered_until(seen)
+    if (
+        past.covered_until is not None
+        and past.covered_until > seen.now
+        and (until is None or until < past.covered_until)
+    ):
+        day = seen.calendar.shown(past.covered_until).date()
+        yield _warning(
+            Code.SHRINKING,
+            f"{seen.table.name} was covered up to {day} after the last run, and no longer is; who drops partitions?",
+        )
+    elif past.partitions is not None and len(seen.table.partitions) < past.partitions:
+        gone = past.partitions - len(seen.table.partitions)
+        noun = "partition is" if gone == 1 else "partitions are"
+        yield _warning(Code.SHRINKING, f"{gone} {noun} gone from {seen.table.name} that no run of pgalmanac dropped")
+
+
+def _warning(code: Code, message: str, partition: str | None = None) -> Finding:
+    return Finding(level=Level.WARNING, code=code, message=message, partition=partition)
+
+
+def _critical(code: Code, message: str) -> Finding:
+    return Finding(level=Level.CRITICAL, code=code, message=message)

@@ -1,0 +1,261 @@
+"""Arguments -> the use case they ask for -> an answer: text and exit code. The only place that runs an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Final, Literal, NoReturn, TypeVar
+
+from pgalmanac import maintain
+from pgalmanac.arguments import Arguments
+from pgalmanac.commands import COMMANDS
+from pgalmanac.config import USUAL_TABLE, Settings, load
+from pgalmanac.config_file import starting_configuration
+from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminated, UsageError
+from pgalmanac.log import Stderr, secrets_of
+from pgalmanac.model import TableName, TableRef
+from pgalmanac.plan import Plan, Status
+from pgalmanac.report import exit_code, render, render_history, render_init
+from pgalmanac.results import Outcome, PartitionCount, RunReport
+
+__all__ = ["Answer", "obey", "terminate"]
+
+T = TypeVar("T")
+
+# What demo.py fills its database with.
+_DEMO_TABLES: Final = ("events", "device_logs")
+_BOOT_SECONDS: Final = 300
+_LONGEST_PAUSE: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What goes to stdout, and the process exit code."""
+
+    text: str = ""
+    exit_code: int = 0
+
+
+def obey(arguments: Arguments, stderr: Stderr) -> Answer:
+    """Do what was asked for. Raises PgalmanacError when it cannot be done at all."""
+    signal.signal(signal.SIGTERM, terminate)
+    settings = load(
+        environ=os.environ,
+        flags=arguments.policy,
+        dsn=arguments.dsn,
+        config=arguments.config,
+        tables=arguments.tables,
+        read_only=arguments.read_only,
+        demo=arguments.demo,
+    )
+    stderr.hide(secrets_of(settings.dsn))
+    for warning in settings.warnings:
+        stderr.warning(warning)
+    if not arguments.demo:
+        return _answer(arguments, settings, stderr)
+    from pgalmanac.demo import demo_server  # noqa: PLC0415  # needs a system with Unix sockets, and its own extra
+
+    tables = settings.requested or tuple(TableRef(name=name) for name in _DEMO_TABLES)
+    with demo_server(reset=arguments.reset, progress=stderr.progress) as conninfo:
+        stderr.clear()
+        return _answer(arguments, replace(settings, dsn=conninfo, requested=tables), stderr)
+
+
+def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
+    match arguments.command:
+        case None:
+            return _dashboard(arguments, settings)
+        case "history":
+            return _history(arguments, settings)
+        case "init":
+            created = _run(maintain.initialise(settings))
+            return Answer(text=render_init(created, _start(settings), as_json=arguments.json))
+        case "check":
+            report = _run(maintain.check(settings))
+        case "status":
+            watch = _Watch(settings, stderr, limit=arguments.limit)
+            report = _run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
+        case "maintain" | "fix" | "create" | "drop" as command:
+            report = _change(arguments, settings, stderr, command)
+        case _:
+            msg = f"nobody carries out {arguments.command}"
+            raise NotImplementedError(msg)
+    stderr.clear()
+    text = render(report, as_json=arguments.json, verbose=arguments.verbose > 0)
+    return Answer(text=text, exit_code=exit_code(report))
+
+
+def _start(settings: Settings) -> str:
+    """The text of a configuration for the tables that were named, else the usual one."""
+    return starting_configuration(settings.requested or (TableRef(name=USUAL_TABLE),))
+
+
+def _dashboard(arguments: Arguments, settings: Settings) -> Answer:
+    if arguments.reset and not sys.stdin.isatty():
+        return Answer(text="the demo has started over")
+    try:
+        app = import_module("pgalmanac_tui.app")
+    except ModuleNotFoundError as exc:
+        if exc.name != "pgalmanac_tui.app":
+            raise
+        hint = f"write pgalmanac --headless and one of {', '.join(COMMANDS)}"
+        raise UsageError("this version has no dashboard yet", hint=hint) from exc
+    return Answer(exit_code=int(app.run(settings)))
+
+
+def _history(arguments: Arguments, settings: Settings) -> Answer:
+    runs = _run(maintain.past_runs(settings, limit=arguments.limit or 10, run_id=arguments.run))
+    if arguments.run is not None and not runs:
+        raise UsageError(f"the history has no run {arguments.run}", hint="pgalmanac history lists the last ones")
+    return Answer(text=render_history(runs, as_json=arguments.json, with_actions=arguments.run is not None))
+
+
+def _change(
+    arguments: Arguments, settings: Settings, stderr: Stderr, command: Literal["maintain", "fix", "create", "drop"]
+) -> RunReport:
+    """Maintain, fix, create or drop; or show the plan."""
+    request = maintain.Request(
+        command=command,
+        target=arguments.target,
+        back=arguments.back,
+        ahead=arguments.ahead,
+        triggered_by=_trigger(arguments),
+    )
+    watch = _Watch(settings, stderr)
+    if arguments.dry_run:
+        report = _run(maintain.preview(settings, request))
+        for table in report.tables:
+            if table.view is not None:
+                watch.warn(table.view.table.name)
+        return report
+    if command == "drop" and not arguments.yes:
+        plan = _run(maintain.preview(settings, request))
+        _confirm(plan, request, stderr)
+
+    async def work() -> RunReport:
+        return await maintain.perform(settings, request, observer=watch)
+
+    return _run(_patiently(work, arguments.wait, stderr))
+
+
+def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> None:
+    """Show what would be dropped and have its name typed. Raises UsageError without a terminal and for another name."""
+    names = [str(o.action.partition) for t in plan.tables for o in t.outcomes if o.status is Status.PLANNED]
+    if not names:
+        return  # nothing is going to be dropped; the report of the run says why
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("drop asks for a name and there is no terminal", hint="add --yes; --dry-run shows the plan")
+    table = plan.tables[0]
+    full = names[0] if len(names) == 1 and ".." not in request.target else table.table
+    schema = "" if table.view is None else f"{table.view.table.name.schema}."
+    wanted = full.removeprefix(schema)
+    what = "it" if len(names) == 1 else f"{len(names)} partitions"
+    stderr.text(f"{render(plan, as_json=False)}\n\nType {wanted} to drop {what}; anything else keeps everything:")
+    if sys.stdin.readline().strip() not in {wanted, full}:
+        raise UsageError("nothing was dropped", hint=f"{wanted} was not what you typed")
+
+
+class _Watch:
+    """Follows a run: flags that do not count are said before anything is done, then how far it is."""
+
+    def __init__(self, settings: Settings, stderr: Stderr, *, limit: int | None = None) -> None:
+        self._settings = settings
+        self._stderr = stderr
+        self._limit = limit
+        self._total = self._done = 0
+
+    def __call__(self, event: Plan | Outcome | PartitionCount) -> None:
+        match event:
+            case Plan():
+                # A plan without actions is that of a count: of every partition up to the limit, and the default one.
+                counted = len(event.table.partitions[: self._limit]) + (event.table.default is not None)
+                self._total, self._done = len(event.todo) or counted, 0
+                self.warn(event.table.name)
+            case Outcome():
+                self._done += event.action.status is Status.PLANNED
+                self._show(f"{event.action.kind} {event.action.partition}")
+            case PartitionCount():
+                self._done += 1
+                self._show(f"counted {event.name}")
+
+    def _show(self, what: str) -> None:
+        self._stderr.progress(what, min(self._done / self._total, 1.0) if self._total else None)
+
+    def warn(self, name: TableName) -> None:
+        """Say which flags do not count for this table."""
+        for warning in self._settings.overridden(name):
+            self._stderr.warning(warning)
+
+
+async def _patiently(work: Callable[[], Coroutine[Any, Any, RunReport]], seconds: int, stderr: Stderr) -> RunReport:
+    """Do *work* again while no server answers, for so many seconds."""
+    end, pause = time.monotonic() + seconds, 1.0
+    while True:
+        try:
+            return await work()
+        except ConnectError as exc:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+            stderr.warning(f"{exc.message}; trying again for {left:.0f} seconds")
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _trigger(arguments: Arguments) -> Literal["scheduler", "manual", "startup"]:
+    """Who started this run, when nobody says: systemd tells its services, and nobody else's environment has this.
+
+    A timer that fires at boot is its service's trigger too, so the time since boot is looked at first.
+    """
+    match arguments.triggered_by:
+        case "scheduler" | "manual" | "startup" as said:
+            return said
+        case _:
+            pass
+    if "INVOCATION_ID" not in os.environ or sys.stdin.isatty():
+        return "manual"
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    if time.clock_gettime(clock) < _BOOT_SECONDS:
+        return "startup"
+    return "scheduler" if "TRIGGER_UNIT" in os.environ else "manual"
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end. SIGINT and SIGTERM cancel it, which undoes the step under way on the server too.
+
+    Only the first signal counts: a second one would break into the cleaning up that closes the history.
+    """
+
+    async def guarded() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        stopped: list[PgalmanacError] = []
+
+        def stop(error: PgalmanacError) -> None:
+            stopped.append(error)
+            if len(stopped) == 1 and task is not None:
+                task.cancel()
+
+        loop.add_signal_handler(signal.SIGINT, stop, Interrupted("interrupted"))
+        loop.add_signal_handler(signal.SIGTERM, stop, Terminated("terminated"))
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if stopped:
+                raise stopped[0] from None
+            raise
+
+    try:
+        return asyncio.run(guarded())
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
+
+
+def terminate(_number: int, _frame: object) -> NoReturn:
+    """The handler of SIGTERM outside of the event loop: it unwinds, so that the demo's server is stopped."""
+    raise Terminated("terminated")

@@ -1,0 +1,99 @@
+"""Everything that can end a run, drawn as a tree; each class carries its process exit code.
+
+    PgalmanacError          70  an internal error, when nothing below fits
+    ├── UsageError          64  a command line that cannot be obeyed
+    ├── ConfigError         78  a file or variable that is wrong, or names what is not there
+    │   └── PoolerError     78  a transaction pooler stands between us and the server
+    ├── ConnectError        69  no server answers
+    ├── PrivilegeError      77  the role or password is not enough
+    ├── BusyError           75  another run holds the table
+    ├── ServerError         70  the server refused something it should not have
+    ├── Interrupted        130  SIGINT
+    └── Terminated         143  SIGTERM
+
+Bad news about one partition is not an exception but a value in the report.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BusyError",
+    "ConfigError",
+    "ConnectError",
+    "Interrupted",
+    "PgalmanacError",
+    "PoolerError",
+    "PrivilegeError",
+    "ServerError",
+    "Terminated",
+    "UsageError",
+]
+
+
+class PgalmanacError(Exception):
+    """The root of all errors: one sentence that names the object, and a hint that names the remedy."""
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, message: str, *, hint: str | None = None, sqlstate: str | None = None) -> None:
+        """Keep *message* (what is wrong with which object), *hint* (what mends it) and the server's code."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.sqlstate = sqlstate
+
+    def __str__(self) -> str:
+        """Message and remedy in one line, as it is shown on stderr."""
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+class UsageError(PgalmanacError):
+    """The command line asks for something that does not exist or cannot be."""
+
+    exit_code = 64
+
+
+class ConfigError(PgalmanacError):
+    """The configuration is wrong, or names a database or table that cannot be maintained."""
+
+    exit_code = 78
+
+
+class PoolerError(ConfigError):
+    """Our settings and locks would land in other clients' sessions."""
+
+
+class ConnectError(PgalmanacError):
+    """The server cannot be reached, or the connection to it was lost."""
+
+    exit_code = 69
+
+
+class PrivilegeError(PgalmanacError):
+    """The server knows us and says no."""
+
+    exit_code = 77
+
+
+class BusyError(PgalmanacError):
+    """Another run holds the table's advisory lock."""
+
+    exit_code = 75
+
+
+class ServerError(PgalmanacError):
+    """A statement of ours failed in a way that no rule above foresees."""
+
+
+class Interrupted(PgalmanacError):  # noqa: N818  # the field's word for SIGINT is not "InterruptedError", which is OSError's
+    """SIGINT ended the run; the step under way was undone or completed."""
+
+    exit_code = 130
+
+
+class Terminated(PgalmanacError):  # noqa: N818  # named as its sibling
+    """SIGTERM ended the run; the step under way was undone or completed."""
+
+    exit_code = 143

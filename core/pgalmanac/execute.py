@@ -1,0 +1,224 @@
+"""How each kind of step is carried out on a live session: attempts, guards, and the concurrent detach."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Final
+
+from psycopg import errors, sql
+
+from pgalmanac import ddl
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, retried, run_script, send, under_locks
+from pgalmanac.db import LOCK_TIMEOUT, Session
+from pgalmanac.ddl import Script, Statement, Structure
+from pgalmanac.guard import GuardError, check_drop
+from pgalmanac.locks import blockers, holders
+from pgalmanac.model import RelationKind
+from pgalmanac.plan import Action, ActionKind, Source, View
+from pgalmanac.steps import detaches_concurrently, mark_of, partition_of, script
+from pgalmanac.strays import can_silence_triggers, why_immovable
+
+__all__ = ["Done", "Executor"]
+
+# A DETACH CONCURRENTLY with less time than this would be given up before it could begin.
+_LEAST_DETACH_MS: Final = 1000
+# How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
+_MOVE_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a step achieved. *rows* were moved (exact, when *moved*) or dropped (estimated)."""
+
+    attempts: int
+    rows: int | None = None
+    bytes: int | None = None
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """Carries out the steps of one table's run. Each call raises GaveUp, GuardError or psycopg.Error, or is done."""
+
+    session: Session
+    view: View
+    structure: Structure | None
+    budget: Budget
+    run_id: str | None
+
+    async def run(self, action: Action) -> Done:
+        """Do it, in a transaction of its own."""
+        match action.kind:
+            case ActionKind.FINALIZE:
+                return await self._simple(action)
+            case ActionKind.CREATE:
+                return await self._create(action)
+            case ActionKind.MOVE_ROWS:
+                return await self._move(action)
+            case ActionKind.DROP if action.source is Source.ATTACHED and detaches_concurrently(self.view.table):
+                return await self._drop_concurrently(action)
+            case ActionKind.DROP:
+                return await self._drop(action, script(self.view, action, None), action.source)
+
+    @property
+    def _deadline_ms(self) -> int:
+        return self.budget.deadline_ms
+
+    def _oids(self, action: Action | None = None) -> list[int]:
+        """The relations whose holders are to blame when a lock is not to be had."""
+        table = self.view.table
+        found = [table.oid, table.default.oid if table.default else 0, action.oid or 0 if action else 0]
+        return [oid for oid in found if oid]
+
+    async def _simple(self, action: Action) -> Done:
+        steps = script(self.view, action, self.structure)
+        _, attempts = await retried(
+            self.session,
+            self.budget,
+            self._oids(action),
+            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms),
+        )
+        return Done(attempts=attempts)
+
+    async def _create(self, action: Action) -> Done:
+        try:
+            return await self._simple(action)
+        except errors.CheckViolation:
+            # Rows for this period stand in the default partition: they came after the plan, or could not be counted.
+            if self.view.table.default is None:
+                raise
+        await self.session.rollback()
+        return await self._move(replace(action, kind=ActionKind.MOVE_ROWS))
+
+    async def _move(self, action: Action) -> Done:
+        if (why := await why_immovable(self.session, self.view.table)) is not None:
+            raise GuardError(why)
+        steps = script(self.view, action, self.structure)
+        quiet = await can_silence_triggers(self.session)
+        rows, attempts = await retried(
+            self.session, self.budget, self._oids(), lambda: self._move_once(steps, quiet=quiet)
+        )
+        return Done(attempts=attempts, rows=rows, moved=True)
+
+    async def _move_once(self, steps: Script, *, quiet: bool) -> int:
+        """Move in one transaction; a lock that is not to be had does not undo the rows that were moved so far.
+
+        Whoever changes one of these rows waits for this transaction, and holds a lock that it wants. Then all of it is
+        undone at once and the other goes on: no update is ever lost to a move.
+        """
+        silence = sql.SQL("SET LOCAL session_replication_role = replica; " if quiet else "")
+        moved = await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms) + silence)
+        for left in reversed(range(_MOVE_ATTEMPTS)):
+            await self.session.execute("SAVEPOINT moved")
+            try:
+                return moved + await under_locks(self.session, steps, deadline_ms=self._deadline_ms)
+            except LOCK_ERRORS:
+                if not left:
+                    raise
+                await self.session.execute("ROLLBACK TO SAVEPOINT moved")
+                if await self._blocks_somebody() or not await self.budget.pause():
+                    raise
+        raise AssertionError
+
+    async def _blocks_somebody(self) -> bool:
+        cursor = await self.session.execute(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE NOT granted AND "
+            "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ANY (pg_catalog.pg_blocking_pids(pid)))"
+        )
+        row = await cursor.fetchone()
+        return bool(row and row[0])
+
+    async def _drop(self, action: Action, steps: Script, source: Source) -> Done:
+        """Detach (where it still is attached) and drop in one transaction, looked at again once its locks are held."""
+        if action.source is not Source.DETACHED and self._kind(action) is not RelationKind.TABLE:
+            raise GuardError("it is no plain table; drop it by hand")
+        seen: list[tuple[int, int]] = []
+
+        async def guard() -> None:
+            seen.append(await check_drop(self.session, self.view, action, source))
+
+        _, attempts = await retried(
+            self.session,
+            self.budget,
+            [action.oid or 0] if source is Source.DETACHED else self._oids(action),
+            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard),
+        )
+        size, rows = seen[-1]
+        return Done(attempts=attempts, bytes=size, rows=rows)
+
+    def _kind(self, action: Action) -> RelationKind:
+        return partition_of(self.view, action).kind
+
+    async def _drop_concurrently(self, action: Action) -> Done:
+        """Mark, detach without making anybody wait, drop. What is interrupted the next run finishes, by the mark."""
+        quiet_after = await self._quiet(action)
+        partition = partition_of(self.view, action)
+        mark = ddl.set_mark(partition, mark_of(self.view, action, self.run_id))
+
+        async def guard() -> None:
+            await check_drop(self.session, self.view, action, Source.ATTACHED)
+
+        # The comment's own lock keeps other DDL away from the partition while the guard looks.
+        _, attempts = await retried(
+            self.session,
+            self.budget,
+            self._oids(action),
+            lambda: run_script(self.session, Script(prepare=(mark,)), deadline_ms=self._deadline_ms, guard=guard),
+        )
+        try:
+            await self._detach(ddl.detach_concurrently(self.view.table, action.partition))
+        except LOCK_ERRORS as exc:
+            return await self._interrupted(action, exc.sqlstate)
+        done = await self._drop(action, ddl.drop_detached(action.partition), Source.DETACHED)
+        return replace(done, attempts=max(done.attempts, attempts, quiet_after))
+
+    async def _quiet(self, action: Action) -> int:
+        """Wait until no transaction holds the parent for longer than one deadline; how often that was looked at.
+
+        The detach would wait for it, and leave the partition half detached if that took too long.
+        """
+        looks = 1
+        before = await holders(self.session, self.view.table.oid)
+        while before:
+            await asyncio.sleep(self._deadline_ms / 1000)
+            now = await holders(self.session, self.view.table.oid)
+            if not before & now:
+                break
+            before = now
+            if not self.budget.left:
+                raise GaveUp(attempts=looks, sqlstate=None, blockers=await blockers(self.session, self._oids(action)))
+            looks += 1
+        return looks
+
+    async def _detach(self, statement: Statement) -> None:
+        """DETACH CONCURRENTLY, outside any transaction; a short lock_timeout would leave it half done."""
+        timeout_ms = max(int(self.budget.left * 1000), _LEAST_DETACH_MS)
+        await self.session.execute(
+            sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ").format(self.session.server.search_path)
+            + sql.SQL("SET lock_timeout = 0; SET statement_timeout = {}").format(timeout_ms)
+        )
+        try:
+            await self.session.execute(statement.sql)
+        finally:
+            if not self.session.conn.closed:
+                await self.session.execute(
+                    sql.SQL("SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0").format(
+                        LOCK_TIMEOUT
+                    )
+                )
+
+    async def _interrupted(self, action: Action, sqlstate: str | None) -> Done:
+        """The detach was given up: drop what is pending if its locks are to be had at once, else leave it to the next run."""
+        who = await blockers(self.session, self._oids(action))
+        cursor = await self.session.execute(
+            "SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhrelid = %s", [action.oid]
+        )
+        row = await cursor.fetchone()
+        if row is not None and row[0]:
+            try:
+                return await self._drop(action, ddl.drop_pending(self.view.table, action.partition), Source.PENDING)
+            except GaveUp as exc:
+                raise GaveUp(attempts=exc.attempts, sqlstate=sqlstate, blockers=exc.blockers or who) from exc
+        await run_script(self.session, ddl.clear_mark(partition_of(self.view, action)), deadline_ms=self._deadline_ms)
+        raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)

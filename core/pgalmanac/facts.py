@@ -1,0 +1,162 @@
+"""The second look, only at the objects of a draft plan -> Facts: taken names, who refers, sizes, stray rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, LiteralString
+
+from psycopg import errors, sql
+
+from pgalmanac.db import Session, translated
+from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.model import KeyType, PartitionedTable, RelationKind, TableName
+from pgalmanac.plan import Action, ActionKind, Facts, Plan, Source
+from pgalmanac.strays import REFERENCES, joined, why_immovable
+
+__all__ = ["read_facts"]
+
+_STRAY_TIMEOUT: Final = "30s"
+_REFERENCE_TIMEOUT: Final = "5s"
+
+_TAKEN: Final[LiteralString] = """
+SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = ANY (%(schemas)s) AND c.relname = ANY (%(names)s)
+UNION
+SELECT n.nspname::text, t.typname::text FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+ WHERE n.nspname = ANY (%(schemas)s) AND t.typname = ANY (%(names)s)
+   AND t.typrelid = 0 AND t.typelem = 0
+"""
+# What would make DROP TABLE fail with 2BP01: whatever depends normally on the table or its row type, and is no part
+# of the table itself. The dependents of a partition's own indexes and constraints do not count.
+_DEPENDENTS: Final[LiteralString] = """
+SELECT DISTINCT x.oid::int8,
+       CASE WHEN r.ev_class IS NOT NULL
+            THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass::text
+            ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END
+  FROM unnest(%(oids)s::oid[]) AS x(oid)
+  JOIN pg_class c ON c.oid = x.oid
+  JOIN pg_depend d ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = x.oid
+                       OR d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype)
+  LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+  LEFT JOIN pg_class v ON v.oid = r.ev_class
+  LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+ WHERE d.deptype = 'n' AND r.ev_class IS DISTINCT FROM x.oid AND k.conrelid IS DISTINCT FROM x.oid
+   AND (k.oid IS NULL OR k.conparentid = 0)
+   AND NOT (d.classid = 'pg_class'::regclass AND d.objid = x.oid)
+"""
+# relpages and not pg_total_relation_size, which stats every file and waits behind locks.
+_SIZES: Final[LiteralString] = """
+SELECT c.oid::int8, GREATEST(c.reltuples, 0)::int8,
+       (c.relpages + COALESCE(t.relpages, 0) + COALESCE((SELECT sum(ic.relpages) FROM pg_index i
+          JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid IN (c.oid, c.reltoastrelid)), 0))
+       * current_setting('block_size')::int8
+  FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+ WHERE c.oid = ANY (%(oids)s::oid[])
+"""
+
+
+async def read_facts(session: Session, draft: Plan) -> Facts:
+    """What a draft plan needs to know about the objects that it names. Asks nothing that the draft does not want."""
+    table = draft.table
+    creates = [a for a in draft.of(ActionKind.CREATE, ActionKind.MOVE_ROWS) if a.bounds.lower is not None]
+    drops = [a for a in draft.of(ActionKind.DROP) if a.oid is not None and a.source is Source.ATTACHED]
+    with translated(f"the plan for {table.name}"):
+        taken = await _taken(session, creates) if creates else frozenset[TableName]()
+        strays = await _strays(session, table, creates) if creates else dict[datetime, int]()
+        immovable = await why_immovable(session, table) if strays else None
+        oids = [a.oid for a in drops if a.oid is not None]
+        blocked = await _blocked(session, table, drops, oids) if oids else dict[int, str]()
+        sizes = await _sizes(session, oids) if oids else dict[int, tuple[int, int]]()
+    return Facts(taken=taken, blocked=blocked, strays=strays, immovable=immovable, sizes=sizes)
+
+
+async def _taken(session: Session, creates: Sequence[Action]) -> frozenset[TableName]:
+    wanted = {a.partition for a in creates}
+    cursor = await session.execute(
+        _TAKEN, {"schemas": list({t.schema for t in wanted}), "names": [t.name for t in wanted]}
+    )
+    return frozenset(TableName(schema=s, name=n) for s, n in await cursor.fetchall()) & wanted
+
+
+async def _sizes(session: Session, oids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    cursor = await session.execute(_SIZES, {"oids": oids})
+    return {oid: (rows, size) for oid, rows, size in await cursor.fetchall()}
+
+
+async def _strays(session: Session, table: PartitionedTable, creates: Sequence[Action]) -> dict[datetime, int]:
+    """Rows of the default partition for each period to be created, in one scan of it.
+
+    Empty where it cannot be read in time: attaching then meets the rows, and moves them.
+    """
+    default = table.default
+    if default is None or not table.default_has_rows or default.kind is not RelationKind.TABLE:
+        return {}
+    edges = sorted({e for a in creates for e in (a.bounds.lower, a.bounds.upper) if e is not None})
+    literals = sql.SQL(", ").join(key_literal(table.key.type, e) for e in edges)
+    column = sql.Identifier(table.key.column)
+    query = sql.SQL(
+        "BEGIN; SET LOCAL statement_timeout = {timeout}; "
+        "SELECT width_bucket({column}, ARRAY[{edges}]), count(*) FROM ONLY {default} "
+        "WHERE {column} >= {first} AND {column} < {last} GROUP BY 1; COMMIT"
+    ).format(
+        timeout=_STRAY_TIMEOUT,
+        column=column,
+        edges=literals,
+        default=qualified(default.name),
+        first=key_literal(table.key.type, edges[0]),
+        last=key_literal(table.key.type, edges[-1]),
+    )
+    try:
+        cursor = await session.execute(query)
+    except (errors.LockNotAvailable, errors.QueryCanceled, errors.InsufficientPrivilege):
+        await session.rollback()
+        return {}
+    cursor.nextset()
+    cursor.nextset()
+    counted = {edges[bucket - 1]: rows for bucket, rows in await cursor.fetchall()}
+    lowers = {a.bounds.lower for a in creates}
+    return {lower: rows for lower, rows in counted.items() if lower in lowers}
+
+
+async def _blocked(
+    session: Session, table: PartitionedTable, drops: Sequence[Action], oids: Sequence[int]
+) -> dict[int, str]:
+    """Partitions whose drop would fail for a standing reason, with that reason: dependents, and referring rows."""
+    blocked: dict[int, list[str]] = {}
+    for oid, what in await (await session.execute(_DEPENDENTS, {"oids": oids})).fetchall():
+        blocked.setdefault(oid, []).append(what)
+    reasons = {oid: f"{', '.join(sorted(what))} depends on it" for oid, what in blocked.items()}
+    if not table.referencing:
+        return reasons
+    references = await (await session.execute(REFERENCES, [table.oid])).fetchall()
+    for action in drops:
+        for name, schema, referring, columns, targets in references:
+            if action.oid is not None and action.oid not in reasons:
+                other = TableName(schema=schema, name=referring)
+                if await _is_referenced(session, action.partition, other, joined(columns, targets)):
+                    reasons[action.oid] = f"rows of {other} refer to it by the foreign key {name}"
+    return reasons
+
+
+async def _is_referenced(session: Session, partition: TableName, other: TableName, condition: sql.Composed) -> bool:
+    """Whether some row of *other* refers to *partition*. Unknown counts as no: the server asks again under the lock."""
+    query = sql.SQL(
+        "BEGIN; SET LOCAL statement_timeout = {timeout}; {path}"
+        "SELECT EXISTS (SELECT FROM {other} f JOIN ONLY {partition} p ON {condition}); COMMIT"
+    ).format(
+        timeout=_REFERENCE_TIMEOUT,
+        path=session.own_path,
+        other=qualified(other),
+        partition=qualified(partition),
+        condition=condition,
+    )
+    try:
+        cursor = await session.execute(query)
+    except (errors.LockNotAvailable, errors.QueryCanceled, errors.InsufficientPrivilege, errors.UndefinedTable):
+        await session.rollback()
+        return False
+    for _ in range(3):
+        cursor.nextset()
+    row = await cursor.fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,73 @@
+"""The last look before a drop, with its locks held: is this still the partition that the plan named?"""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+from pgalmanac.catalog import parse_bounds
+from pgalmanac.db import Session
+from pgalmanac.marks import read_mark
+from pgalmanac.plan import Action, Reason, Source, Status, View
+
+__all__ = ["GuardError", "check_drop"]
+
+_LOOK: Final[LiteralString] = """
+SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(),
+       pg_total_relation_size(c.oid), GREATEST(c.reltuples, 0)::int8
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = %(parent)s
+  LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
+ WHERE c.oid = %(oid)s AND n.nspname = %(schema)s AND c.relname = %(name)s
+   AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
+"""
+
+
+class GuardError(Exception):
+    """What was planned is not to be done after all; *status* is what becomes of the action."""
+
+    def __init__(self, message: str, *, status: Status = Status.REFUSED) -> None:
+        """Keep the sentence and the status of the outcome."""
+        super().__init__(message)
+        self.status = status
+
+
+async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
+    """The size in bytes and estimated rows of what is about to be dropped; raises GuardError when it must not be.
+
+    Same name and OID, same bounds (or our mark), attached, pending or detached as expected, and still past retention
+    by the server's clock. A manual drop asks only that it does not hold the present.
+    """
+    # Our own look, in a transaction that runs under the role's path.
+    await session.execute("SET LOCAL search_path = pg_catalog")
+    cursor = await session.execute(
+        _LOOK,
+        {
+            "parent": seen.table.oid,
+            "oid": action.oid,
+            "schema": action.partition.schema,
+            "name": action.partition.name,
+        },
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise GuardError(f"{action.partition} is not the table that was planned to go; look again")
+    bound, pending, comment, now, size, rows = row
+    found = Source.DETACHED if pending is None else Source.PENDING if pending else Source.ATTACHED
+    if found is not source:
+        raise GuardError(f"{action.partition} was {source} when this was planned and is {found} now; look again")
+    if source is Source.DETACHED:
+        mark = read_mark(comment)
+        if mark is None or (mark.oid, mark.parent_oid, mark.system_id) != (
+            action.oid,
+            seen.table.oid,
+            seen.table.system_id,
+        ):
+            raise GuardError(f"{action.partition} does not carry pgalmanac's mark any more; drop it by hand")
+    elif parse_bounds(bound) != action.bounds:
+        raise GuardError(f"the bounds of {action.partition} have changed since this was planned; look again")
+    at_now = seen.at(now)
+    if action.bounds.contains(at_now.now):
+        raise GuardError(f"{action.partition} holds the present; nothing is dropped")
+    if action.reason is Reason.RETENTION and not at_now.expired(action.bounds):
+        raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
+    return size, rows

@@ -1,0 +1,119 @@
+"""Look at one table and change nothing: snapshot, plan, findings. Check, previews and the dashboard stand on this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from pgalmanac.catalog import inspect
+from pgalmanac.config import Settings
+from pgalmanac.db import Session
+from pgalmanac.ddl import Structure
+from pgalmanac.diagnose import PastRuns
+from pgalmanac.facts import read_facts
+from pgalmanac.model import PartitionedTable, TableRef
+from pgalmanac.plan import (
+    NO_FACTS,
+    ActionKind,
+    Facts,
+    Plan,
+    View,
+    plan_create,
+    plan_drop,
+    plan_fix,
+    plan_maintain,
+    view,
+)
+from pgalmanac.policy import Policy
+from pgalmanac.recorder import Recorder
+from pgalmanac.structure import read_structure
+
+__all__ = ["MAINTAIN", "Inspection", "Request", "look", "make_plan"]
+
+_MAX_BEHIND_LAST_RUN_SECONDS: Final = 300
+_MAX_CLIENT_DIFFERENCE_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for. *target* is the period, range or name of create and drop; *back* and *ahead* are fix's days."""
+
+    command: Literal["maintain", "fix", "create", "drop"]
+    target: str = ""
+    back: int = 30
+    ahead: int = 30
+    triggered_by: Literal["scheduler", "manual", "startup"] = "manual"
+
+
+MAINTAIN: Final = Request(command="maintain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """One table as it is and as the request would change it. *structure* is there when something is to be created."""
+
+    plan: Plan
+    past: PastRuns
+    structure: Structure | None
+
+    @property
+    def view(self) -> View:
+        """The snapshot seen through the policy."""
+        return self.plan.view
+
+
+def make_plan(
+    request: Request, table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, clock: str | None = None
+) -> Plan:
+    """The plan of a request: pure, as the planners are. *clock* says why the server's clock is not to be trusted."""
+    match request.command:
+        case "maintain":
+            return plan_maintain(table, policy, facts, clock=clock)
+        case "fix":
+            return plan_fix(table, policy, facts, back=request.back, ahead=request.ahead, clock=clock)
+        case "create":
+            return plan_create(table, policy, facts, periods=request.target)
+        case "drop":
+            return plan_drop(table, policy, facts, target=request.target, clock=clock)
+
+
+async def look(
+    session: Session,
+    settings: Settings,
+    ref: TableRef,
+    recorder: Recorder,
+    *,
+    request: Request = MAINTAIN,
+    lock: bool = False,
+) -> Inspection:
+    """Inspect *ref* and plan *request* for it. With *lock* under the table's advisory lock, else BusyError.
+
+    A plan that wants nothing is made from the snapshot alone; another asks for the facts that it needs.
+    """
+    table = await inspect(session, ref, lock=lock)
+    policy = settings.policy(table.name)
+    past = await recorder.past(table, view(table, policy).calendar)
+    clock = _distrust(table.now, past, datetime.now(UTC))
+    plan = make_plan(request, table, policy, clock=clock)
+    if plan.actions:
+        plan = make_plan(request, table, policy, await read_facts(session, plan), clock=clock)
+    wants = any(a.kind in {ActionKind.CREATE, ActionKind.MOVE_ROWS} for a in plan.todo)
+    return Inspection(plan=plan, past=past, structure=await read_structure(session, table) if wants else None)
+
+
+def _distrust(now: datetime, past: PastRuns, client: datetime) -> str | None:
+    """Why the server's clock *now* is not to be trusted with drops, or None. All are instants in UTC."""
+    if past.last_started is not None:
+        behind = (past.last_started - now).total_seconds()
+        if behind > _MAX_BEHIND_LAST_RUN_SECONDS:
+            return (
+                f"the server's clock ({now:%Y-%m-%d %H:%M} UTC) stands before the last recorded run "
+                f"({past.last_started:%Y-%m-%d %H:%M} UTC); set the clock right"
+            )
+    if abs((now - client).total_seconds()) >= _MAX_CLIENT_DIFFERENCE_SECONDS:
+        return (
+            f"the server's clock ({now:%Y-%m-%d %H:%M} UTC) and this machine's ({client:%Y-%m-%d %H:%M} UTC) "
+            "are a day or more apart; set the wrong one right"
+        )
+    return None

@@ -1,0 +1,55 @@
+"""Who holds what: blockers of a lock that was not to be had, and transactions that a concurrent detach would wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, LiteralString
+
+from pgalmanac.db import Session
+
+__all__ = ["blockers", "holders"]
+
+# Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process.
+_BLOCKERS: Final[LiteralString] = """
+SELECT l.pid, COALESCE(a.usename::text, ''), COALESCE(a.state, a.backend_type, ''), clock_timestamp() - a.xact_start,
+       COALESCE(a.query, ''), string_agg(DISTINCT l.mode, ', '), min(c.relname::text)
+  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+  LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.locktype = 'relation' AND l.relation = ANY (%(oids)s::oid[]) AND l.granted
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.pid IS DISTINCT FROM pg_backend_pid()
+   AND (%(weak)s OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
+ GROUP BY 1, 2, 3, 4, 5
+ ORDER BY 4 DESC NULLS LAST LIMIT 5
+"""
+_HOLDERS: Final[LiteralString] = """
+SELECT DISTINCT virtualtransaction FROM pg_locks
+ WHERE locktype = 'relation' AND relation = %s AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+_QUERY_CHARS: Final = 80
+
+
+async def blockers(session: Session, oids: Sequence[int], *, weak: bool = True) -> tuple[str, ...]:
+    """One line for each session that holds a lock on one of the relations, at most five.
+
+    With *weak* False those that only read or write rows are left out: they do not block SHARE UPDATE EXCLUSIVE.
+    """
+    rows = await (await session.execute(_BLOCKERS, {"oids": list(oids), "weak": weak})).fetchall()
+    return tuple(_line(*row) for row in rows)
+
+
+def _line(pid: int | None, user: str, state: str, age: timedelta | None, query: str, modes: str, relation: str) -> str:
+    if pid is None:
+        return f"a prepared transaction holds {modes} on {relation}"
+    since = "" if age is None else f" for {age.total_seconds():.0f} s"
+    shown = " ".join(query.split())[:_QUERY_CHARS]
+    who = f"process {pid}" + (f" of {user}" if user else "")
+    return f"{who}, {state or 'active'}{since}, holds {modes} on {relation}" + (f": {shown}" if shown else "")
+
+
+async def holders(session: Session, oid: int) -> frozenset[str]:
+    """The virtual transactions that hold any lock on the relation: one seen twice is a long one."""
+    rows = await (await session.execute(_HOLDERS, [oid])).fetchall()
+    return frozenset(str(row[0]) for row in rows)

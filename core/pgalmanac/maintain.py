@@ -1,0 +1,354 @@
+"""inspect -> plan -> apply -> record: the one use case, shared by every way in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import psycopg
+
+from pgalmanac import counts
+from pgalmanac.apply import apply, planned
+from pgalmanac.catalog import choose, inspect
+from pgalmanac.config import Settings
+from pgalmanac.db import Session, connect, one_line, scrub
+from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
+from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeError, UsageError
+from pgalmanac.history import History, HistoryError, RunRecord
+from pgalmanac.inspection import MAINTAIN, Inspection, Request, look, make_plan
+from pgalmanac.model import Server, TableRef
+from pgalmanac.plan import Plan, Status, View, view
+from pgalmanac.proof import ProofError, prove_insert
+from pgalmanac.recorder import Recorder
+from pgalmanac.results import Outcome, PartitionCount, RunReport, TableReport
+
+__all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview", "status"]
+
+# Called as work goes on: a plan before it is applied, each outcome after its transaction closed.
+Observer = Callable[["Plan | Outcome | PartitionCount"], None]
+
+# How long closing the history row of an interrupted run may take before the process ends all the same.
+_CLOSING_SECONDS: Final = 5
+
+
+def _ignore(_: object) -> None:
+    """Observe nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One command over its tables: the settings, the session that works, and the history's own."""
+
+    settings: Settings
+    stack: AsyncExitStack
+    session: Session
+    read_only: bool
+    observer: Observer = _ignore
+    _history: Session | None = None
+
+    @classmethod
+    async def open(
+        cls, stack: AsyncExitStack, settings: Settings, *, read_only: bool, observer: Observer | None = None
+    ) -> _Run:
+        read_only = read_only or settings.read_only
+        session = await stack.enter_async_context(connect(settings.dsn, read_only=read_only))
+        return cls(settings=settings, stack=stack, session=session, read_only=read_only, observer=observer or _ignore)
+
+    async def recorder(self) -> Recorder:
+        """The history as the next table's run sees it: written by commands that write, else read where it exists."""
+        try:
+            if self.read_only:
+                return await Recorder.open(self.session, self.settings.history_table, make=False)
+            if self._history is None or self._history.conn.closed:
+                self._history = await self.stack.enter_async_context(connect(self.settings.dsn))
+            return await Recorder.open(self._history, self.settings.history_table, make=True)
+        except PgalmanacError as exc:
+            return Recorder(trouble=exc.message)
+
+    async def tables(self) -> tuple[TableRef, ...]:
+        """The tables that somebody named, else the one that is meant."""
+        return self.settings.requested or (await choose(self.session),)
+
+    async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
+        """A report of every table; one that is broken never stops another. Alone, it raises what broke it."""
+        refs = await self.tables()
+        reports: list[TableReport] = []
+        for ref in refs:
+            try:
+                if self.session.conn.closed:
+                    self.session = await self.stack.enter_async_context(
+                        connect(self.settings.dsn, read_only=self.read_only)
+                    )
+                reports.append(await one(ref))
+            except BusyError:
+                reports.append(TableReport(table=str(ref), locked=True))
+            except UsageError:
+                raise
+            except PgalmanacError as exc:
+                if len(refs) == 1:
+                    raise
+                reports.append(TableReport(table=str(ref), error=exc))
+        return tuple(reports)
+
+    def report(self, command: str, tables: Sequence[TableReport], *, dry_run: bool = False) -> RunReport:
+        """The command's report."""
+        server = self.session.server
+        return RunReport(
+            command=command,
+            server=server,
+            today=server.now.date(),
+            dry_run=dry_run,
+            tables=tuple(tables),
+            findings=_standby(server),
+        )
+
+
+def _standby(server: Server) -> tuple[Finding, ...]:
+    if not server.standby:
+        return ()
+    message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"
+    return (Finding(level=Level.INFO, code=Code.STANDBY, message=message),)
+
+
+def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
+    if request.command in {"create", "drop"} and len(refs) > 1:
+        raise UsageError(
+            f"{request.command} acts on one table, and {len(refs)} are configured", hint="name it with --table"
+        )
+
+
+async def preview(settings: Settings, request: Request) -> RunReport:
+    """Plan the request and apply nothing: outcomes are `planned`, `skipped` or `refused`, each with its statements."""
+    async with AsyncExitStack() as stack:
+        run = await _Run.open(stack, settings, read_only=True)
+        _one_table_only(request, await run.tables())
+
+        async def one(ref: TableRef) -> TableReport:
+            seen = await look(run.session, settings, ref, await run.recorder(), request=request)
+            return TableReport(
+                table=str(seen.plan.table.name),
+                view=seen.view,
+                outcomes=planned(run.session, seen.plan, seen.structure),
+                findings=await _findings(run, seen),
+            )
+
+        return run.report(request.command, await run.each(one), dry_run=True)
+
+
+async def perform(settings: Settings, request: Request, *, observer: Observer | None = None) -> RunReport:
+    """Plan and apply the request to every table, recording each run. On a standby it does nothing."""
+    async with AsyncExitStack() as stack:
+        run = await _Run.open(stack, settings, read_only=False, observer=observer)
+        if run.session.server.standby:
+            return run.report(request.command, ())
+        _one_table_only(request, await run.tables())
+
+        async def one(ref: TableRef) -> TableReport:
+            try:
+                return await _perform_one(run, request, ref)
+            finally:
+                await run.session.unlock()
+
+        return run.report(request.command, await run.each(one))
+
+
+async def _perform_one(run: _Run, request: Request, ref: TableRef) -> TableReport:
+    """One table's run, under its advisory lock."""
+    recorder = await run.recorder()
+    seen = await look(run.session, run.settings, ref, recorder, request=request, lock=True)
+    table = seen.plan.table
+    if seen.plan.todo and table.missing_grants:
+        raise PrivilegeError(f"this role cannot maintain {table.name}", hint="; ".join(table.missing_grants))
+    await recorder.begin(table, request.triggered_by, {"command": request.command, "parent_oid": table.oid})
+    run.observer(seen.plan)
+    outcomes: list[Outcome] = []
+    try:
+        error = await _apply(run, seen, recorder, outcomes)
+        report = await _after(run, request, seen, recorder, outcomes, error)
+    except asyncio.CancelledError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await recorder.finish(
+                    error="interrupted", output="", details={}, keep_days=run.settings.history_keep_days
+                )
+        raise
+    return report
+
+
+async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list[Outcome]) -> PgalmanacError | None:
+    """Carry the plan out, collecting outcomes; a lost connection is returned, so that the run can still be recorded."""
+    calendar = seen.view.calendar
+    try:
+        async for outcome in apply(run.session, seen.plan, seen.structure, run_id=recorder.run_id):
+            outcomes.append(outcome)
+            await recorder.record([outcome], calendar)
+            run.observer(outcome)
+    except psycopg.Error as exc:
+        return ConnectError(
+            f"the connection was lost while {seen.plan.table.name} was maintained ({scrub(one_line(exc))})",
+            hint="the next run finishes what this one began",
+            sqlstate=exc.sqlstate,
+        )
+    return None
+
+
+async def _after(
+    run: _Run,
+    request: Request,
+    seen: Inspection,
+    recorder: Recorder,
+    outcomes: Sequence[Outcome],
+    error: PgalmanacError | None,
+) -> TableReport:
+    """Look again, record the end, and report the table as it is now."""
+    report = TableReport(
+        table=str(seen.plan.table.name), view=seen.view, run_id=recorder.run_id, error=error, outcomes=tuple(outcomes)
+    )
+    if error is None:
+        try:
+            report = await _looked_again(run, request, seen, report)
+        except psycopg.Error as exc:
+            report = replace(
+                report,
+                error=ConnectError(
+                    f"the result could not be looked at ({scrub(one_line(exc))})", hint="run pgalmanac check"
+                ),
+            )
+    await recorder.finish(
+        error=_why_failed(report),
+        output=summary(report),
+        details=_details(report),
+        keep_days=run.settings.history_keep_days,
+    )
+    if recorder.trouble is not None and not any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
+        message = f"the run history of {report.table} could not be written: {recorder.trouble}"
+        trouble = Finding(level=Level.WARNING, code=Code.HISTORY_UNAVAILABLE, message=message)
+        report = replace(report, findings=(*report.findings, trouble))
+    return report
+
+
+async def _looked_again(run: _Run, request: Request, seen: Inspection, report: TableReport) -> TableReport:
+    if any(o.attempts for o in report.outcomes):
+        name = seen.plan.table.name
+        table = await inspect(run.session, TableRef(schema=name.schema, name=name.name))
+        now = replace(seen, plan=replace(seen.plan, view=view(table, seen.view.policy)))
+    else:
+        now = seen
+    if request.command == "fix":
+        try:
+            report = replace(report, proved=await prove_insert(run.session, now.view))
+        except ProofError as exc:
+            report = replace(report, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
+    # The run itself is the success or failure that an older one would be warned about.
+    past = replace(now.past, last_failed=None, last_success=now.view.table.now, covered_until=None, partitions=None)
+    refused = replace(now.plan, actions=tuple(a for a in _unachieved(seen.plan, report.outcomes)))
+    return replace(
+        report,
+        view=now.view,
+        findings=diagnose(now.view, refused, past),
+        statistics=await counts.statistics(run.session, now.view),
+    )
+
+
+def _unachieved(plan: Plan, outcomes: Sequence[Outcome]) -> list[Any]:
+    done = {o.action.oid or o.action.bounds for o in outcomes if o.status is Status.DONE}
+    skipped = {o.action.oid: o for o in outcomes if o.status is Status.SKIPPED and o.action.status is Status.PLANNED}
+    return [
+        a if a.oid not in skipped else a.skipped(skipped[a.oid].error or "")
+        for a in plan.actions
+        if (a.oid or a.bounds) not in done
+    ]
+
+
+def _why_failed(report: TableReport) -> str | None:
+    if not report.failed:
+        return None
+    bad = [o for o in report.outcomes if o.status in {Status.REFUSED, Status.FAILED}]
+    sentences = [str(report.error)] if report.error is not None else []
+    sentences += [f"{o.action.kind} {o.action.partition} {o.status}: {o.error}" for o in bad[:3]]
+    if len(bad) > len(sentences):
+        sentences.append(f"and {len(bad) - 3} more")
+    return "; ".join(sentences)
+
+
+def summary(report: TableReport) -> str:
+    """One line about what a table's run did, for the history and the journal."""
+    parts = [f"{report.created} created", f"{report.dropped} dropped"]
+    parts += [f"{n} {word}" for word, n in (("rows moved", report.moved_rows),) if n]
+    parts += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := report.count(s))]
+    return f"{report.table}: {', '.join(parts)}"
+
+
+def _details(report: TableReport) -> dict[str, Any]:
+    details: dict[str, Any] = {"created": report.created, "dropped": report.dropped, "moved_rows": report.moved_rows}
+    if report.view is not None and report.error is None:
+        until = covered_until(report.view)
+        details["covered_until"] = None if until is None else until.isoformat()
+        details["partitions"] = len(report.view.table.partitions)
+    return details
+
+
+async def _findings(run: _Run, seen: Inspection) -> tuple[Finding, ...]:
+    """What check says of this table, whatever the request was: the plan of the next maintain belongs to it."""
+    return diagnose(seen.view, seen.plan, seen.past)
+
+
+async def check(settings: Settings) -> RunReport:
+    """Findings of every table; changes and records nothing."""
+    async with AsyncExitStack() as stack:
+        run = await _Run.open(stack, settings, read_only=True)
+
+        async def one(ref: TableRef) -> TableReport:
+            seen = await look(run.session, settings, ref, await run.recorder())
+            return TableReport(table=str(seen.plan.table.name), view=seen.view, findings=await _findings(run, seen))
+
+        return run.report("check", await run.each(one))
+
+
+async def status(
+    settings: Settings, *, exact: bool = False, limit: int | None = None, observer: Observer | None = None
+) -> RunReport:
+    """Partitions with counts, newest first, in TableReport.counts; statistics in TableReport.statistics."""
+    async with AsyncExitStack() as stack:
+        run = await _Run.open(stack, settings, read_only=True, observer=observer)
+
+        async def one(ref: TableRef) -> TableReport:
+            table = await inspect(run.session, ref)
+            seen = view(table, settings.policy(table.name))
+            found = await counts.estimates(run.session, seen, limit=limit)
+            if exact:
+                run.observer(Plan(view=seen))
+                counted: list[PartitionCount] = []
+                async for count in counts.exact(run.session, seen, found):
+                    counted.append(count)
+                    run.observer(count)
+                found = tuple(counted)
+            figures = await counts.statistics(run.session, seen, found if limit is None else ())
+            return TableReport(table=str(table.name), view=seen, counts=found, statistics=figures)
+
+        return run.report("status", await run.each(one))
+
+
+async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None) -> tuple[RunRecord, ...]:
+    """The newest recorded runs, newest first; one with its actions when *run_id* is given. Empty without a history."""
+    async with connect(settings.dsn, read_only=True) as session:
+        try:
+            history = await History.open(session, settings.history_table)
+            return () if history is None else await history.read(limit=limit, run_id=run_id)
+        except (HistoryError, psycopg.Error) as exc:
+            raise PgalmanacError(
+                f"the run history cannot be read ({scrub(one_line(exc))})", hint="pgalmanac init makes it"
+            ) from exc
+
+
+async def initialise(settings: Settings) -> tuple[str, ...]:
+    """Make the history tables where they are missing; the names of both. Raises PrivilegeError where the role may not."""
+    async with connect(settings.dsn) as session:
+        try:
+            history = await History.make(session, settings.history_table)
+        except HistoryError as exc:
+            raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc
+        return str(history.runs), str(history.actions)

@@ -1,0 +1,238 @@
+"""What a partitioned table is, as an immutable snapshot of the catalog.
+
+All moments are **key times**: `datetime` objects labelled UTC. For a `timestamptz` key that is the instant. For
+`timestamp` and `date` keys, which have no zone, it is the wall clock that the column stores, labelled UTC so that
+comparing and subtracting never crosses a change of daylight saving that the column cannot express.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Self
+
+from pgalmanac.errors import UsageError
+
+__all__ = [
+    "Bounds",
+    "Interval",
+    "KeyType",
+    "Mark",
+    "Orphan",
+    "Partition",
+    "PartitionKey",
+    "PartitionedTable",
+    "RelationKind",
+    "Server",
+    "TableName",
+    "TableRef",
+]
+
+# The identifiers that need no quotes (PostgreSQL's documentation, 4.1.1), after and before folding.
+_PLAIN: Final = re.compile(r"[a-z_\u0080-\U0010ffff][a-z0-9_$\u0080-\U0010ffff]*\Z")
+_PART: Final = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)')
+_FOLD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")  # the server folds ASCII only
+
+
+class Interval(StrEnum):
+    """How much time one partition holds."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    YEARLY = "yearly"
+
+
+class KeyType(StrEnum):
+    """The types of partition key that are calendars."""
+
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    TIMESTAMPTZ = "timestamptz"
+
+
+class RelationKind(StrEnum):
+    """`pg_class.relkind` of what can be a partition."""
+
+    TABLE = "r"
+    PARTITIONED = "p"
+    FOREIGN = "f"
+
+
+def quote(identifier: str) -> str:
+    """The identifier as psql would need it typed: quoted only where folding would change it."""
+    return identifier if _PLAIN.match(identifier) else '"' + identifier.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRef:
+    """A table as a person wrote it; without a schema it is looked for on the role's search path."""
+
+    schema: str | None = None
+    name: str
+
+    def __str__(self) -> str:
+        """The reference as psql reads it."""
+        return quote(self.name) if self.schema is None else f"{quote(self.schema)}.{quote(self.name)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `events`, `app.events` or `"Big App"."My.Events"` as psql would: unquoted parts fold to lower case.
+
+        Raises UsageError for anything else.
+        """
+        parts: list[str] = []
+        rest = text.strip()
+        while match := _PART.match(rest):
+            quoted, plain = match.groups()
+            parts.append(quoted.replace('""', '"') if quoted is not None else plain.translate(_FOLD))
+            rest = rest[match.end() :]
+            if not rest.startswith("."):
+                break
+            rest = rest[1:]
+            if not rest:
+                parts.append("")
+        if rest or not 1 <= len(parts) <= 2 or "" in parts or "\0" in text:  # noqa: PLR2004  # schema and name
+            msg = f"{text!r} is not the name of a table"
+            raise UsageError(msg, hint='write events, app.events or \'"Big App"."My.Events"\'')
+        return cls(schema=parts[0] if len(parts) == 2 else None, name=parts[-1])  # noqa: PLR2004  # as above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class TableName:
+    """A table's full name as the catalog has it."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        """The name as psql reads it."""
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The half-open range `[lower, upper)` in key time; None is unbounded on that side."""
+
+    lower: datetime | None
+    upper: datetime | None
+
+    def overlaps(self, other: Bounds) -> bool:
+        """Whether some moment lies in both."""
+        return (self.lower is None or other.upper is None or self.lower < other.upper) and (
+            other.lower is None or self.upper is None or other.lower < self.upper
+        )
+
+    def contains(self, moment: datetime) -> bool:
+        """Whether *moment* (key time) lies inside; the upper bound does not."""
+        return (self.lower is None or self.lower <= moment) and (self.upper is None or moment < self.upper)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a run writes into a partition's comment before it detaches it, so that the next run can finish.
+
+    The system identifier keeps a restored dump from being taken for our own work.
+    """
+
+    system_id: str
+    parent_oid: int
+    oid: int
+    lower: str | None
+    upper: str | None
+    run_id: str | None
+    manual: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One partition as `pg_inherits` has it. Bounds are None when they cannot be read as a range of time."""
+
+    oid: int
+    name: TableName
+    bounds: Bounds | None
+    kind: RelationKind = RelationKind.TABLE
+    is_default: bool = False
+    detach_pending: bool = False
+    persistence: str = "p"
+    tablespace: str | None = None
+    comment: str | None = None
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A table of our own making that is a partition no more: detached with our mark, and not yet dropped."""
+
+    oid: int
+    name: TableName
+    bounds: Bounds
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionKey:
+    """The one time column that the parent is partitioned by."""
+
+    column: str
+    type: KeyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionedTable:
+    """One parent and its partitions, sorted by lower bound, as of *now* on the server's clock (an instant in UTC)."""
+
+    oid: int
+    name: TableName
+    owner: str
+    key: PartitionKey
+    now: datetime
+    system_id: str = ""
+    partitions: tuple[Partition, ...] = ()
+    default: Partition | None = None
+    orphans: tuple[Orphan, ...] = ()
+    # Tables that a detach or an attach would lock besides: both ends of foreign keys.
+    referencing: tuple[TableName, ...] = ()
+    referenced: tuple[TableName, ...] = ()
+    # Those of them that this role may LOCK.
+    lockable: frozenset[TableName] = frozenset()
+    invalid_indexes: tuple[str, ...] = ()
+    pg_partman: bool = False
+    # Whether the default partition holds any row; None when it could not be read.
+    default_has_rows: bool | None = False
+    # The GRANTs without which this role cannot maintain the table.
+    missing_grants: tuple[str, ...] = ()
+    # The table's schema is the first of the role's search path, so that a task name can leave it out.
+    on_path: bool = True
+
+    @property
+    def ranged(self) -> tuple[Partition, ...]:
+        """The partitions whose bounds are known and in force, oldest first; a pending detach is not."""
+        return tuple(p for p in self.partitions if p.bounds is not None and not p.detach_pending)
+
+    @property
+    def pending(self) -> tuple[Partition, ...]:
+        """The partitions whose detaching was begun and not finished."""
+        return tuple(p for p in self.partitions if p.detach_pending)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The server and session a report is about; *now* is the server's clock, an instant in UTC."""
+
+    version: str
+    version_num: int
+    database: str
+    role: str
+    standby: bool
+    now: datetime
+    system_id: str = ""
+    address: str = ""
+    # The role's own search path: the setting, and the schemas of it that exist.
+    search_path: str = ""
+    schemas: tuple[str, ...] = ()
+    superuser: bool = False

@@ -1,0 +1,205 @@
+"""Period <-> partition name, in the style that a table's partitions already have, within PostgreSQL's 63 bytes.
+
+A name is a label: bounds come from the catalog and never from here. Hours are labelled in key time (UTC for
+`timestamptz`), so that the hour that a change of clocks repeats has two names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+from pgalmanac.errors import UsageError
+from pgalmanac.model import Bounds, Interval, Partition, TableName
+from pgalmanac.periods import Calendar
+
+__all__ = ["MAX_BYTES", "Style", "fit", "infer_style", "label", "parse_period"]
+
+MAX_BYTES: Final = 63  # NAMEDATALEN - 1 (PostgreSQL's documentation, 4.1.1)
+
+# strftime patterns plus %q, the quarter; the first of each interval is the one for a table with no style of its own.
+_FORMATS: Final[dict[Interval, tuple[str, ...]]] = {
+    Interval.HOURLY: (
+        "%Y_%m_%d_%H",
+        "%Y%m%d_%H%M%S",
+        "%Y%m%d_%H%M",
+        "%Y%m%d_%H",
+        "%Y%m%d%H",
+        "%Y-%m-%d-%H",
+        "y%Ym%md%dh%H",
+    ),
+    Interval.DAILY: ("%Y_%m_%d", "%Y%m%d", "%Y-%m-%d", "y%Ym%md%d", "%Y_%j", "%y%m%d"),
+    Interval.WEEKLY: (
+        "%G_w%V",
+        "%Gw%V",
+        "%G_W%V",
+        "%GW%V",
+        "%G-W%V",
+        "%G_%V",
+        "%Y_%m_%d",
+        "%Y%m%d",
+        "%Y-%m-%d",
+        "y%Ym%md%d",
+    ),
+    Interval.MONTHLY: ("%Y_%m", "%Y%m", "%Y-%m", "y%Ym%m", "%Y_%m_%d", "%Y%m%d", "%Y-%m-%d"),
+    Interval.QUARTERLY: ("%Y_q%q", "%Yq%q", "%Y_Q%q", "%YQ%q", "%Y_%m_%d", "%Y%m%d", "%Y_%m", "%Y%m"),
+    Interval.YEARLY: ("%Y", "y%Y", "%Y_%m_%d", "%Y%m%d"),
+}
+_STYLE_SAMPLE: Final = 31
+
+
+def _render(pattern: str, moment: datetime) -> str:
+    # %Y is not padded for early years on Linux, so it is written here; %q is not strftime's.
+    pattern = pattern.replace("%q", str((moment.month + 2) // 3)).replace("%Y", f"{moment.year:04d}")
+    return moment.strftime(pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How partitions of one table and interval are named: prefix + date + suffix, in one schema."""
+
+    schema: str
+    prefix: str
+    pattern: str
+    suffix: str = ""
+
+    def name(self, interval: Interval, bounds: Bounds, calendar: Calendar) -> TableName:
+        """The name of the partition for this period; a prefix that would pass 63 bytes is shortened, never the date."""
+        if bounds.lower is None:
+            msg = "a period without a lower bound has no name"
+            raise ValueError(msg)
+        tail = _render(self.pattern, _labelled(interval, bounds.lower, calendar)) + self.suffix
+        return TableName(schema=self.schema, name=fit(self.prefix, tail))
+
+
+def fit(prefix: str, tail: str) -> str:
+    """*prefix* + *tail* in at most 63 bytes of UTF-8: the prefix gives way, at the boundary of a character."""
+    room = MAX_BYTES - len(tail.encode())
+    encoded = prefix.encode()
+    if len(encoded) <= room:
+        return prefix + tail
+    # The separator before the date survives: only the base in front of it is shortened.
+    base, separator = (prefix[:-1], prefix[-1]) if prefix[-1:] in {"_", "-", "."} else (prefix, "")
+    return base.encode()[: room - len(separator.encode())].decode(errors="ignore") + separator + tail
+
+
+def _labelled(interval: Interval, lower: datetime, calendar: Calendar) -> datetime:
+    return lower.replace(tzinfo=None) if interval is Interval.HOURLY else calendar.local(lower)
+
+
+def _styles(partition: Partition, interval: Interval, calendar: Calendar) -> Iterator[Style]:
+    """Each way in which this partition's name can be read as prefix + date + suffix; the longest date first."""
+    bounds = partition.bounds
+    if bounds is None or bounds.lower is None:
+        return
+    moment = _labelled(interval, bounds.lower, calendar)
+    dates = sorted(((_render(p, moment), p) for p in _FORMATS[interval]), key=lambda d: -len(d[0]))
+    for text, pattern in dates:
+        prefix, found, suffix = partition.name.name.rpartition(text)
+        # A digit beside the date means that the date is only a part of some longer number.
+        if found and not prefix[-1:].isdigit() and not suffix[:1].isdigit() and not re.search(r"\d{3}", suffix):
+            yield Style(schema=partition.name.schema, prefix=prefix, pattern=pattern, suffix=suffix)
+            return
+
+
+def infer_style(parent: TableName, partitions: Sequence[Partition], interval: Interval, calendar: Calendar) -> Style:
+    """The style of most of the newest partitions of this interval; without any, `{table}_` and the default date."""
+    styles: list[Style] = []
+    for partition in reversed(partitions):
+        if partition.bounds is None or calendar.aligned(partition.bounds) is not interval:
+            continue
+        styles.extend(_styles(partition, interval, calendar))
+        if len(styles) == _STYLE_SAMPLE:
+            break
+    if styles:
+        return Counter(styles).most_common(1)[0][0]
+    return Style(schema=parent.schema, prefix=f"{parent.name}_", pattern=_FORMATS[interval][0])
+
+
+def label(interval: Interval, bounds: Bounds, calendar: Calendar) -> str:
+    """The period as people and the command line write it: 2025-11-02, 2025-W45, 2025-11, 2025-Q4, 2025, 2025-11-02T05."""
+    if bounds.lower is None:
+        return "…"
+    moment = _labelled(interval, bounds.lower, calendar)
+    pattern = {
+        Interval.HOURLY: "%Y-%m-%dT%H",
+        Interval.DAILY: "%Y-%m-%d",
+        Interval.WEEKLY: "%G-W%V",
+        Interval.MONTHLY: "%Y-%m",
+        Interval.QUARTERLY: "%Y-Q%q",
+        Interval.YEARLY: "%Y",
+    }[interval]
+    return _render(pattern, moment)
+
+
+_WRITTEN: Final[dict[Interval, re.Pattern[str]]] = {
+    Interval.HOURLY: re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d)(?::00)?"),
+    Interval.DAILY: re.compile(r"(\d{4})-(\d\d)-(\d\d)"),
+    Interval.WEEKLY: re.compile(r"(\d{4})-[Ww](\d\d)"),
+    Interval.MONTHLY: re.compile(r"(\d{4})-(\d\d)"),
+    Interval.QUARTERLY: re.compile(r"(\d{4})-[Qq]([1-4])"),
+    Interval.YEARLY: re.compile(r"(\d{4})"),
+}
+
+
+def written_interval(text: str) -> Interval | None:
+    """The interval in whose way *text* is written, or None: then it is no period at all."""
+    return next((i for i, pattern in _WRITTEN.items() if pattern.fullmatch(text)), None)
+
+
+def parse_period(text: str, interval: Interval, calendar: Calendar) -> Bounds:
+    """The period that *text* names, written as *interval* writes it.
+
+    Raises UsageError for a day that does not exist, and for another interval's way of writing, with the period it
+    might mean.
+    """
+    written = written_interval(text)
+    if written is None:
+        msg = f"{text!r} is not a period"
+        example = {
+            Interval.HOURLY: "2025-11-02T05",
+            Interval.DAILY: "2025-11-02",
+            Interval.WEEKLY: "2025-W45",
+            Interval.MONTHLY: "2025-11",
+            Interval.QUARTERLY: "2025-Q4",
+            Interval.YEARLY: "2025",
+        }[interval]
+        raise UsageError(msg, hint=f"this table's partitions are {interval}: write one as {example}")
+    moment = _moment(text, written, calendar)
+    try:
+        period = calendar.period(interval, moment)
+    except OverflowError as exc:
+        msg = f"{text} is past the years that a calendar has"
+        raise UsageError(msg, hint="use a year up to 9998") from exc
+    if written is not interval:
+        msg = f"{text!r} does not name a period of this table, whose partitions are {interval}"
+        raise UsageError(msg, hint=f"did you mean {label(interval, period, calendar)}?")
+    return period
+
+
+def _moment(text: str, written: Interval, calendar: Calendar) -> datetime:
+    match = _WRITTEN[written].fullmatch(text)
+    parts = [int(p) for p in match.groups()] if match else []
+    try:
+        match written:
+            case Interval.HOURLY:
+                year, month, day, hour = parts
+                return datetime(year, month, day, hour, tzinfo=UTC)  # key time, as the names of hours are
+            case Interval.DAILY:
+                return calendar.start(date(*parts))
+            case Interval.WEEKLY:
+                return calendar.start(date.fromisocalendar(parts[0], parts[1], 1))
+            case Interval.MONTHLY:
+                return calendar.start(date(parts[0], parts[1], 1))
+            case Interval.QUARTERLY:
+                return calendar.start(date(parts[0], parts[1] * 3 - 2, 1))
+            case Interval.YEARLY:
+                return calendar.start(date(parts[0], 1, 1))
+    except (ValueError, OverflowError) as exc:
+        noun = {Interval.HOURLY: "hour", Interval.DAILY: "day", Interval.WEEKLY: "week"}.get(written, "period")
+        msg = f"{text} does not exist"
+        raise UsageError(msg, hint=f"no calendar has that {noun}") from exc

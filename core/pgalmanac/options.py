@@ -1,0 +1,217 @@
+"""What can be set, which values each setting takes, and the sentence that says so when it is something else. Pure.
+
+Flags and environment variables are text, a file has types: `from_text` brings the first to the second, and from
+there on one reader serves all three.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pgalmanac.errors import PgalmanacError, UsageError
+from pgalmanac.model import Interval, TableRef
+from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
+
+__all__ = [
+    "CONNECTION",
+    "FOREVER",
+    "HISTORY",
+    "POLICY",
+    "TABLE_NAME",
+    "Option",
+    "choice",
+    "did_you_mean",
+    "switch",
+    "whole",
+]
+
+FOREVER: Final = "forever"
+
+_SWITCH: Final = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+# More digits than any range here; int() itself refuses thousands of them with an error of its own.
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting. *wanted* completes "write …"; *reader* takes a file's value and raises ValueError if it is wrong.
+
+    *words* are the values worth suggesting for a misspelled one, asked for only then.
+    """
+
+    name: str
+    wanted: str
+    reader: Callable[[object], Any]
+    kind: Literal["number", "switch", "text"] = "text"
+    words: Callable[[], Iterable[str]] = tuple
+
+    @property
+    def flag(self) -> str:
+        """The option as the command line spells it."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it for every table."""
+        return variable(self.name)
+
+    def read(self, value: object, *, where: str, error: type[PgalmanacError]) -> Any:  # noqa: ANN401  # each option has a type of its own
+        """The value as the program uses it. Raises *error*, which says what stands *where* and what should."""
+        try:
+            return self.reader(value)
+        except ValueError as exc:
+            meant = did_you_mean(value, self.words()) if isinstance(value, str) else None
+            hint = f"write {self.wanted}" if meant is None else f"did you mean {meant}?"
+            raise error(f"{where} is {_shown(value)}", hint=hint) from exc
+
+    def read_text(self, text: str, *, where: str, error: type[PgalmanacError]) -> Any:  # noqa: ANN401  # as above
+        """The same for a flag or an environment variable."""
+        return self.read(self.from_text(text), where=where, error=error)
+
+    def from_text(self, text: str) -> object:
+        """The value that a file would have; text that cannot be one stays what it is, for the reader to refuse."""
+        text = text.strip()
+        if self.kind == "number" and _WHOLE.fullmatch(text):
+            return int(text)
+        if self.kind == "switch":
+            return _SWITCH.get(text.lower(), text)
+        return text
+
+
+def variable(name: str) -> str:
+    """The environment variable of an option."""
+    return "PGALMANAC_" + name.upper()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """The known word that *word* is most likely a slip of, or None."""
+    folded = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.7)
+    return folded[close[0]] if close else None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "…'"  # noqa: PLR2004  # the sentence should still end on its line
+
+
+def whole(name: str, least: int, most: int, unit: str, *, word: str | None = None) -> Option:
+    """A whole number from *least* to *most*; *word* is the one word that may stand instead and means None."""
+
+    def reader(value: object) -> int | None:
+        if word is not None and value == word:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(value)
+        return value
+
+    wanted = f"{unit} from {least} to {most}" + (f', or "{word}"' if word else "")
+    return Option(name=name, wanted=wanted, reader=reader, kind="number", words=lambda: [word] if word else [])
+
+
+def switch(name: str) -> Option:
+    """True or false."""
+
+    def reader(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(value)  # noqa: TRY004  # read() takes ValueError for "something else was wanted"
+        return value
+
+    return Option(name=name, wanted="true or false", reader=reader, kind="switch")
+
+
+def choice(name: str, values: type[StrEnum] | tuple[str, ...]) -> Option:
+    """One of a few words."""
+    words = [str(v) for v in values]
+
+    def reader(value: object) -> object:
+        if value not in words:
+            raise ValueError(value)
+        return values(value) if isinstance(values, type) else value
+
+    wanted = ", ".join(words[:-1]) + f" or {words[-1]}"
+    return Option(name=name, wanted=wanted, reader=reader, words=lambda: words)
+
+
+def _text(name: str, wanted: str, *, empty: bool = False) -> Option:
+    def reader(value: object) -> str:
+        if not isinstance(value, str) or not (value or empty) or "\0" in value:
+            raise ValueError(value)
+        return value
+
+    return Option(name=name, wanted=wanted, reader=reader)
+
+
+def _table(name: str) -> Option:
+    def reader(value: object) -> TableRef:
+        if not isinstance(value, str):
+            raise ValueError(value)  # noqa: TRY004  # as in switch
+        try:
+            return TableRef.parse(value)
+        except UsageError as exc:
+            raise ValueError(value) from exc
+
+    return Option(name=name, wanted='events, app.events or \'"Big App"."My.Events"\'', reader=reader)
+
+
+def _zone(value: object) -> ZoneInfo:
+    if not isinstance(value, str):
+        raise ValueError(value)  # noqa: TRY004  # as in switch
+    try:
+        return ZoneInfo(value)
+    except (KeyError, OSError) as exc:  # no such zone; a folder of zones
+        raise ValueError(value) from exc
+
+
+def _zones() -> set[str]:
+    from zoneinfo import available_timezones  # noqa: PLC0415  # reads every file there is
+
+    return available_timezones()
+
+
+def _by_name(*options: Option) -> Mapping[str, Option]:
+    return {o.name: o for o in options}
+
+
+# Whatever a table may set; the names are those of the fields of Policy.
+POLICY: Final = _by_name(
+    choice("interval", Interval),
+    whole("premake_days", 0, MAX_PREMAKE_DAYS, "a whole number of days"),
+    whole("retention_days", 1, MAX_RETENTION_DAYS, "a whole number of days", word=FOREVER),
+    Option(
+        name="timezone",
+        wanted="a time zone, such as UTC or Europe/Berlin",
+        reader=_zone,
+        words=_zones,
+    ),
+    whole("lock_timeout_ms", 1, 60_000, "a whole number of milliseconds"),
+    whole("retry_seconds", 0, 86_400, "a whole number of seconds"),
+    whole("max_drops", 0, 1_000_000, "a whole number of partitions"),
+    whole("max_creates", 1, 1_000_000, "a whole number of partitions"),
+    switch("drop_unaligned"),
+    _text("breakdown", "the name of a column"),
+)
+CONNECTION: Final = _by_name(
+    _text("dsn", "a connection string or URI as libpq reads it", empty=True),
+    _text("label", "a word for this server"),
+)
+HISTORY: Final = _by_name(
+    _table("table"),
+    whole("keep_days", 1, MAX_RETENTION_DAYS, "a whole number of days"),
+)
+TABLE_NAME: Final = _table("name")

@@ -1,0 +1,54 @@
+"""What is wanted of one table: its interval, how far ahead, for how long, and within which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pgalmanac.model import Interval
+
+__all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "Policy"]
+
+MAX_RETENTION_DAYS: Final = 36_500
+MAX_PREMAKE_DAYS: Final = 3_660
+LOW_RUNWAY_DAYS: Final = 7
+
+# The fuse when nobody set one: a month's worth of the interval, and at least two.
+DEFAULT_DROPS: Final = {
+    Interval.HOURLY: 744,
+    Interval.DAILY: 31,
+    Interval.WEEKLY: 5,
+    Interval.MONTHLY: 2,
+    Interval.QUARTERLY: 2,
+    Interval.YEARLY: 2,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One table's policy. Days are whole days of the policy's time zone; None means: not set, or for ever."""
+
+    interval: Interval | None = None
+    premake_days: int = 30
+    # None keeps for ever.
+    retention_days: int | None = 90
+    # Retention is never guessed: False until somebody named the table or gave it a retention.
+    may_drop: bool = True
+    timezone: ZoneInfo = ZoneInfo("UTC")
+    lock_timeout_ms: int = 200
+    retry_seconds: int = 60
+    max_drops: int | None = None
+    max_creates: int = 1000
+    drop_unaligned: bool = False
+    # A column whose most frequent values the report shows.
+    breakdown: str | None = None
+
+    @property
+    def low_runway_days(self) -> int:
+        """The runway, in days, below which a warning is due; never more than what premake can reach."""
+        return min(LOW_RUNWAY_DAYS, self.premake_days)
+
+    def fuse(self, interval: Interval) -> int:
+        """How many partitions of *interval* one run may drop."""
+        return DEFAULT_DROPS[interval] if self.max_drops is None else self.max_drops

@@ -1,0 +1,55 @@
+"""The proof that an insert for now finds its partition, in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+import psycopg
+from psycopg import errors, sql
+
+from pgalmanac.attempts import begin
+from pgalmanac.db import Session, is_lost, one_line
+from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.plan import View
+from pgalmanac.strays import can_silence_triggers
+
+__all__ = ["ProofError", "prove_insert"]
+
+_SILENCE: LiteralString = "SET LOCAL session_replication_role = replica; "
+
+
+class ProofError(Exception):
+    """An insert for now would not find a partition; the sentence says what the server answered."""
+
+
+async def prove_insert(session: Session, seen: View) -> str:
+    """The name of the partition that a row for now is routed to. Raises ProofError when there is none.
+
+    Only the key is given. A NOT NULL or CHECK of another column fails after routing, and its error names the
+    partition, which is proof as well. Triggers are kept quiet where the role may.
+    """
+    table = seen.table
+    silence = sql.SQL(_SILENCE if await can_silence_triggers(session) else "")
+    insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING tableoid::pg_catalog.int8").format(
+        qualified(table.name), sql.Identifier(table.key.column), key_literal(table.key.type, seen.now)
+    )
+    names = {p.name.name: str(p.name) for p in table.ranged}
+    found: str | None = None
+    try:
+        await session.execute(begin(session, seen.policy.lock_timeout_ms) + silence)
+        row = await (await session.execute(insert)).fetchone()
+        found = next((str(p.name) for p in table.ranged if row is not None and p.oid == row[0]), None)
+        answer = "it went to the default partition"
+    except errors.IntegrityError as exc:
+        # "no partition of relation … found for row" is a check violation that names the parent.
+        found = names.get(exc.diag.table_name or "")
+        answer = one_line(exc)
+    except psycopg.Error as exc:
+        if is_lost(exc):
+            raise
+        answer = one_line(exc)
+    finally:
+        await session.rollback()
+    if found is None:
+        raise ProofError(f"an insert into {table.name} for now was not proved to find a partition: {answer}")
+    return found

@@ -1,0 +1,310 @@
+"""report -> text for people: 80 columns where names allow it, one fact a line, the same words every day.
+
+A run of partitions that fared alike takes one line; *verbose* gives each its own, with its statements. Estimates are
+marked ≈. Moments are shown as people of the table's time zone write them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+import humanize
+
+from pgalmanac.diagnose import Finding, Level, covered_until, runway_days
+from pgalmanac.errors import PgalmanacError
+from pgalmanac.log import shown
+from pgalmanac.model import TableName
+from pgalmanac.plan import ActionKind, Status, View
+from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
+
+if TYPE_CHECKING:
+    from pgalmanac.history import ActionRecord, RunRecord
+
+__all__ = ["finding_lines", "history_text", "init_text", "report_text"]
+
+WIDTH: Final = 80
+_GLYPHS: Final = {Level.INFO: "·", Level.WARNING: "!", Level.CRITICAL: "✗"}
+_MISSING: Final = "-"
+
+
+def report_text(report: RunReport, *, verbose: bool = False) -> str:
+    """The report of maintain, fix, create, drop or status."""
+    lines = [_title(report), *_findings(report.findings, "")]
+    for table in report.tables:
+        lines += ["", *(_status(table) if report.command == "status" else _run(table, report, verbose=verbose))]
+    return "\n".join(lines)
+
+
+def _title(report: RunReport) -> str:
+    what = f"pgalmanac {report.command}" + (": the plan, nothing is changed" if report.dry_run else "")
+    if report.server is None:
+        return what
+    today = "" if report.today is None else f", {report.today}"
+    return f"{what} (PostgreSQL {shown(report.server.version)}, database {shown(report.server.database)}{today})"
+
+
+def _run(table: TableReport, report: RunReport, *, verbose: bool) -> Iterator[str]:
+    seen = table.view
+    yield _heading(table)
+    if table.locked:
+        yield "  locked: another run is maintaining this table; nothing was done"
+    for outcome in _grouped(table.outcomes, one_by_one=verbose):
+        yield from _outcome_lines(outcome, seen, verbose=verbose)
+    if table.error is not None:
+        yield from _wrapped(f"failed: {_sentence(table.error)}", "  ")
+    elif not table.outcomes and not table.locked and not _idle(report):
+        yield "  nothing to do"
+    if table.proved is not None:
+        yield f"  proved: an insert for now finds {shown(table.proved)}"
+    if not report.dry_run and not _idle(report) and table.outcomes:
+        yield "  " + _summary(table)
+    if seen is not None:
+        yield from _coverage(seen)
+        if table.statistics is not None:
+            yield from _statistics(table.statistics, seen)
+    yield from _findings(table.findings, "  ")
+
+
+def _idle(report: RunReport) -> bool:
+    """Whether nothing was looked at, so that there is nothing to say about having nothing to do."""
+    return report.server is not None and report.server.standby
+
+
+def _heading(table: TableReport) -> str:
+    name = shown(table.table)
+    if table.view is None:
+        return name
+    policy = table.view.policy
+    kept = "forever" if policy.retention_days is None or not policy.may_drop else f"{policy.retention_days} days"
+    zone = "" if policy.timezone.key == "UTC" else f", {policy.timezone.key}"
+    return f"{name}: {table.view.interval}{zone}, made {policy.premake_days} days ahead, kept {kept}"
+
+
+def _grouped(outcomes: Sequence[Outcome], *, one_by_one: bool) -> Iterator[list[Outcome]]:
+    """Neighbours that fared alike, together."""
+    if one_by_one:
+        yield from ([o] for o in outcomes)
+        return
+    for _, group in groupby(outcomes, key=lambda o: (o.status, o.action.kind, o.action.reason, o.error)):
+        yield list(group)
+
+
+def _outcome_lines(group: Sequence[Outcome], seen: View | None, *, verbose: bool) -> Iterator[str]:
+    first, last = group[0], group[-1]
+    name = _short(first.action.partition, seen)
+    if len(group) > 1:
+        name = f"{name} .. {_short(last.action.partition, seen)}"
+    number = str(len(group)) if len(group) > 1 else ""
+    line = f"  {first.status:<7}  {first.action.kind:<9}  {name:<39} {number:>4}  {_facts(group)}"
+    yield line.rstrip()
+    if first.error is not None:
+        yield from _wrapped(first.error, "           ")
+    if verbose:
+        for statement in first.statements:
+            yield f"      {shown(' '.join(statement.split(chr(10))))};"
+
+
+def _facts(group: Sequence[Outcome]) -> str:
+    """Why, and what it came to: rows, bytes, attempts."""
+    facts = [str(group[0].action.reason)]
+    rows = [o.rows for o in group if o.rows is not None]
+    if group[0].action.kind is ActionKind.MOVE_ROWS:
+        facts.append(_rows(sum(rows), exact=group[0].status is Status.DONE))
+    elif group[0].action.kind is ActionKind.DROP and rows:
+        facts.append(_rows(sum(rows), exact=False))
+    sizes = [o.bytes for o in group if o.bytes is not None]
+    if sizes:
+        facts.append(_size(sum(sizes)))
+    attempts = max(o.attempts for o in group)
+    if attempts > 1:
+        facts.append(f"{attempts} attempts")
+    return ", ".join(facts)
+
+
+def _summary(table: TableReport) -> str:
+    took = sum(o.duration_ms or 0 for o in table.outcomes)
+    counts = {
+        "created": table.created,
+        "dropped": table.dropped,
+        "moved rows": table.moved_rows,
+        "skipped": table.count(Status.SKIPPED),
+        "refused": table.count(Status.REFUSED),
+        "failed": table.count(Status.FAILED),
+    }
+    text = ", ".join(f"{word} {humanize.intcomma(number)}" for word, number in counts.items())
+    run = "" if table.run_id is None else f"; run {shown(table.run_id)}"
+    return f"{text}; {_duration(took)}{run}"
+
+
+def _coverage(seen: View) -> Iterator[str]:
+    until = covered_until(seen)
+    if until is None:
+        yield "  covered: not even now"
+        return
+    days = runway_days(seen)
+    end = "for ever" if until.year == MAXYEAR else f"to {seen.calendar.shown(until):%Y-%m-%d %H:%M}"
+    yield f"  covered {end}, {days} whole day{'' if days == 1 else 's'} after today"
+
+
+def _statistics(figures: Statistics, seen: View) -> Iterator[str]:
+    ranged = seen.table.ranged
+    span = f", {_short(ranged[0].name, seen)} .. {_short(ranged[-1].name, seen)}" if ranged else ""
+    yield f"  {humanize.intcomma(figures.partitions)} partitions{span}"
+    events = ""
+    if figures.oldest_event is not None and figures.newest_event is not None:
+        oldest, newest = (_moment(t, seen) for t in (figures.oldest_event, figures.newest_event))
+        events = f", {oldest} .. {newest} ({_ago(seen.now - figures.newest_event)})"
+    yield f"  {_rows(figures.rows, exact=figures.exact)}{events}"
+    if figures.breakdown_column is not None and figures.breakdown:
+        over = "over the last 7 days" if figures.exact else "estimated"
+        yield f"  most frequent {shown(figures.breakdown_column)}, {over}:"
+        widest = max(len(humanize.intcomma(rows)) for _, rows in figures.breakdown)
+        for value, rows in figures.breakdown:
+            mark = " " if figures.exact else "≈"
+            yield f"    {mark} {humanize.intcomma(rows):>{widest}}  {shown(value)}"
+
+
+def _status(table: TableReport) -> Iterator[str]:
+    seen = table.view
+    yield _heading(table)
+    if table.error is not None:
+        yield from _wrapped(f"failed: {_sentence(table.error)}", "  ")
+    if table.counts:
+        names = [_short(c.name, seen) for c in table.counts]
+        width = max(9, *map(len, names))
+        yield f"  {'partition':<{width}} {'rows':>12} {'size':>10}  {'oldest':<16}  newest"
+        for name, count in zip(names, table.counts, strict=True):
+            yield from _count_lines(name.ljust(width), count, seen)
+    if seen is not None:
+        yield from _coverage(seen)
+        if table.statistics is not None:
+            yield from _statistics(table.statistics, seen)
+    yield from _findings(table.findings, "  ")
+
+
+def _count_lines(name: str, count: PartitionCount, seen: View | None) -> Iterator[str]:
+    rows = _MISSING if count.rows is None else ("" if count.exact else "≈") + humanize.intcomma(count.rows)
+    size = _MISSING if count.bytes is None else _size(count.bytes)
+    oldest, newest = (_minute(t, seen) for t in (count.oldest, count.newest))
+    yield f"  {name} {rows:>12} {size:>10}  {oldest:<16}  {newest}"
+    if count.error is not None:
+        yield from _wrapped(count.error, "      ")
+
+
+def finding_lines(finding: Finding, indent: str = "") -> list[str]:
+    """A finding with its level as glyph and word, its code, and its sentence."""
+    head = f"{_GLYPHS[finding.level]} {finding.level} {finding.code}: "
+    return list(_wrapped(head + finding.message, indent, hang="    "))
+
+
+def _findings(findings: Iterable[Finding], indent: str) -> Iterator[str]:
+    for finding in findings:
+        yield from finding_lines(finding, indent)
+
+
+def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False) -> str:
+    """The runs, newest first; *with_actions* adds what each did."""
+    if not runs:
+        return "no run is recorded"
+    ids = max(3, *(len(str(run.id)) for run in runs))
+    lines = [f"{'run':>{ids}}  {'started':<19}  {'took':>9}  {'by':<9}  {'status':<7}  task"]
+    for run in runs:
+        took = _MISSING if run.duration_ms is None else _duration(run.duration_ms)
+        lines.append(
+            f"{shown(str(run.id)):>{ids}}  {_second(run.started_at):<19}  {took:>9}  "
+            f"{shown(run.triggered_by or _MISSING):<9}  {shown(run.status):<7}  {shown(run.task_name)}"
+        )
+        indent = " " * (ids + 2)
+        for text in (run.output, run.error):
+            lines += [line for part in (text or "").splitlines() for line in _wrapped(part, indent)]
+        if with_actions:
+            lines += [line for action in run.actions for line in _action_lines(action, indent)]
+    return "\n".join(lines)
+
+
+def _action_lines(action: ActionRecord, indent: str) -> Iterator[str]:
+    took = _MISSING if action.duration_ms is None else _duration(action.duration_ms)
+    yield (
+        f"{indent}{shown(action.status):<7}  {shown(action.action):<9}  {shown(action.partition):<39}  "
+        f"{took:>8}  {shown(action.reason)}"
+    )
+    if action.error:
+        yield from _wrapped(action.error, indent + "         ")
+
+
+def init_text(created: Sequence[str], configuration: str) -> str:
+    """What was made, as comments of the configuration, so that the whole output is a configuration file."""
+    made = [f"# created the table {shown(name)}" for name in created] or ["# the history tables were there already"]
+    return "\n".join([*made, "", configuration.rstrip("\n")])
+
+
+def _short(name: TableName, seen: View | None) -> str:
+    """The partition's name, without the schema that its parent has too."""
+    text = str(name)
+    if seen is not None and name.schema == seen.table.name.schema:
+        text = text[len(str(TableName(schema=name.schema, name="x"))) - 1 :]
+    return shown(text)
+
+
+def _sentence(error: PgalmanacError) -> str:
+    return shown(str(error))
+
+
+def _wrapped(text: str, indent: str, *, hang: str = "") -> Iterator[str]:
+    yield from textwrap.wrap(
+        shown(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _rows(number: int, *, exact: bool) -> str:
+    return f"{'' if exact else '≈'}{humanize.intcomma(number)} row{'' if number == 1 else 's'}"
+
+
+def _size(number: int) -> str:
+    return humanize.naturalsize(number, binary=True)
+
+
+def _duration(milliseconds: float) -> str:
+    """4.1 ms, 12.3 s, or minutes and longer in words."""
+    seconds = milliseconds / 1000
+    if seconds < 1:
+        return f"{milliseconds:.0f} ms"
+    if seconds < 60:  # noqa: PLR2004  # a minute
+        return f"{seconds:.1f} s"
+    return humanize.precisedelta(timedelta(seconds=round(seconds)), minimum_unit="seconds", format="%d")
+
+
+def _ago(age: timedelta) -> str:
+    if age < timedelta(0):
+        return f"in {humanize.naturaldelta(-age)}"
+    return f"{humanize.naturaldelta(age)} ago"
+
+
+def _moment(moment: datetime, seen: View) -> str:
+    return f"{_local(moment, seen):%Y-%m-%d %H:%M:%S}"
+
+
+def _minute(moment: datetime | None, seen: View | None) -> str:
+    return _MISSING if moment is None else f"{_local(moment, seen):%Y-%m-%d %H:%M}"
+
+
+def _second(moment: datetime | None) -> str:
+    if moment is None:
+        return _MISSING
+    return f"{moment if moment.tzinfo is None else moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _local(moment: datetime, seen: View | None) -> datetime:
+    try:
+        return moment if seen is None else seen.calendar.shown(moment)
+    except OverflowError:  # the last hours of year 9999, in a zone ahead of UTC
+        return moment

@@ -1,0 +1,155 @@
+"""What became of a run, as values: outcome of an action, report of a table, report of a command. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Final
+
+from pgalmanac.diagnose import Finding, Level, worst
+from pgalmanac.errors import BusyError, PgalmanacError, PrivilegeError
+from pgalmanac.model import Server, TableName
+from pgalmanac.plan import Action, ActionKind, Status, View
+
+__all__ = ["Outcome", "PartitionCount", "RunReport", "Statistics", "TableReport", "exit_code"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One action after its transaction has closed, or as planned when nobody passed it to apply.
+
+    *statements* is the SQL as it was, or would be, run. *started_at* is an instant in UTC on the client's clock.
+    *rows* were moved (exact) or dropped (the server's estimate); *bytes* is the dropped table's size. *blockers*
+    says who held the lock that was not to be had.
+    """
+
+    action: Action
+    status: Status
+    statements: tuple[str, ...] = ()
+    attempts: int = 0
+    started_at: datetime | None = None
+    duration_ms: float | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    sqlstate: str | None = None
+    error: str | None = None
+    blockers: tuple[str, ...] = ()
+
+    def became(self, status: Status, *, error: str | None = None, sqlstate: str | None = None) -> Outcome:
+        """The same outcome with another end."""
+        return replace(self, status=status, error=error, sqlstate=sqlstate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionCount:
+    """What is known of one partition's rows. *exact* is False for the server's estimates; *oldest* and *newest* are
+    the smallest and largest key times, and *counted_at* the instant of an exact count.
+    """
+
+    oid: int
+    name: TableName
+    rows: int | None
+    exact: bool
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    bytes: int | None = None
+    counted_at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """The figures at the end of a report. Rows and frequencies are estimates unless *exact*."""
+
+    partitions: int
+    rows: int
+    exact: bool
+    oldest_event: datetime | None = None
+    newest_event: datetime | None = None
+    breakdown_column: str | None = None
+    # Value and number of rows, most frequent first; over the last 7 days when exact.
+    breakdown: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableReport:
+    """One table in one command. *view* is the last snapshot seen; None when the table could not be inspected."""
+
+    table: str
+    view: View | None = None
+    run_id: str | None = None
+    locked: bool = False
+    error: PgalmanacError | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    statistics: Statistics | None = None
+    counts: tuple[PartitionCount, ...] = ()
+    # fix only: the partition that an insert for now was proved to find.
+    proved: str | None = None
+
+    def count(self, status: Status, *kinds: ActionKind) -> int:
+        """How many outcomes have this status, of these kinds or of any."""
+        return sum(1 for o in self.outcomes if o.status is status and (not kinds or o.action.kind in kinds))
+
+    @property
+    def created(self) -> int:
+        """Partitions that this run created, with or without rows moved into them."""
+        return self.count(Status.DONE, ActionKind.CREATE, ActionKind.MOVE_ROWS)
+
+    @property
+    def dropped(self) -> int:
+        """Partitions that this run dropped."""
+        return self.count(Status.DONE, ActionKind.DROP)
+
+    @property
+    def moved_rows(self) -> int:
+        """Stray rows that this run moved out of the default partition."""
+        return sum(
+            o.rows or 0 for o in self.outcomes if o.action.kind is ActionKind.MOVE_ROWS and o.status is Status.DONE
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was refused, tried and not achieved, or ended the table's run."""
+        return self.error is not None or self.count(Status.REFUSED) + self.count(Status.FAILED) > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """One command's whole answer. *findings* are those that concern the server and no one table."""
+
+    command: str
+    server: Server | None = None
+    today: date | None = None
+    dry_run: bool = False
+    tables: tuple[TableReport, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def level(self) -> Level | None:
+        """The worst level of all findings, None for all well."""
+        return worst([*self.findings, *(f for t in self.tables for f in t.findings)])
+
+    @property
+    def exit_code(self) -> int:
+        """The process exit code of a command that is not check."""
+        return exit_code(self.tables)
+
+
+_FAILED: Final = 1
+
+
+def exit_code(tables: Sequence[TableReport]) -> int:
+    """0 done · 1 something failed or was refused · 75 nothing failed but a table was locked · 77 for every table, no right.
+
+    A run in which every table ended in the same way ends in that error's own code.
+    """
+    if not any(t.failed or t.locked for t in tables):
+        return 0
+    if not any(t.failed for t in tables):
+        return BusyError.exit_code
+    codes = {t.error.exit_code if t.error is not None else _FAILED for t in tables}
+    if codes == {PrivilegeError.exit_code} or (len(tables) == 1 and len(codes) == 1):
+        return codes.pop()
+    return _FAILED

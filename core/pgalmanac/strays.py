@@ -1,0 +1,82 @@
+"""Whether rows can be moved out of the default partition without anybody mistaking the move for a deletion."""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+from pgalmanac.db import Session
+from pgalmanac.ddl import qualified
+from pgalmanac.model import PartitionedTable, RelationKind, TableName
+
+__all__ = ["REFERENCES", "can_silence_triggers", "joined", "why_immovable"]
+
+_PARAMETER_PRIVILEGE_SINCE: Final = 150_000
+
+# tgtype bit 3 is DELETE. Under session_replication_role = replica those of state O (origin) keep quiet; A and R fire.
+_TRIGGERS: Final[LiteralString] = """
+SELECT COALESCE(bool_or(t.tgenabled = 'O'), false), COALESCE(bool_or(t.tgenabled IN ('A', 'R')), false),
+       COALESCE(min(t.tgname::text), '')
+  FROM pg_trigger t WHERE t.tgrelid = %s AND NOT t.tgisinternal AND (t.tgtype & 8) <> 0 AND t.tgenabled <> 'D'
+"""
+REFERENCES: Final[LiteralString] = """
+SELECT k.conname::text, n.nspname::text, c.relname::text,
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(num, i)
+               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num ORDER BY u.i),
+       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(num, i)
+               JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY u.i)
+  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0
+"""
+
+
+async def can_silence_triggers(session: Session) -> bool:
+    """Whether this role may set session_replication_role, under which a moved row is no deleted row."""
+    if session.server.superuser:
+        return True
+    if session.server.version_num < _PARAMETER_PRIVILEGE_SINCE:
+        return False
+    row = await (await session.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')")).fetchone()
+    return bool(row and row[0])
+
+
+async def why_immovable(session: Session, table: PartitionedTable) -> str | None:
+    """Why rows cannot be moved out of the default partition of *table*, or None when they can.
+
+    The DELETE of a move is a real one: its triggers fire, and ON DELETE CASCADE removes the referring rows.
+    """
+    default = table.default
+    if default is None:
+        return None
+    if default.kind is not RelationKind.TABLE:
+        return f"{default.name} is no plain table; move its rows by hand"
+    row = await (await session.execute(_TRIGGERS, [default.oid])).fetchone()
+    on_origin, always, trigger = row or (False, False, "")
+    if always:
+        return f"the trigger {trigger} of {default.name} fires on every delete, also on that of a moved row; disable it"
+    if (not on_origin and not table.referencing) or await can_silence_triggers(session):
+        return None
+    role = sql.Identifier(session.server.role).as_string(session.conn)
+    remedy = f"GRANT SET ON PARAMETER session_replication_role TO {role}, or run pgalmanac fix as a superuser"
+    if on_origin:
+        return f"moving would fire the delete trigger {trigger} of {default.name}; {remedy}"
+    for name, schema, referring, columns, targets in await (await session.execute(REFERENCES, [table.oid])).fetchall():
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {} f JOIN ONLY {} p ON {})").format(
+            sql.Identifier(schema, referring),
+            qualified(default.name),
+            joined(columns, targets),
+        )
+        found = await (await session.execute(query)).fetchone()
+        if found and found[0]:
+            other = TableName(schema=schema, name=referring)
+            return f"rows of {other} refer to the stray rows by the foreign key {name}; {remedy}"
+    return None
+
+
+def joined(columns: list[str], targets: list[str]) -> sql.Composed:
+    """The condition that a referring row f refers to a row p."""
+    return sql.SQL(" AND ").join(
+        sql.SQL("f.{} = p.{}").format(sql.Identifier(a), sql.Identifier(b))
+        for a, b in zip(columns, targets, strict=True)
+    )
