@@ -85,7 +85,7 @@ async def retried(
 
 
 async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
-    """Run *script* in one transaction and return how many rows it moved; whatever it raises leaves the transaction open.
+    """Run *script* in one transaction and return how many rows it moved; an error leaves the transaction open.
 
     *guard* is awaited with all locks held, and raises to prevent the work.
     """
@@ -125,7 +125,7 @@ def _timeouts(lock_ms: int, statement_ms: int) -> sql.Composed:
 
 
 async def send(
-    session: Session, statements: Sequence[Statement], *, before: sql.Composable = sql.SQL(""), end: LiteralString = ""
+    session: Session, statements: Sequence[Statement], *, before: sql.Composed, end: LiteralString = ""
 ) -> int:
     """Several statements in one round trip; the number of rows that their INSERTs moved."""
     text = sql.SQL("; ").join([s.sql for s in statements])

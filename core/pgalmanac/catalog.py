@@ -27,7 +27,7 @@ from pgalmanac.model import (
     TableRef,
 )
 
-__all__ = ["choose", "discover", "inspect", "parse_bounds"]
+__all__ = ["ESTIMATED_ROWS", "choose", "discover", "inspect", "parse_bounds"]
 
 _UNBOUNDED: Final = {"MINVALUE", "MAXVALUE"}
 _BOUND: Final = re.compile(r"FOR VALUES FROM \((MINVALUE|'[^']*')\) TO \((MAXVALUE|'[^']*')\)\Z")
@@ -78,6 +78,11 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
   LEFT JOIN pg_type t ON t.oid = a.atttypid;
 """
+)
+# The server's estimate of a table's rows: the live-tuple counter, and where that knows nothing (after a crash, a
+# restore) what the last ANALYZE wrote. `c` is its pg_class row.
+ESTIMATED_ROWS: Final[LiteralString] = (
+    "COALESCE(NULLIF(pg_stat_get_live_tuples(c.oid), 0), GREATEST(c.reltuples, 0))::int8"
 )
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
@@ -184,8 +189,10 @@ async def choose(session: Session) -> TableRef:
 
 
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> PartitionedTable:
-    """The snapshot of one table, in one round trip and one database snapshot; one more only for a default partition
-    and one for pg_partman. Raises ConfigError for a table that is not there or not partitioned by one time column.
+    """The snapshot of one table, in one round trip and one database snapshot.
+
+    A default partition costs one more, and so does pg_partman. Raises ConfigError for a table that is not there or
+    not partitioned by one time column.
 
     With *lock* the table's advisory lock is taken first, for the session; BusyError when another run holds it.
     """

@@ -128,8 +128,7 @@ def _entries(path: str, document: Mapping[str, Any]) -> Iterator[tuple[TableRef,
 
 def starting_configuration(tables: Sequence[TableRef]) -> str:
     """The text of a file to start from, for these tables; what is commented out is the default."""
-    entries = "\n".join(_ENTRY.format(name=_quoted(str(ref))) for ref in tables)
-    return _START + entries
+    return _START + "\n".join(_ENTRY.format(name=_quoted(str(ref))) for ref in tables)
 
 
 def _quoted(text: str) -> str:
@@ -145,12 +144,17 @@ _START: Final = """\
 # dsn = "service=events"        # any libpq connection string; without it the PG* variables count
 # label = "production"          # shown by the dashboard
 
-[defaults]                      # whatever a table may set
+[defaults]                      # whatever a table may set for itself below
+# interval = "daily"            # without it as the existing partitions have it
 # premake_days = 30             # how far ahead partitions exist
-# retention_days = 90           # whole days, or "forever"
+# retention_days = 90           # what is older is dropped; "forever" keeps it
 # timezone = "UTC"              # in which days begin
 # lock_timeout_ms = 200         # the longest that a writer waits for us
 # retry_seconds = 60            # how long a run tries for its locks
+# max_drops = 31                # none is dropped when more are due; without it a month's worth
+# max_creates = 1000            # none is made when more are missing
+# drop_unaligned = false        # also drop partitions that are no whole hour, day, week, month, quarter or year
+# breakdown = "event_type"      # the column whose most frequent values the report shows
 
 [history]
 # table = "housekeeper_runs"
@@ -160,10 +164,5 @@ _START: Final = """\
 _ENTRY: Final = """\
 [[tables]]
 name = {name}
-retention_days = 90             # what is older is dropped; "forever" keeps it
-# interval = "daily"            # else as the existing partitions have it
-# max_drops = 31                # nothing is dropped when more than this are due; else a month's worth
-# max_creates = 1000            # nor made when more than this are missing
-# drop_unaligned = false        # also drop partitions that are no whole hour, day, week, …
-# breakdown = "event_type"      # the column whose most frequent values the report shows
+retention_days = 90
 """

@@ -9,9 +9,10 @@ from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
 
+from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session, one_line
 from pgalmanac.ddl import key_literal, qualified
-from pgalmanac.model import Partition, TableName
+from pgalmanac.model import Partition
 from pgalmanac.plan import View
 from pgalmanac.results import PartitionCount, Statistics
 
@@ -25,23 +26,18 @@ _EDGE_LOOKS: Final = 5
 # Frequencies come from at most this many of the newest partitions: reading pg_stats costs about 0.1 ms each.
 _BREAKDOWN_PARTITIONS: Final = 120
 
-# The live-tuple counter, and where it knows nothing (after a crash, a restore) what the last ANALYZE wrote.
-_ESTIMATE: Final[LiteralString] = "COALESCE(NULLIF(pg_stat_get_live_tuples(c.oid), 0), GREATEST(c.reltuples, 0))::int8"
 # A size stats files under a lock that waits behind ACCESS EXCLUSIVE: partitions so locked are left out.
-_ESTIMATES: Final[LiteralString] = (
-    """
+_ESTIMATES: Final[LiteralString] = f"""
 WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
                    AND pid IS DISTINCT FROM pg_backend_pid())
-SELECT c.oid::int8, """
-    + _ESTIMATE
-    + """, CASE WHEN c.oid IN (SELECT relation FROM locked) THEN NULL ELSE pg_total_relation_size(c.oid) END
+SELECT c.oid::int8, {ESTIMATED_ROWS},
+       CASE WHEN c.oid IN (SELECT relation FROM locked) THEN NULL ELSE pg_total_relation_size(c.oid) END
   FROM unnest(%s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
-"""
-)
-_TOTAL: Final[LiteralString] = (
-    "SELECT COALESCE(sum(" + _ESTIMATE + "), 0)::int8 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-    "WHERE i.inhparent = %s"
-)
+"""  # made of constants
+_TOTAL: Final[LiteralString] = f"""
+SELECT COALESCE(sum({ESTIMATED_ROWS}), 0)::int8 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+ WHERE i.inhparent = %s
+"""  # made of constants
 _FREQUENCIES: Final[LiteralString] = """
 SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
   FROM unnest(%(oids)s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
@@ -53,7 +49,7 @@ SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
 
 
 async def estimates(session: Session, seen: View, *, limit: int | None = None) -> tuple[PartitionCount, ...]:
-    """The server's estimate of every partition's rows and its size, newest first, at most *limit*; the default is last."""
+    """The server's estimate of each partition's rows and its size, newest first, at most *limit*; last the default."""
     wanted = list(reversed(seen.table.partitions))[:limit]
     if seen.table.default is not None:
         wanted.append(seen.table.default)
@@ -161,7 +157,8 @@ async def _breakdown(session: Session, seen: View, *, exact: bool) -> tuple[str 
     """The ten most frequent values of the policy's column, or of event_type where there is one."""
     column = seen.policy.breakdown or DEFAULT_BREAKDOWN
     cursor = await session.execute(
-        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %s AND attname = %s AND attnum > 0 AND NOT attisdropped)",
+        "SELECT EXISTS (SELECT FROM pg_attribute "
+        "WHERE attrelid = %s AND attname = %s AND attnum > 0 AND NOT attisdropped)",
         [seen.table.oid, column],
     )
     there = await cursor.fetchone()

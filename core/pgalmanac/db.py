@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +34,12 @@ LOCK_TIMEOUT: Final = "2s"
 # "pgal": a parent's advisory lock has this as its classid in pg_locks, and the table's oid as its objid.
 LOCK_CLASS: Final = 0x7067616C
 _TRANSACTION_TIMEOUT_SINCE: Final = 170_000
+
+# What the server, or libpq for it, says to a role that may not come in.
+_REFUSED: Final = re.compile(
+    r"authentication failed|no pg_hba\.conf entry|role .* does not exist|not permitted|fe_sendauth"
+    r"|permission denied for database"
+)
 
 # Who we are, as the role's own settings have it; qualified throughout, because the path is still anybody's.
 _INTRODUCE: Final[LiteralString] = """
@@ -114,7 +120,7 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(dsn: str, *, read_only: bool = False) -> AsyncIterator[Session]:
+async def connect(dsn: str, *, read_only: bool = False) -> AsyncGenerator[Session]:
     """Open a session on *dsn* (any conninfo or URI; empty means libpq's own defaults) and close it at the end.
 
     Raises ConnectError, PrivilegeError (password, pg_hba), ConfigError (no such database, bad conninfo) or
@@ -156,10 +162,7 @@ def _connection_error(exc: psycopg.Error) -> PgalmanacError:
     """Sort a failed connection by what the server said: libpq gives no SQLSTATE before a session exists."""
     text = scrub(one_line(exc))
     needs_password = exc.pgconn is not None and exc.pgconn.needs_password
-    if needs_password or re.search(
-        r"authentication failed|no pg_hba\.conf entry|role .* does not exist|not permitted|permission denied for database|fe_sendauth",
-        text,
-    ):
+    if needs_password or _REFUSED.search(text):
         return PrivilegeError(
             f"the server refuses this role ({text})", hint="check user, password (.pgpass) and pg_hba.conf"
         )
@@ -200,7 +203,7 @@ def _server(found: _Introduction) -> Server:
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
+def translated(what: str) -> Generator[None]:
     """Turn the driver's errors into ours, naming *what* was being done; everything at this boundary passes here."""
     try:
         yield

@@ -154,7 +154,7 @@ def create(parent: PartitionedTable, name: TableName, bounds: Bounds, structure:
         locks.append(_lock([parent.default.name], "ACCESS EXCLUSIVE"))
     locks.extend(_foreign_key_locks(parent))
     return Script(
-        prepare=(_like(parent, name, structure), *_dress(parent, name, structure)),
+        prepare=(_like(parent, name, structure), *_dress(name, structure)),
         locks=tuple(locks),
         work=(_attach(parent, name, bounds), *_replica_identity(name, structure)),
     )
@@ -172,7 +172,7 @@ def move_rows(
     return Script(
         prepare=(
             _like(parent, name, structure),
-            *_dress(parent, name, structure),
+            *_dress(name, structure),
             Statement(
                 sql=sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})").format(
                     qualified(name), sql.Identifier(BOUNDS_CHECK), _in_bounds(parent, bounds)
@@ -236,8 +236,8 @@ def _option(text: str) -> sql.Composed:
     )
 
 
-def _dress(parent: PartitionedTable, name: TableName, structure: Structure) -> list[Statement]:
-    """Privileges, row security, per-column settings and the owner, in this order: the last takes the right to the rest."""
+def _dress(name: TableName, structure: Structure) -> list[Statement]:
+    """Privileges, row security, per-column settings, and last the owner, who takes the right to the rest along."""
     target = qualified(name)
     texts: list[sql.Composed] = [
         sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(target, _role(grantee))

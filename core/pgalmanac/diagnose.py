@@ -1,4 +1,4 @@
-"""(snapshot through a policy, plan, what the history knows) -> findings. Pure; check, dashboard and metrics share it."""
+"""(snapshot, policy, plan, past runs) -> findings. Pure; check, the dashboard and the metrics share it."""
 
 from __future__ import annotations
 
@@ -170,7 +170,8 @@ def _gaps(seen: View) -> Iterator[Finding]:
         lower, upper = (f"{seen.calendar.shown(t):%Y-%m-%d %H:%M%z}" for t in (hole.lower, hole.upper))
         yield _warning(
             Code.GAP,
-            f"{seen.table.name}: {seen.label(period)} is covered in part; {lower} to {upper} is missing; run pgalmanac fix",
+            f"{seen.table.name}: {seen.label(period)} is covered in part; {lower} to {upper} is missing; "
+            "run pgalmanac fix",
         )
 
 

@@ -74,8 +74,8 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
         case "history":
             return _history(arguments, settings)
         case "init":
-            created = _run(maintain.initialise(settings))
-            return Answer(text=render_init(created, _start(settings), as_json=arguments.json))
+            tables = _run(maintain.initialise(settings))
+            return Answer(text=render_init(tables, _start(settings), as_json=arguments.json))
         case "check":
             report = _run(maintain.check(settings))
         case "status":

@@ -209,7 +209,7 @@ class Executor:
                 )
 
     async def _interrupted(self, action: Action, sqlstate: str | None) -> Done:
-        """The detach was given up: drop what is pending if its locks are to be had at once, else leave it to the next run."""
+        """The detach was given up: drop what is pending if its locks are to be had, else leave it to the next run."""
         who = await blockers(self.session, self._oids(action))
         cursor = await self.session.execute(
             "SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhrelid = %s", [action.oid]

@@ -8,9 +8,10 @@ from typing import Final, LiteralString
 
 from psycopg import errors, sql
 
+from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl import key_literal, qualified
-from pgalmanac.model import KeyType, PartitionedTable, RelationKind, TableName
+from pgalmanac.model import PartitionedTable, RelationKind, TableName
 from pgalmanac.plan import Action, ActionKind, Facts, Plan, Source
 from pgalmanac.strays import REFERENCES, joined, why_immovable
 
@@ -46,14 +47,14 @@ SELECT DISTINCT x.oid::int8,
    AND NOT (d.classid = 'pg_class'::regclass AND d.objid = x.oid)
 """
 # relpages and not pg_total_relation_size, which stats every file and waits behind locks.
-_SIZES: Final[LiteralString] = """
-SELECT c.oid::int8, GREATEST(c.reltuples, 0)::int8,
+_SIZES: Final[LiteralString] = f"""
+SELECT c.oid::int8, {ESTIMATED_ROWS},
        (c.relpages + COALESCE(t.relpages, 0) + COALESCE((SELECT sum(ic.relpages) FROM pg_index i
           JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid IN (c.oid, c.reltoastrelid)), 0))
        * current_setting('block_size')::int8
   FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
  WHERE c.oid = ANY (%(oids)s::oid[])
-"""
+"""  # made of constants
 
 
 async def read_facts(session: Session, draft: Plan) -> Facts:
@@ -114,7 +115,7 @@ async def _strays(session: Session, table: PartitionedTable, creates: Sequence[A
         return {}
     cursor.nextset()
     cursor.nextset()
-    counted = {edges[bucket - 1]: rows for bucket, rows in await cursor.fetchall()}
+    counted: dict[datetime, int] = {edges[bucket - 1]: rows for bucket, rows in await cursor.fetchall()}
     lowers = {a.bounds.lower for a in creates}
     return {lower: rows for lower, rows in counted.items() if lower in lowers}
 

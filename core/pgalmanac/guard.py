@@ -1,25 +1,25 @@
-"""The last look before a drop, with its locks held: is this still the partition that the plan named?"""
+"""The last look before a drop, with its locks held, at whether this still is what the plan named."""
 
 from __future__ import annotations
 
 from typing import Final, LiteralString
 
-from pgalmanac.catalog import parse_bounds
+from pgalmanac.catalog import ESTIMATED_ROWS, parse_bounds
 from pgalmanac.db import Session
 from pgalmanac.marks import read_mark
 from pgalmanac.plan import Action, Reason, Source, Status, View
 
 __all__ = ["GuardError", "check_drop"]
 
-_LOOK: Final[LiteralString] = """
+_LOOK: Final[LiteralString] = f"""
 SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(),
-       pg_total_relation_size(c.oid), GREATEST(c.reltuples, 0)::int8
+       pg_total_relation_size(c.oid), {ESTIMATED_ROWS}
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = %(parent)s
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
  WHERE c.oid = %(oid)s AND n.nspname = %(schema)s AND c.relname = %(name)s
    AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
-"""
+"""  # made of constants
 
 
 class GuardError(Exception):

@@ -161,8 +161,8 @@ class History:
                 if found is None:
                     raise HistoryError(f"{runs} was made and is not there")
             elif not found.has_details:
-                found = await found._with_details()
-            if not await found._has_actions():
+                found = await found.with_details()
+            if not await found.has_actions():
                 text = sql.SQL(_ACTIONS).format(
                     actions=qualified(found.actions),
                     id_type=sql.SQL(found.id_type),  # pyright: ignore[reportArgumentType]  # format_type's own words
@@ -174,7 +174,8 @@ class History:
             ) from exc
         return found
 
-    async def _with_details(self) -> History:
+    async def with_details(self) -> History:
+        """The same table with the column `details`, where the role may add it."""
         try:
             await self.session.execute(
                 sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS details jsonb").format(qualified(self.runs))
@@ -184,7 +185,8 @@ class History:
         again = await History.open(self.session, TableRef(schema=self.runs.schema, name=self.runs.name))
         return again or self
 
-    async def _has_actions(self) -> bool:
+    async def has_actions(self) -> bool:
+        """Whether the table of actions is there."""
         cursor = await self.session.execute(
             "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
             "WHERE n.nspname = %s AND c.relname = %s)",
@@ -199,7 +201,7 @@ class History:
         base = self.runs.name[:-1] if self.runs.name.endswith("runs") else self.runs.name
         return TableName(schema=self.runs.schema, name=f"{base}_actions")
 
-    async def past(self, table: PartitionedTable, calendar: Calendar) -> PastRuns:
+    async def past(self, table: PartitionedTable) -> PastRuns:
         """What diagnosing needs to know of the runs of *table*."""
         details = sql.SQL("details" if self.has_details else "NULL::jsonb AS details")
         maintained = sql.SQL("COALESCE(details ->> 'command', 'maintain') = 'maintain'" if self.has_details else "true")
@@ -207,7 +209,8 @@ class History:
             "WITH r AS (SELECT id, started_at, completed_at, status::text AS status, error::text AS error, {details} "
             "FROM {runs} WHERE task_name = %(task)s) "
             "SELECT (SELECT max(started_at)::timestamptz FROM r), "
-            "(SELECT max(COALESCE(completed_at, started_at))::timestamptz FROM r WHERE status = 'success' AND {maintained}), "
+            "(SELECT max(COALESCE(completed_at, started_at))::timestamptz FROM r "
+            " WHERE status = 'success' AND {maintained}), "
             "(SELECT CASE status WHEN 'error' THEN COALESCE(error, 'no reason was recorded') END FROM r "
             " WHERE status <> 'running' AND {maintained} ORDER BY started_at DESC LIMIT 1), "
             "(SELECT details FROM r WHERE status IN ('success', 'error') AND details ? 'partitions' "
@@ -336,7 +339,7 @@ class History:
         )
 
     async def _actions_of(self, run_id: str) -> tuple[ActionRecord, ...]:
-        if not await self._has_actions():
+        if not await self.has_actions():
             return ()
         query = sql.SQL(
             "SELECT run_id::text, seq, action, partition, lower, upper, reason, sql, status, attempts, started_at, "

@@ -23,7 +23,6 @@ from pgalmanac.plan import (
     plan_drop,
     plan_fix,
     plan_maintain,
-    view,
 )
 from pgalmanac.policy import Policy
 from pgalmanac.recorder import Recorder
@@ -37,7 +36,7 @@ _MAX_CLIENT_DIFFERENCE_SECONDS: Final = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for. *target* is the period, range or name of create and drop; *back* and *ahead* are fix's days."""
+    """What is asked: *target* is the period, range or name of create and drop, *back* and *ahead* are fix's days."""
 
     command: Literal["maintain", "fix", "create", "drop"]
     target: str = ""
@@ -93,7 +92,7 @@ async def look(
     """
     table = await inspect(session, ref, lock=lock)
     policy = settings.policy(table.name)
-    past = await recorder.past(table, view(table, policy).calendar)
+    past = await recorder.past(table)
     clock = _distrust(table.now, past, datetime.now(UTC))
     plan = make_plan(request, table, policy, clock=clock)
     if plan.actions:

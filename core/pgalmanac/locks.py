@@ -1,10 +1,10 @@
-"""Who holds what: blockers of a lock that was not to be had, and transactions that a concurrent detach would wait for."""
+"""Who holds what: blockers of a lock, and the transactions that a concurrent detach would wait for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from pgalmanac.db import Session
 
@@ -37,10 +37,13 @@ async def blockers(session: Session, oids: Sequence[int], *, weak: bool = True) 
     With *weak* False those that only read or write rows are left out: they do not block SHARE UPDATE EXCLUSIVE.
     """
     rows = await (await session.execute(_BLOCKERS, {"oids": list(oids), "weak": weak})).fetchall()
-    return tuple(_line(*row) for row in rows)
+    return tuple(map(_line, rows))
 
 
-def _line(pid: int | None, user: str, state: str, age: timedelta | None, query: str, modes: str, relation: str) -> str:
+def _line(row: tuple[Any, ...]) -> str:
+    pid: int | None
+    age: timedelta | None
+    pid, user, state, age, query, modes, relation = row
     if pid is None:
         return f"a prepared transaction holds {modes} on {relation}"
     since = "" if age is None else f" for {age.total_seconds():.0f} s"

@@ -14,13 +14,13 @@ from pgalmanac import counts
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import choose, inspect
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, one_line, scrub
+from pgalmanac.db import Session, connect, one_line, scrub, translated
 from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
 from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeError, UsageError
 from pgalmanac.history import History, HistoryError, RunRecord
-from pgalmanac.inspection import MAINTAIN, Inspection, Request, look, make_plan
+from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
-from pgalmanac.plan import Plan, Status, View, view
+from pgalmanac.plan import Action, Plan, Status, view
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome, PartitionCount, RunReport, TableReport
@@ -132,7 +132,7 @@ async def preview(settings: Settings, request: Request) -> RunReport:
                 table=str(seen.plan.table.name),
                 view=seen.view,
                 outcomes=planned(run.session, seen.plan, seen.structure),
-                findings=await _findings(run, seen),
+                findings=diagnose(seen.view, seen.plan, seen.past),
             )
 
         return run.report(request.command, await run.each(one), dry_run=True)
@@ -167,15 +167,16 @@ async def _perform_one(run: _Run, request: Request, ref: TableRef) -> TableRepor
     outcomes: list[Outcome] = []
     try:
         error = await _apply(run, seen, recorder, outcomes)
-        report = await _after(run, request, seen, recorder, outcomes, error)
-    except asyncio.CancelledError:
+        report = TableReport(
+            table=str(table.name), view=seen.view, run_id=recorder.run_id, error=error, outcomes=tuple(outcomes)
+        )
+        return await _closed(run, recorder, await _looked_again(run, request, seen, report))
+    except BaseException as exc:  # cancelled, or a fault of ours: either way the run's row must not stay open
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
-                await recorder.finish(
-                    error="interrupted", output="", details={}, keep_days=run.settings.history_keep_days
-                )
+                error_text = "interrupted" if isinstance(exc, asyncio.CancelledError) else scrub(one_line(exc))
+                await recorder.finish(error=error_text, output="", details={}, keep_days=run.settings.history_keep_days)
         raise
-    return report
 
 
 async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list[Outcome]) -> PgalmanacError | None:
@@ -195,72 +196,52 @@ async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list
     return None
 
 
-async def _after(
-    run: _Run,
-    request: Request,
-    seen: Inspection,
-    recorder: Recorder,
-    outcomes: Sequence[Outcome],
-    error: PgalmanacError | None,
-) -> TableReport:
-    """Look again, record the end, and report the table as it is now."""
-    report = TableReport(
-        table=str(seen.plan.table.name), view=seen.view, run_id=recorder.run_id, error=error, outcomes=tuple(outcomes)
-    )
-    if error is None:
-        try:
-            report = await _looked_again(run, request, seen, report)
-        except psycopg.Error as exc:
-            report = replace(
-                report,
-                error=ConnectError(
-                    f"the result could not be looked at ({scrub(one_line(exc))})", hint="run pgalmanac check"
-                ),
-            )
+async def _closed(run: _Run, recorder: Recorder, report: TableReport) -> TableReport:
+    """Record the end of the run; a history that could not be written becomes a finding of the report."""
     await recorder.finish(
         error=_why_failed(report),
         output=summary(report),
         details=_details(report),
         keep_days=run.settings.history_keep_days,
     )
-    if recorder.trouble is not None and not any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
-        message = f"the run history of {report.table} could not be written: {recorder.trouble}"
-        trouble = Finding(level=Level.WARNING, code=Code.HISTORY_UNAVAILABLE, message=message)
-        report = replace(report, findings=(*report.findings, trouble))
-    return report
+    if recorder.trouble is None or any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
+        return report
+    message = f"the run history of {report.table} could not be written: {recorder.trouble}"
+    trouble = Finding(level=Level.WARNING, code=Code.HISTORY_UNAVAILABLE, message=message)
+    return replace(report, findings=(*report.findings, trouble))
 
 
 async def _looked_again(run: _Run, request: Request, seen: Inspection, report: TableReport) -> TableReport:
-    if any(o.attempts for o in report.outcomes):
-        name = seen.plan.table.name
-        table = await inspect(run.session, TableRef(schema=name.schema, name=name.name))
-        now = replace(seen, plan=replace(seen.plan, view=view(table, seen.view.policy)))
-    else:
-        now = seen
-    if request.command == "fix":
-        try:
-            report = replace(report, proved=await prove_insert(run.session, now.view))
-        except ProofError as exc:
-            report = replace(report, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
+    """The report with the table as it is now: what is still to be found, the figures, and fix's proof."""
+    if report.error is not None:
+        return report
+    now = seen.view
+    try:
+        with translated(f"the result for {report.table}"):
+            if any(o.attempts for o in report.outcomes):
+                now = view(await inspect(run.session, seen.plan.table.name.ref), now.policy)
+            if request.command == "fix":
+                report = replace(report, proved=await prove_insert(run.session, now))
+            report = replace(report, view=now, statistics=await counts.statistics(run.session, now))
+    except ProofError as exc:
+        report = replace(report, view=now, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
+    except PgalmanacError as exc:
+        return replace(report, error=exc)
     # The run itself is the success or failure that an older one would be warned about.
-    past = replace(now.past, last_failed=None, last_success=now.view.table.now, covered_until=None, partitions=None)
-    refused = replace(now.plan, actions=tuple(a for a in _unachieved(seen.plan, report.outcomes)))
-    return replace(
-        report,
-        view=now.view,
-        findings=diagnose(now.view, refused, past),
-        statistics=await counts.statistics(run.session, now.view),
-    )
+    past = replace(seen.past, last_failed=None, last_success=now.table.now, covered_until=None, partitions=None)
+    left = replace(seen.plan, view=now, actions=_unachieved(seen.plan, report.outcomes))
+    return replace(report, findings=diagnose(now, left, past))
 
 
-def _unachieved(plan: Plan, outcomes: Sequence[Outcome]) -> list[Any]:
+def _unachieved(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Action, ...]:
+    """The plan without what was done; what turned out to be skipped says so."""
     done = {o.action.oid or o.action.bounds for o in outcomes if o.status is Status.DONE}
     skipped = {o.action.oid: o for o in outcomes if o.status is Status.SKIPPED and o.action.status is Status.PLANNED}
-    return [
+    return tuple(
         a if a.oid not in skipped else a.skipped(skipped[a.oid].error or "")
         for a in plan.actions
         if (a.oid or a.bounds) not in done
-    ]
+    )
 
 
 def _why_failed(report: TableReport) -> str | None:
@@ -291,11 +272,6 @@ def _details(report: TableReport) -> dict[str, Any]:
     return details
 
 
-async def _findings(run: _Run, seen: Inspection) -> tuple[Finding, ...]:
-    """What check says of this table, whatever the request was: the plan of the next maintain belongs to it."""
-    return diagnose(seen.view, seen.plan, seen.past)
-
-
 async def check(settings: Settings) -> RunReport:
     """Findings of every table; changes and records nothing."""
     async with AsyncExitStack() as stack:
@@ -303,7 +279,9 @@ async def check(settings: Settings) -> RunReport:
 
         async def one(ref: TableRef) -> TableReport:
             seen = await look(run.session, settings, ref, await run.recorder())
-            return TableReport(table=str(seen.plan.table.name), view=seen.view, findings=await _findings(run, seen))
+            return TableReport(
+                table=str(seen.plan.table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)
+            )
 
         return run.report("check", await run.each(one))
 
@@ -345,7 +323,7 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
 
 
 async def initialise(settings: Settings) -> tuple[str, ...]:
-    """Make the history tables where they are missing; the names of both. Raises PrivilegeError where the role may not."""
+    """Make the history tables where they are missing; the names of both. PrivilegeError where the role may not."""
     async with connect(settings.dsn) as session:
         try:
             history = await History.make(session, settings.history_table)

@@ -113,6 +113,11 @@ class TableName:
         """The name as psql reads it."""
         return f"{quote(self.schema)}.{quote(self.name)}"
 
+    @property
+    def ref(self) -> TableRef:
+        """The reference that means exactly this table."""
+        return TableRef(schema=self.schema, name=self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:

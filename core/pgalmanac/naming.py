@@ -121,7 +121,7 @@ def infer_style(parent: TableName, partitions: Sequence[Partition], interval: In
 
 
 def label(interval: Interval, bounds: Bounds, calendar: Calendar) -> str:
-    """The period as people and the command line write it: 2025-11-02, 2025-W45, 2025-11, 2025-Q4, 2025, 2025-11-02T05."""
+    """The period as people and the command line write it: 2025-11-02, 2025-W45, 2025-Q4, 2025-11-02T05 and so on."""
     if bounds.lower is None:
         return "…"
     moment = _labelled(interval, bounds.lower, calendar)

@@ -166,7 +166,7 @@ def aligned_interval(partition: Partition, calendar: Calendar) -> Interval | Non
 
 
 def infer_interval(partitions: Sequence[Partition], calendar: Calendar) -> Interval | None:
-    """The interval that most of the newest 31 aligned partitions have; of equals, the newest one's. None without any."""
+    """The interval that most of the newest 31 aligned partitions have; of equals, the newest one's."""
     newest: list[Interval] = []
     for partition in reversed(partitions):
         if (found := aligned_interval(partition, calendar)) is not None:

@@ -234,7 +234,7 @@ def plan_maintain(
 def plan_fix(
     table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, back: int, ahead: int, clock: str | None = None
 ) -> Plan:
-    """Finish, and create all that is missing from today − *back* days (never past retention) to today + *ahead* days.
+    """Finish, and create all that is missing from today - *back* days (never past retention) to today + *ahead* days.
 
     Periods that are covered in part get the remainder.
     """

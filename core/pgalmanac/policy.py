@@ -13,6 +13,7 @@ __all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "Policy"]
 MAX_RETENTION_DAYS: Final = 36_500
 MAX_PREMAKE_DAYS: Final = 3_660
 LOW_RUNWAY_DAYS: Final = 7
+UTC_ZONE: Final = ZoneInfo("UTC")
 
 # The fuse when nobody set one: a month's worth of the interval, and at least two.
 DEFAULT_DROPS: Final = {
@@ -35,7 +36,7 @@ class Policy:
     retention_days: int | None = 90
     # Retention is never guessed: False until somebody named the table or gave it a retention.
     may_drop: bool = True
-    timezone: ZoneInfo = ZoneInfo("UTC")
+    timezone: ZoneInfo = UTC_ZONE
     lock_timeout_ms: int = 200
     retry_seconds: int = 60
     max_drops: int | None = None

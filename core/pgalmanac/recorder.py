@@ -37,11 +37,11 @@ class Recorder:
         recorder.history = await recorder._try(wanted)
         return recorder
 
-    async def past(self, table: PartitionedTable, calendar: Calendar) -> PastRuns:
+    async def past(self, table: PartitionedTable) -> PastRuns:
         """What the runs so far say; unavailable with the reason."""
         found = None
         if self.history is not None and self.trouble is None:
-            found = await self._try(self.history.past(table, calendar))
+            found = await self._try(self.history.past(table))
         return found or PastRuns(unavailable=self.trouble)
 
     async def begin(self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any]) -> None:

@@ -53,15 +53,15 @@ def render_history(runs: Sequence[RunRecord], *, as_json: bool, with_actions: bo
     return history_text(runs, with_actions=with_actions)
 
 
-def render_init(created: Sequence[str], configuration: str, *, as_json: bool) -> str:
-    """The answer of init: what was made, and a configuration to start from."""
+def render_init(tables: Sequence[str], configuration: str, *, as_json: bool) -> str:
+    """The answer of init: the tables of the history, and a configuration to start from."""
     if as_json:
         from pgalmanac.report_json import init_document, to_text  # noqa: PLC0415  # see above
 
-        return to_text(init_document(created, configuration))
+        return to_text(init_document(tables, configuration))
     from pgalmanac.report_text import init_text  # noqa: PLC0415  # see above
 
-    return init_text(created, configuration)
+    return init_text(tables, configuration)
 
 
 def render_error(command: str | None, error: PgalmanacError, *, as_json: bool) -> str | None:

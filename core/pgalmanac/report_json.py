@@ -68,13 +68,13 @@ def history_document(runs: Sequence[RunRecord], *, with_actions: bool) -> dict[s
     return {"schema": SCHEMA, "command": "history", "exit_code": 0, "runs": documents}
 
 
-def init_document(created: Sequence[str], configuration: str) -> dict[str, Any]:
-    """The tables that were made, and the text of a configuration to start from."""
+def init_document(tables: Sequence[str], configuration: str) -> dict[str, Any]:
+    """The tables of the run history, and the text of a configuration to start from."""
     return {
         "schema": SCHEMA,
         "command": "init",
         "exit_code": 0,
-        "created": list(created),
+        "history": list(tables),
         "configuration": configuration,
     }
 

@@ -61,10 +61,10 @@ def _run(table: TableReport, report: RunReport, *, verbose: bool) -> Iterator[st
     if table.proved is not None:
         yield f"  proved: an insert for now finds {shown(table.proved)}"
     if not report.dry_run and not _idle(report) and table.outcomes:
-        yield "  " + _summary(table)
+        yield from _wrapped(_summary(table), "  ")
     if seen is not None:
         yield from _coverage(seen)
-        if table.statistics is not None:
+        if table.statistics is not None and report.command == "maintain":
             yield from _statistics(table.statistics, seen)
     yield from _findings(table.findings, "  ")
 
@@ -97,32 +97,28 @@ def _outcome_lines(group: Sequence[Outcome], seen: View | None, *, verbose: bool
     first, last = group[0], group[-1]
     name = _short(first.action.partition, seen)
     if len(group) > 1:
-        name = f"{name} .. {_short(last.action.partition, seen)}"
-    number = str(len(group)) if len(group) > 1 else ""
-    line = f"  {first.status:<7}  {first.action.kind:<9}  {name:<39} {number:>4}  {_facts(group)}"
-    yield line.rstrip()
+        name = f"{name} .. {_short(last.action.partition, seen)} ({len(group)})"
+    head = f"  {first.status:<7}  {first.action.kind:<9}  {first.action.reason:<10} "
+    yield from _wrapped(", ".join([name, *_facts(group)]), head, hang=" " * len(head))
     if first.error is not None:
-        yield from _wrapped(first.error, "           ")
+        yield from _wrapped(first.error, " " * len(head))
     if verbose:
         for statement in first.statements:
-            yield f"      {shown(' '.join(statement.split(chr(10))))};"
+            yield f"      {shown(' '.join(statement.splitlines()))};"
 
 
-def _facts(group: Sequence[Outcome]) -> str:
-    """Why, and what it came to: rows, bytes, attempts."""
-    facts = [str(group[0].action.reason)]
+def _facts(group: Sequence[Outcome]) -> Iterator[str]:
+    """What it came to, or would: rows, bytes, attempts."""
+    first = group[0]
     rows = [o.rows for o in group if o.rows is not None]
-    if group[0].action.kind is ActionKind.MOVE_ROWS:
-        facts.append(_rows(sum(rows), exact=group[0].status is Status.DONE))
-    elif group[0].action.kind is ActionKind.DROP and rows:
-        facts.append(_rows(sum(rows), exact=False))
+    if rows:
+        yield _rows(sum(rows), exact=first.action.kind is ActionKind.MOVE_ROWS)
     sizes = [o.bytes for o in group if o.bytes is not None]
     if sizes:
-        facts.append(_size(sum(sizes)))
+        yield _size(sum(sizes))
     attempts = max(o.attempts for o in group)
     if attempts > 1:
-        facts.append(f"{attempts} attempts")
-    return ", ".join(facts)
+        yield f"{attempts} attempts"
 
 
 def _summary(table: TableReport) -> str:
@@ -130,12 +126,12 @@ def _summary(table: TableReport) -> str:
     counts = {
         "created": table.created,
         "dropped": table.dropped,
-        "moved rows": table.moved_rows,
+        "rows moved": table.moved_rows,
         "skipped": table.count(Status.SKIPPED),
         "refused": table.count(Status.REFUSED),
         "failed": table.count(Status.FAILED),
     }
-    text = ", ".join(f"{word} {humanize.intcomma(number)}" for word, number in counts.items())
+    text = ", ".join(f"{humanize.intcomma(number)} {word}" for word, number in counts.items())
     run = "" if table.run_id is None else f"; run {shown(table.run_id)}"
     return f"{text}; {_duration(took)}{run}"
 
@@ -198,7 +194,7 @@ def _count_lines(name: str, count: PartitionCount, seen: View | None) -> Iterato
 def finding_lines(finding: Finding, indent: str = "") -> list[str]:
     """A finding with its level as glyph and word, its code, and its sentence."""
     head = f"{_GLYPHS[finding.level]} {finding.level} {finding.code}: "
-    return list(_wrapped(head + finding.message, indent, hang="    "))
+    return list(_wrapped(head + finding.message, indent, hang=indent + "    "))
 
 
 def _findings(findings: Iterable[Finding], indent: str) -> Iterator[str]:
@@ -236,10 +232,9 @@ def _action_lines(action: ActionRecord, indent: str) -> Iterator[str]:
         yield from _wrapped(action.error, indent + "         ")
 
 
-def init_text(created: Sequence[str], configuration: str) -> str:
-    """What was made, as comments of the configuration, so that the whole output is a configuration file."""
-    made = [f"# created the table {shown(name)}" for name in created] or ["# the history tables were there already"]
-    return "\n".join([*made, "", configuration.rstrip("\n")])
+def init_text(tables: Sequence[str], configuration: str) -> str:
+    """Where the history is, as a comment of the configuration, so that the whole output is a configuration file."""
+    return f"# the run history is in {shown(' and '.join(tables))}\n\n{configuration.rstrip()}"
 
 
 def _short(name: TableName, seen: View | None) -> str:
@@ -254,12 +249,13 @@ def _sentence(error: PgalmanacError) -> str:
     return shown(str(error))
 
 
-def _wrapped(text: str, indent: str, *, hang: str = "") -> Iterator[str]:
+def _wrapped(text: str, head: str, *, hang: str | None = None) -> Iterator[str]:
+    """*text* behind *head*, at words' ends; further lines behind *hang*, which is the head unless given."""
     yield from textwrap.wrap(
         shown(text),
         WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent + hang,
+        initial_indent=head,
+        subsequent_indent=head if hang is None else hang,
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -43,8 +43,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionCount:
-    """What is known of one partition's rows. *exact* is False for the server's estimates; *oldest* and *newest* are
-    the smallest and largest key times, and *counted_at* the instant of an exact count.
+    """What is known of one partition's rows.
+
+    *exact* is False for the server's estimates; *oldest* and *newest* are the smallest and largest key times, and
+    *counted_at* the instant of an exact count.
     """
 
     oid: int
@@ -141,7 +143,7 @@ _FAILED: Final = 1
 
 
 def exit_code(tables: Sequence[TableReport]) -> int:
-    """0 done · 1 something failed or was refused · 75 nothing failed but a table was locked · 77 for every table, no right.
+    """0 done · 1 something failed or was refused · 75 only locked tables · 77 no right to any table.
 
     A run in which every table ended in the same way ends in that error's own code.
     """

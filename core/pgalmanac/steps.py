@@ -43,7 +43,7 @@ def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
     )
 
 
-def script(view: View, action: Action, structure: Structure | None) -> Script:
+def script(view: View, action: Action, structure: Structure | None) -> Script:  # noqa: PLR0911  # a table of cases
     """The transaction of this step. *structure* is needed to create; the concurrent detach has no transaction."""
     table = view.table
     match action.kind:

@@ -41,7 +41,7 @@ async def can_silence_triggers(session: Session) -> bool:
     return bool(row and row[0])
 
 
-async def why_immovable(session: Session, table: PartitionedTable) -> str | None:
+async def why_immovable(session: Session, table: PartitionedTable) -> str | None:  # noqa: PLR0911  # a list of cases
     """Why rows cannot be moved out of the default partition of *table*, or None when they can.
 
     The DELETE of a move is a real one: its triggers fire, and ON DELETE CASCADE removes the referring rows.
