@@ -1,0 +1,169 @@
+"""Findings: what is wrong, how bad it is, and when nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgalmanac.diagnose import Code, Level, PastRuns, covered_until, diagnose, runway_days, worst
+from pgalmanac.model import Bounds, Interval, Orphan, Partition, PartitionedTable, TableName
+from pgalmanac.plan import Facts, plan_maintain, view
+from pgalmanac.policy import Policy
+from snapshots import NOW, applied, at, day, events, mark, partition
+
+POLICY = Policy()
+HEALTHY = [day(o) for o in range(-90, 31)]
+RAN = PastRuns(last_started=NOW - timedelta(hours=12), last_success=NOW - timedelta(hours=12))
+
+
+def found(
+    table: PartitionedTable, policy: Policy = POLICY, past: PastRuns | None = RAN, facts: Facts | None = None
+) -> dict[Code, Level]:
+    """The codes and levels of a table's findings."""
+    plan = plan_maintain(table, policy, facts or Facts())
+    return {f.code: f.level for f in diagnose(plan.view, plan, past)}
+
+
+def test_a_healthy_table_has_no_findings() -> None:
+    """The rest of the year the answer is nothing."""
+    assert found(events(HEALTHY)) == {}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ([], {Code.TODAY_MISSING: Level.CRITICAL, Code.RUNWAY_SHORT: Level.WARNING}),
+        (
+            [*(day(o) for o in range(-90, 0)), *(day(o) for o in range(1, 31))],
+            {Code.TODAY_MISSING: Level.CRITICAL, Code.RUNWAY_SHORT: Level.WARNING, Code.GAP: Level.WARNING},
+        ),
+        ([day(o) for o in range(-90, 5)], {Code.RUNWAY_SHORT: Level.WARNING}),
+        ([day(o) for o in range(-90, 31) if o != -7], {Code.GAP: Level.WARNING}),
+        ([day(o) for o in range(-90, 31) if o != 9], {Code.GAP: Level.WARNING}),
+        ([partition(day(-100, 3), oid=1), *HEALTHY], {Code.UNMANAGED_PARTITION: Level.WARNING}),
+        ([partition(day(40, 3), oid=1), *HEALTHY], {Code.UNMANAGED_PARTITION: Level.INFO}),
+        (
+            [partition(day(-91), oid=1, detach_pending=True), *HEALTHY],
+            {Code.DETACH_PENDING: Level.WARNING},
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(bounds: list[Bounds | Partition], expected: dict[Code, Level]) -> None:
+    """Each deviation gives its own finding, and only that."""
+    assert found(events(bounds)) == expected
+
+
+def test_runway_counts_whole_days_after_today() -> None:
+    """30 after a fresh maintain; 0 when tomorrow or today is missing; a gap ends it."""
+
+    def runway(*offsets: int) -> int:
+        return runway_days(view(events([day(o) for o in offsets]), POLICY))
+
+    assert runway(*range(31)) == 30
+    assert runway(*range(1, 31)) == 0
+    assert runway(0, *range(2, 31)) == 0
+    assert runway(0, 1, 2, 4) == 2
+
+
+def test_an_unbounded_partition_covers_for_ever() -> None:
+    """MAXVALUE as upper bound ends every worry about the runway."""
+    seen = view(events([Bounds(lower=day(0).lower, upper=None)]), replace(POLICY, interval=Interval.DAILY))
+
+    assert runway_days(seen) > 3660
+    assert covered_until(seen) is not None
+
+
+@given(st.integers(0, 60))
+def test_the_runway_after_a_plan_is_premake(premake: int) -> None:
+    """What maintain does is what the runway measures."""
+    policy = replace(POLICY, premake_days=premake)
+    after = applied(plan_maintain(events([]), policy))
+
+    assert runway_days(view(after, policy)) == premake
+
+
+def test_a_short_premake_does_not_warn_for_ever() -> None:
+    """Below seven days of premake the runway can never reach seven: premake is the limit then."""
+    policy = replace(POLICY, premake_days=3)
+
+    assert found(events([day(o) for o in range(-90, 4)]), policy) == {}
+
+
+def test_stray_rows_are_a_warning_and_critical_where_they_block() -> None:
+    """Rows that the next run moves are a warning; rows that nobody may move keep a day from being made."""
+    table = replace(events([day(o) for o in range(-90, 30)], default=True), default_has_rows=True)
+    lower = day(30).lower
+    assert lower is not None
+
+    assert found(table, facts=Facts(strays={lower: 3}))[Code.STRAY_ROWS] is Level.WARNING
+    assert found(table, facts=Facts(strays={lower: 3}, immovable="no"))[Code.STRAY_ROWS] is Level.CRITICAL
+    assert found(table)[Code.STRAY_ROWS] is Level.WARNING
+
+
+def test_an_orphan_of_ours_is_a_warning() -> None:
+    """Detached to be dropped and not dropped."""
+    orphan = Orphan(oid=9, name=TableName(schema="public", name="old"), bounds=day(-99), mark=mark(day(-99), oid=9))
+
+    assert found(events(HEALTHY, orphans=(orphan,))) == {Code.ORPHAN_TABLE: Level.WARNING}
+
+
+def test_the_dead_mans_switch() -> None:
+    """No success recorded is a warning; one older than 26 hours is critical; a failed last run a warning."""
+    table = events(HEALTHY)
+
+    assert found(table, past=PastRuns()) == {Code.LAST_SUCCESS_OLD: Level.WARNING}
+    assert found(table, past=replace(RAN, last_success=NOW - timedelta(hours=27))) == {
+        Code.LAST_SUCCESS_OLD: Level.CRITICAL
+    }
+    assert found(table, past=replace(RAN, last_failed="2 failed")) == {Code.LAST_RUN_FAILED: Level.WARNING}
+    assert found(table, past=PastRuns(unavailable="no right")) == {Code.HISTORY_UNAVAILABLE: Level.WARNING}
+
+
+def test_shrinking_is_noticed() -> None:
+    """Fewer future days than after the last run, or partitions gone that no run dropped."""
+    table = events(HEALTHY)
+
+    assert found(table, past=replace(RAN, covered_until=at("2025-12-25T00:00"))) == {Code.SHRINKING: Level.WARNING}
+    assert found(table, past=replace(RAN, partitions=130)) == {Code.SHRINKING: Level.WARNING}
+    assert found(table, past=replace(RAN, covered_until=at("2025-12-01T00:00"), partitions=121)) == {}
+
+
+def test_fuse_and_clock_are_warnings_of_their_own() -> None:
+    """Both say that nothing was dropped; each has its code."""
+    table = events([day(o) for o in range(-130, 31)])
+    fused = plan_maintain(table, POLICY)
+    distrusted = plan_maintain(table, POLICY, clock="the server's clock stands before the last recorded run")
+
+    assert [f.code for f in diagnose(fused.view, fused, RAN)] == [Code.FUSE]
+    assert [f.code for f in diagnose(distrusted.view, distrusted, RAN)] == [Code.CLOCK]
+
+
+def test_a_blocked_drop_names_by_what() -> None:
+    """The finding carries the partition and the reason."""
+    plan = plan_maintain(events([day(-91), *HEALTHY]), POLICY, Facts(blocked={100: "view v depends on it"}))
+    finding = diagnose(plan.view, plan, RAN)[0]
+
+    assert (finding.code, finding.partition) == (Code.DROP_BLOCKED, "public.events_2025_08_03")
+    assert "view v depends on it" in finding.message
+
+
+def test_info_is_no_level() -> None:
+    """An info never changes an exit code."""
+    table = events(HEALTHY)
+    plan = plan_maintain(replace(table, partitions=(*table.partitions,)), replace(POLICY, may_drop=False))
+
+    assert worst(diagnose(plan.view, plan, RAN)) is None
+
+
+def test_privilege_is_critical_and_names_the_grant() -> None:
+    """So that the operator can paste it."""
+    table = replace(events(HEALTHY), missing_grants=('GRANT CREATE ON SCHEMA "public" TO "cron"',))
+    plan = plan_maintain(table, POLICY)
+    finding = diagnose(plan.view, plan, RAN)[0]
+
+    assert (finding.code, finding.level) == (Code.PRIVILEGE, Level.CRITICAL)
+    assert 'GRANT CREATE ON SCHEMA "public" TO "cron"' in finding.message

@@ -1,0 +1,180 @@
+"""Names of partitions: the style that is there, the 63 bytes, and periods as people write them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgalmanac.errors import UsageError
+from pgalmanac.model import Bounds, Interval, KeyType, TableName, TableRef
+from pgalmanac.naming import MAX_BYTES, fit, infer_style, label, parse_period
+from pgalmanac.periods import Calendar
+from snapshots import NOW, at, day, partition
+
+CALENDAR = Calendar(zone=ZoneInfo("UTC"), key=KeyType.TIMESTAMP)
+PARENT = TableName(schema="public", name="events")
+
+
+@pytest.mark.parametrize(
+    ("interval", "name"),
+    [
+        (Interval.HOURLY, "events_2025_11_02_14"),
+        (Interval.DAILY, "events_2025_11_02"),
+        (Interval.WEEKLY, "events_2025_w44"),
+        (Interval.MONTHLY, "events_2025_11"),
+        (Interval.QUARTERLY, "events_2025_q4"),
+        (Interval.YEARLY, "events_2025"),
+    ],
+)
+def test_the_name_without_a_style_to_follow(interval: Interval, name: str) -> None:
+    """A table without partitions gets its own name and the date."""
+    style = infer_style(PARENT, [], interval, CALENDAR)
+
+    assert style.name(interval, CALENDAR.period(interval, NOW), CALENDAR) == TableName(schema="public", name=name)
+
+
+@pytest.mark.parametrize(
+    ("existing", "expected"),
+    [
+        ("events_p20251031", "events_p20251103"),
+        ("events_20251031", "events_20251103"),
+        ("events-2025-10-31", "events-2025-11-03"),
+        ("p2025_10_31_events", "p2025_11_03_events"),
+        ("events_y2025m10d31", "events_y2025m11d03"),
+        ("evénements_2025_10_31", "evénements_2025_11_03"),
+        ("nothing_to_see", "events_2025_11_03"),
+        ("events_120251031", "events_2025_11_03"),
+    ],
+)
+def test_the_style_of_existing_partitions_is_followed(existing: str, expected: str) -> None:
+    """Prefix, date format and suffix come from the siblings; a number that only contains the date is no date."""
+    siblings = [partition(day(-2), oid=1, name=existing)]
+    style = infer_style(PARENT, siblings, Interval.DAILY, CALENDAR)
+
+    assert style.name(Interval.DAILY, day(1), CALENDAR).name == expected
+
+
+def test_the_schema_of_the_siblings_is_followed() -> None:
+    """Partitions that live in a schema of their own keep doing so."""
+    sibling = partition(day(-2), oid=1)
+    object.__setattr__(sibling, "name", TableName(schema="parts", name="events_2025_10_31"))
+
+    style = infer_style(PARENT, [sibling], Interval.DAILY, CALENDAR)
+
+    assert style.name(Interval.DAILY, day(1), CALENDAR) == TableName(schema="parts", name="events_2025_11_03")
+
+
+def test_the_hour_that_clocks_repeat_has_two_names() -> None:
+    """Hours of a timestamptz key are named in UTC."""
+    berlin = Calendar(zone=ZoneInfo("Europe/Berlin"), key=KeyType.TIMESTAMPTZ)
+    style = infer_style(PARENT, [], Interval.HOURLY, berlin)
+    periods = berlin.periods(Interval.HOURLY, at("2025-10-25T22:00"), at("2025-10-26T23:00"))
+
+    names = [style.name(Interval.HOURLY, p, berlin).name for p in periods]
+
+    assert len(set(names)) == 25
+
+
+@given(st.text(min_size=1, max_size=80).filter(lambda s: "\0" not in s), st.sampled_from(["2025_11_02", "2025"]))
+def test_a_name_fits_and_keeps_its_date(prefix: str, tail: str) -> None:
+    """At most 63 bytes, whole characters, the date untouched, and a short prefix untouched as well."""
+    try:
+        prefix.encode()
+    except UnicodeEncodeError:  # a lone surrogate is no text a database can hold
+        return
+    name = fit(prefix, tail)
+
+    assert len(name.encode()) <= MAX_BYTES
+    assert name.endswith(tail)
+    if len((prefix + tail).encode()) <= MAX_BYTES:
+        assert name == prefix + tail
+
+
+def test_a_long_name_keeps_the_separator_before_the_date() -> None:
+    """The base is cut, at a character's boundary: é is two bytes."""
+    assert fit("é" * 40 + "_", "2025_11_02") == "é" * 26 + "_2025_11_02"
+
+
+@pytest.mark.parametrize(
+    ("text", "interval", "lower"),
+    [
+        ("2025-11-02T05", Interval.HOURLY, "2025-11-02T05:00"),
+        ("2025-11-02", Interval.DAILY, "2025-11-02T00:00"),
+        ("2025-W45", Interval.WEEKLY, "2025-11-03T00:00"),
+        ("2025-11", Interval.MONTHLY, "2025-11-01T00:00"),
+        ("2025-Q4", Interval.QUARTERLY, "2025-10-01T00:00"),
+        ("2025", Interval.YEARLY, "2025-01-01T00:00"),
+    ],
+)
+def test_a_period_is_read_as_its_interval_writes_it(text: str, interval: Interval, lower: str) -> None:
+    """And is written back the same way."""
+    period = parse_period(text, interval, CALENDAR)
+
+    assert period.lower == at(lower)
+    assert label(interval, period, CALENDAR) == text
+
+
+@given(st.sampled_from(list(Interval)), st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001  # Hypothesis wants naive limits
+def test_label_and_parse_are_inverse(interval: Interval, moment: datetime) -> None:
+    """Every period that can be written can be read."""
+    period = CALENDAR.period(interval, at(moment.isoformat()))
+
+    assert parse_period(label(interval, period, CALENDAR), interval, CALENDAR) == period
+
+
+@pytest.mark.parametrize(
+    ("text", "interval", "says"),
+    [
+        ("2025-02-30", Interval.DAILY, "2025-02-30 does not exist"),
+        ("2025-W54", Interval.WEEKLY, "2025-W54 does not exist"),
+        ("2025-11-02T24", Interval.HOURLY, "2025-11-02T24 does not exist"),
+        ("2025-11-02", Interval.MONTHLY, "did you mean 2025-11?"),
+        ("2025-11", Interval.DAILY, "did you mean 2025-11-01?"),
+        ("yesterday", Interval.DAILY, "'yesterday' is not a period"),
+        ("9999-12-31", Interval.DAILY, "past the years"),
+    ],
+)
+def test_what_is_no_period_is_refused_with_one_sentence(text: str, interval: Interval, says: str) -> None:
+    """A day that does not exist, another interval's way of writing, and nonsense."""
+    with pytest.raises(UsageError) as refusal:
+        parse_period(text, interval, CALENDAR)
+
+    assert says in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "name"),
+    [
+        ("events", None, "events"),
+        ("App.Events", "app", "events"),
+        ('"Big App"."My.Events"', "Big App", "My.Events"),
+        ('"say ""hi"""', None, 'say "hi"'),
+        ("ünïcode", None, "ünïcode"),
+    ],
+)
+def test_table_names_are_read_as_psql_reads_them(text: str, schema: str | None, name: str) -> None:
+    """Unquoted parts fold to lower case, and what is shown can be typed again."""
+    ref = TableRef.parse(text)
+
+    assert (ref.schema, ref.name) == (schema, name)
+    assert TableRef.parse(str(ref)) == ref
+
+
+@pytest.mark.parametrize("text", ["", "a.b.c", "a..b", ".a", "a.", "my events", '"open', "a;drop", '""', "1a"])
+def test_what_is_no_table_name_is_refused(text: str) -> None:
+    """One clear sentence instead of a query that cannot work."""
+    with pytest.raises(UsageError, match="is not the name of a table"):
+        TableRef.parse(text)
+
+
+def test_bounds_are_half_open() -> None:
+    """The upper bound belongs to the next partition."""
+    bounds = Bounds(lower=at("2025-11-02T00:00"), upper=at("2025-11-03T00:00"))
+
+    assert bounds.contains(at("2025-11-02T00:00"))
+    assert not bounds.contains(at("2025-11-03T00:00"))
+    assert not bounds.overlaps(Bounds(lower=at("2025-11-03T00:00"), upper=None))

@@ -1,0 +1,434 @@
+"""The plan: what is created, what is dropped, what never is. Most of the product is proved here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgalmanac.errors import ConfigError, UsageError
+from pgalmanac.model import Bounds, Interval, KeyType, Orphan, Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.plan import (
+    Action,
+    ActionKind,
+    Facts,
+    Reason,
+    Source,
+    Status,
+    plan_create,
+    plan_drop,
+    plan_fix,
+    plan_maintain,
+    view,
+)
+from pgalmanac.policy import Policy
+from snapshots import NOW, applied, at, day, events, mark, partition
+
+POLICY = Policy()
+# Wide enough for every day that a generated table can have expired.
+NO_FUSE = Policy(max_drops=10_000)
+
+
+def created(actions: tuple[Action, ...]) -> list[Bounds]:
+    """The bounds of the planned creations."""
+    return [a.bounds for a in actions if a.kind is ActionKind.CREATE and a.status is Status.PLANNED]
+
+
+def dropped(actions: tuple[Action, ...]) -> list[str]:
+    """The names of the planned drops."""
+    return [a.partition.name for a in actions if a.kind is ActionKind.DROP and a.status is Status.PLANNED]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> PartitionedTable:
+    """Tables with days, holes, wide and odd partitions, marks, pending detaches and orphans, in any zone and key."""
+    key = draw(st.sampled_from(list(KeyType)))
+    now = draw(st.datetimes(datetime(2023, 1, 1), datetime(2027, 1, 1))).replace(tzinfo=NOW.tzinfo)  # noqa: DTZ001  # Hypothesis wants naive limits
+    base = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    offsets = sorted(draw(st.sets(st.integers(-140, 60), max_size=60)))
+    partitions: list[Partition] = []
+    free_from = -1000
+    for index, offset in enumerate(offsets):
+        if offset < free_from:
+            continue
+        width = draw(st.sampled_from([1, 1, 1, 1, 1, 7, 3]))
+        # Hours off midnight, as a change of time zone leaves them; a date key has none.
+        shift = timedelta(hours=draw(st.sampled_from([0, 0, 0, 0, 2]))) if key is not KeyType.DATE else timedelta()
+        lower = base + timedelta(days=offset) + shift
+        bounds = Bounds(lower=lower, upper=lower + timedelta(days=width))
+        free_from = offset + width + 1 if shift else offset + width
+        oid = 100 + index
+        fate = draw(st.sampled_from(["plain"] * 8 + ["marked", "pending", "pending marked", "foreign", "partitioned"]))
+        partitions.append(
+            partition(
+                bounds,
+                oid=oid,
+                name=f"events_{oid}",
+                mark=mark(bounds, oid=oid) if "marked" in fate else None,
+                detach_pending="pending" in fate,
+                kind={"foreign": RelationKind.FOREIGN, "partitioned": RelationKind.PARTITIONED}.get(
+                    fate, RelationKind.TABLE
+                ),
+            )
+        )
+    return events(partitions, key=key, now=now, default=draw(st.booleans()))
+
+
+policies = st.builds(
+    Policy,
+    premake_days=st.integers(0, 60),
+    retention_days=st.one_of(st.none(), st.integers(1, 120)),
+    timezone=st.sampled_from([ZoneInfo(z) for z in ("UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kolkata")]),
+    interval=st.sampled_from([None, None, Interval.DAILY, Interval.WEEKLY, Interval.MONTHLY]),
+    max_drops=st.sampled_from([None, 0, 5, 10_000]),
+    drop_unaligned=st.booleans(),
+    may_drop=st.booleans(),
+)
+
+
+@given(tables(), policies)
+def test_planning_what_a_plan_would_produce_gives_nothing_more(table: PartitionedTable, policy: Policy) -> None:
+    """Idempotence: the second plan has nothing left to try."""
+    first = plan_maintain(table, policy)
+    second = plan_maintain(applied(first), policy)
+
+    assert second.todo == ()
+
+
+@given(tables(), policies)
+def test_after_a_plan_every_day_from_today_to_premake_is_covered(table: PartitionedTable, policy: Policy) -> None:
+    """Unless a period was covered in part, or held by a detach that is pending: those are findings."""
+    plan = plan_maintain(table, policy)
+    after = view(applied(plan), policy)
+    wanted = Bounds(lower=after.day(0), upper=after.day(policy.premake_days + 1))
+    before = view(table, policy)
+
+    for hole in after.coverage.holes(wanted):
+        assert hole.lower is not None
+        # The hole's period is not wholly missing, which is what maintain makes.
+        period = after.calendar.period(before.interval, hole.lower)
+        assert before.coverage.holes(period) != (period,)
+
+
+@given(tables(), policies)
+def test_nothing_inside_retention_is_ever_dropped(table: PartitionedTable, policy: Policy) -> None:
+    """Neither by age nor to finish what was begun; and nothing at all where nobody asked for retention."""
+    plan = plan_maintain(table, policy)
+    seen = plan.view
+
+    for action in plan.todo:
+        if action.kind is ActionKind.DROP:
+            assert policy.may_drop
+            assert policy.retention_days is not None
+            assert action.bounds.upper is not None
+            assert action.bounds.upper <= seen.day(-policy.retention_days)
+
+
+@given(tables(), policies)
+def test_the_fuse_lets_all_drops_through_or_none(table: PartitionedTable, policy: Policy) -> None:
+    """Never a part of what is due: either at most max_drops, or nothing."""
+    plan = plan_maintain(table, policy)
+    due = [a for a in plan.actions if a.kind is ActionKind.DROP and a.reason is Reason.RETENTION]
+    planned = [a for a in due if a.status is Status.PLANNED]
+
+    assert len(planned) <= policy.fuse(plan.view.interval)
+    assert planned == [] or not any(a.status is Status.REFUSED for a in due)
+
+
+@given(tables(), policies)
+def test_only_plain_tables_are_dropped(table: PartitionedTable, policy: Policy) -> None:
+    """Foreign tables and partitions that are partitioned themselves are skipped, whatever their age."""
+    plain = {p.oid for p in table.partitions if p.kind is RelationKind.TABLE}
+    plan = plan_maintain(table, policy)
+
+    assert {a.oid for a in plan.todo if a.kind is ActionKind.DROP and a.reason is Reason.RETENTION} <= plain
+
+
+@given(tables(), policies)
+def test_a_distrusted_clock_drops_nothing_and_still_creates(table: PartitionedTable, policy: Policy) -> None:
+    """Creating goes on: a missing partition is worse than one too many."""
+    plan = plan_maintain(table, policy, clock="the clock is wrong")
+
+    assert dropped(plan.actions) == []
+    assert created(plan.actions) == created(plan_maintain(table, policy).actions)
+
+
+def test_a_fresh_table_gets_today_and_thirty_days() -> None:
+    """No partition at all: 31 are created, today's first, and no gap is invented in the past."""
+    plan = plan_maintain(events([]), POLICY)
+
+    assert created(plan.actions) == [day(o) for o in range(31)]
+
+
+def test_a_gap_is_filled_from_the_oldest_partition_inside_retention() -> None:
+    """Expired partitions do not make gaps: -100 is expired, -90 is not."""
+    plan = plan_maintain(events([day(-100), day(-90), *map(day, range(31))]), POLICY)
+
+    assert created(plan.actions) == [day(o) for o in range(-89, 0)]
+
+
+def test_days_without_maintenance_are_made_up() -> None:
+    """After five nights of nobody running it, the days between are created too, although nothing stood after them."""
+    plan = plan_maintain(events([day(o) for o in range(-20, -5)]), POLICY)
+
+    assert created(plan.actions) == [day(o) for o in range(-5, 31)]
+
+
+def test_the_edge_of_retention_is_the_upper_bound() -> None:
+    """With 90 days the partition of the day before today - 90 goes, that of today - 90 stays."""
+    plan = plan_maintain(events([day(-91), day(-90), *map(day, range(-89, 31))]), POLICY)
+
+    assert dropped(plan.actions) == ["events_2025_08_03"]
+
+
+def test_future_partitions_beyond_premake_are_kept_and_make_nothing() -> None:
+    """A partition a year ahead neither goes nor fills the year before it."""
+    plan = plan_maintain(events([*map(day, range(31)), day(365)]), POLICY)
+
+    assert plan.actions == ()
+
+
+def test_a_period_that_a_wider_partition_covers_is_not_missing() -> None:
+    """After a change from monthly to daily the month of today needs no days."""
+    month = Bounds(lower=at("2025-11-01T00:00"), upper=at("2025-12-01T00:00"))
+    plan = plan_maintain(events([month]), replace(POLICY, interval=Interval.DAILY))
+
+    assert created(plan.actions) == [day(29), day(30)]
+
+
+def test_a_partly_covered_period_is_left_to_fix() -> None:
+    """Maintain makes whole periods only; fix makes the remainder, under a name of its own."""
+    short = Bounds(lower=day(0).lower, upper=at("2025-11-02T22:00"))
+    table = events([short, *map(day, range(1, 31))])
+    plan = plan_maintain(table, replace(POLICY, interval=Interval.DAILY))
+    fixed = plan_fix(table, replace(POLICY, interval=Interval.DAILY), back=0, ahead=30)
+
+    assert plan.todo == ()
+    assert [(a.bounds, a.reason, a.partition.name) for a in fixed.todo] == [
+        (Bounds(lower=at("2025-11-02T22:00"), upper=day(1).lower), Reason.REMAINDER, "events_2025_11_02_22")
+    ]
+
+
+def test_fix_reaches_back_but_never_past_retention() -> None:
+    """Thirty days back where the retention is ninety, ten where it is ten."""
+    wide = plan_fix(events([]), POLICY, back=30, ahead=0)
+    narrow = plan_fix(events([]), replace(POLICY, retention_days=10), back=30, ahead=0)
+
+    assert created(wide.actions) == [day(o) for o in range(-30, 1)]
+    assert created(narrow.actions) == [day(o) for o in range(-10, 1)]
+
+
+def test_the_fuse_names_the_command_that_allows_it() -> None:
+    """Forty are due and 31 may go: none goes, creating goes on, and the way out is said."""
+    plan = plan_maintain(events([day(o) for o in range(-130, 0)]), POLICY)
+    refused = [a for a in plan.actions if a.status is Status.REFUSED]
+
+    assert len(refused) == 40
+    assert refused[0].note == "40 are due and the fuse is 31; allow it with: pgalmanac maintain --max-drops 40"
+    assert len(created(plan.actions)) == 31
+
+
+def test_too_many_gaps_do_not_keep_today_from_being_made() -> None:
+    """An ancient partition kept for ever asks for thousands of days: those are refused, the coming ones are not."""
+    policy = replace(POLICY, retention_days=None)
+    plan = plan_maintain(events([day(-4000)]), policy)
+    refused = [a for a in plan.actions if a.status is Status.REFUSED]
+
+    assert created(plan.actions) == [day(o) for o in range(31)]
+    assert len(refused) == 3999
+    assert "max_creates is 1000" in (refused[0].note or "")
+
+
+def test_a_table_that_nobody_named_loses_nothing() -> None:
+    """Retention is never guessed."""
+    plan = plan_maintain(events([day(-200), *map(day, range(31))]), replace(POLICY, may_drop=False))
+
+    assert dropped(plan.actions) == []
+
+
+def test_what_is_expired_but_unmanaged_is_skipped_with_its_reason() -> None:
+    """Unbounded below, sub-partitioned, foreign, off every grid."""
+    expired = [
+        partition(Bounds(lower=None, upper=day(-300).lower), oid=1),
+        partition(day(-200), oid=2, kind=RelationKind.PARTITIONED),
+        partition(day(-199), oid=3, kind=RelationKind.FOREIGN),
+        partition(day(-198, 3), oid=4),
+    ]
+    plan = plan_maintain(events([*expired, *map(day, range(31))]), POLICY)
+    allowed = plan_maintain(events([*expired, *map(day, range(31))]), replace(POLICY, drop_unaligned=True))
+
+    assert [a.status for a in plan.actions if a.kind is ActionKind.DROP] == [Status.SKIPPED] * 4
+    assert dropped(allowed.actions) == ["events_2025_04_18"]
+
+
+def test_changing_the_interval_does_not_end_retention() -> None:
+    """Expired days of a table that is monthly now still go: managed is what lies on the grid of any interval."""
+    plan = plan_maintain(events([day(-200), day(-199)]), replace(POLICY, interval=Interval.MONTHLY))
+
+    assert len(dropped(plan.actions)) == 2
+
+
+def test_a_blocked_partition_is_skipped_with_what_blocks_it() -> None:
+    """A foreign key or a view is a standing reason, not a failure."""
+    table = events([day(-100), *map(day, range(31))])
+    plan = plan_maintain(table, POLICY, Facts(blocked={100: "view v depends on it"}))
+
+    assert [(a.status, a.note) for a in plan.actions] == [(Status.SKIPPED, "view v depends on it")]
+
+
+def test_a_taken_name_refuses_that_one_period() -> None:
+    """The other days are created all the same."""
+    taken = TableName(schema="public", name="events_2025_11_05")
+    plan = plan_maintain(events([]), POLICY, Facts(taken=frozenset({taken})))
+
+    assert [a.partition for a in plan.actions if a.status is Status.REFUSED] == [taken]
+    assert len(created(plan.actions)) == 30
+
+
+def test_names_that_become_the_same_by_shortening_are_refused() -> None:
+    """Two tables of one long base cannot collide here, but two periods of one plan can."""
+    long = "x" * 60
+    siblings = [partition(day(o), oid=o + 10, name=f"{long[:52]}_2025_11_{o + 2:02d}") for o in range(2)]
+    table = events(siblings, name=long)
+    plan = plan_maintain(table, POLICY)
+
+    assert len({a.partition for a in plan.actions}) == len(plan.actions) == 29
+    assert all(len(a.partition.name.encode()) <= 63 for a in plan.actions)
+
+
+def test_stray_rows_turn_a_creation_into_a_move() -> None:
+    """One action creates the partition and moves the rows into it."""
+    lower = day(3).lower
+    assert lower is not None
+    plan = plan_maintain(events([], default=True), POLICY, Facts(strays={lower: 7}))
+    moves = [a for a in plan.actions if a.kind is ActionKind.MOVE_ROWS]
+
+    assert [(a.bounds, a.rows) for a in moves] == [(day(3), 7)]
+
+
+def test_stray_rows_that_cannot_be_moved_refuse_their_period() -> None:
+    """With the reason, and without stopping the others."""
+    lower = day(3).lower
+    assert lower is not None
+    facts = Facts(strays={lower: 7}, immovable="a trigger would fire")
+    plan = plan_maintain(events([], default=True), POLICY, facts)
+
+    assert [(a.bounds, a.note) for a in plan.actions if a.status is Status.REFUSED] == [
+        (day(3), "a trigger would fire")
+    ]
+    assert len(created(plan.actions)) == 30
+
+
+def test_what_an_earlier_run_left_is_finished_first() -> None:
+    """A mark on an attached partition is cleared, a pending detach of ours dropped, somebody else's finalized."""
+    marked = partition(day(-10), oid=1, mark=mark(day(-10), oid=1))
+    ours = partition(day(-100), oid=2, detach_pending=True, mark=mark(day(-100), oid=2))
+    theirs = partition(day(-50), oid=3, detach_pending=True)
+    orphan = Orphan(oid=4, name=TableName(schema="public", name="old"), bounds=day(-120), mark=mark(day(-120), oid=4))
+    table = events([marked, ours, theirs, *map(day, range(-9, 31))], orphans=(orphan,))
+    plan = plan_maintain(table, POLICY)
+
+    assert [(a.kind, a.source, a.oid) for a in plan.actions] == [
+        (ActionKind.FINALIZE, Source.ATTACHED, 1),
+        (ActionKind.DROP, Source.PENDING, 2),
+        (ActionKind.FINALIZE, Source.PENDING, 3),
+        (ActionKind.DROP, Source.DETACHED, 4),
+    ]
+
+
+def test_an_unfinished_drop_that_todays_retention_keeps_is_not_finished() -> None:
+    """The retention was raised meanwhile; only a manual drop is finished whatever the policy says."""
+    kept = Orphan(oid=4, name=TableName(schema="public", name="a"), bounds=day(-20), mark=mark(day(-20), oid=4))
+    manual = Orphan(
+        oid=5, name=TableName(schema="public", name="b"), bounds=day(-21), mark=mark(day(-21), oid=5, manual=True)
+    )
+    plan = plan_maintain(events(map(day, range(-9, 31)), orphans=(kept, manual)), POLICY)
+
+    assert [a.oid for a in plan.actions] == [5]
+
+
+def test_create_makes_a_named_range_with_both_ends() -> None:
+    """And nothing that exists already."""
+    plan = plan_create(events([day(1)]), POLICY, periods="2025-11-02..2025-11-04")
+
+    assert created(plan.actions) == [day(0), day(2)]
+
+
+def test_create_refuses_a_partly_covered_period() -> None:
+    """It names fix, which makes remainders."""
+    short = Bounds(lower=day(0).lower, upper=at("2025-11-02T22:00"))
+    plan = plan_create(events([short]), replace(POLICY, interval=Interval.DAILY), periods="2025-11-02")
+
+    assert [(a.status, "pgalmanac fix" in (a.note or "")) for a in plan.actions] == [(Status.REFUSED, True)]
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("2025-10-31", ["events_2025_10_31"]),
+        ("2025-10-30..2025-10-31", ["events_2025_10_30", "events_2025_10_31"]),
+        ("events_2025_10_30", ["events_2025_10_30"]),
+        ("public.events_2025_10_30", ["events_2025_10_30"]),
+    ],
+)
+def test_drop_takes_periods_ranges_and_names(target: str, names: list[str]) -> None:
+    """Ranges include both ends."""
+    plan = plan_drop(events(map(day, range(-5, 5))), POLICY, target=target)
+
+    assert dropped(plan.actions) == names
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("2025-12-24", "has no partition for 2025-12-24"),
+        ("nonsense", "neither a period nor a partition"),
+        ("2025-10-31..2025-10-30", "runs backwards"),
+        ("events_default", "is the default partition"),
+        ("2025-11", "did you mean 2025-11-01?"),
+    ],
+)
+def test_drop_says_what_it_cannot_mean(target: str, says: str) -> None:
+    """Bad input is one sentence."""
+    with pytest.raises(UsageError) as refusal:
+        plan_drop(events(map(day, range(-5, 5)), default=True), POLICY, target=target)
+
+    assert says in str(refusal.value)
+
+
+def test_drop_of_a_part_of_a_wider_partition_is_refused_by_name() -> None:
+    """A day inside a three-day partition does not take the other two along."""
+    with pytest.raises(UsageError, match="also holds rows outside"):
+        plan_drop(
+            events([day(-5, 3), *map(day, range(-2, 5))]), replace(POLICY, interval=Interval.DAILY), target="2025-10-28"
+        )
+
+
+def test_the_partition_of_today_is_never_dropped_by_hand() -> None:
+    """It is refused, with what would happen."""
+    plan = plan_drop(events(map(day, range(-5, 5))), POLICY, target="2025-11-02")
+
+    assert [(a.status, "every insert fails" in (a.note or "")) for a in plan.actions] == [(Status.REFUSED, True)]
+
+
+def test_a_manual_drop_obeys_the_fuse_and_says_how_to_pass_it() -> None:
+    """All or nothing here as well."""
+    plan = plan_drop(events(map(day, range(-50, 5))), POLICY, target="2025-09-15..2025-10-20")
+
+    assert {a.status for a in plan.actions} == {Status.REFUSED}
+    assert "pgalmanac drop 2025-09-15..2025-10-20 --max-drops 36" in (plan.actions[0].note or "")
+
+
+def test_a_date_key_has_no_hours() -> None:
+    """An hourly interval on a date column is a configuration error, not a plan."""
+    with pytest.raises(ConfigError, match="has no hours"):
+        plan_maintain(events([], key=KeyType.DATE), replace(POLICY, interval=Interval.HOURLY))
+
+
+def test_retention_of_a_century_before_the_first_year_is_no_error() -> None:
+    """The largest retention reaches back a hundred years, which is still a date."""
+    assert plan_maintain(events([day(0)]), replace(NO_FUSE, retention_days=36_500)).view.cutoff is not None
