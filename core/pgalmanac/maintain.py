@@ -70,6 +70,8 @@ class _Run:
 
     async def tables(self) -> tuple[TableRef, ...]:
         """The tables that somebody named, else the one that is meant."""
+        if self.settings.only is not None:
+            return (self.settings.only,)
         return self.settings.requested or (await choose(self.session),)
 
     async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
@@ -82,7 +84,9 @@ class _Run:
                     self.session = await self.stack.enter_async_context(
                         connect(self.settings.dsn, read_only=self.read_only)
                     )
-                reports.append(await one(ref))
+                # A connection may be lost at any statement, also between those that say what they were about.
+                with translated(f"table {ref}"):
+                    reports.append(await one(ref))
             except BusyError:
                 reports.append(TableReport(table=str(ref), locked=True))
             except UsageError:
