@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, LiteralString
+from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg import AsyncCursor, errors, sql
-from psycopg.rows import TupleRow
 
 from pgalmanac.db import LOCK_CLASS, Session, translated
 from pgalmanac.ddl import qualified
@@ -26,6 +25,9 @@ from pgalmanac.model import (
     TableName,
     TableRef,
 )
+
+if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
 
 __all__ = ["ESTIMATED_ROWS", "choose", "discover", "inspect", "parse_bounds"]
 
@@ -61,11 +63,13 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
        has_schema_privilege(n.oid, 'CREATE') AS may_create, pg_has_role(c.relowner, 'USAGE') AS may_own,
        ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
                                    has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
-               FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+               FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid
+               JOIN pg_namespace fn ON fn.oid = f.relnamespace
               WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conparentid = 0) AS referencing,
        ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
                                    has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
-               FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+               FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid
+               JOIN pg_namespace fn ON fn.oid = f.relnamespace
               WHERE k.contype = 'f' AND k.conrelid = c.oid) AS referenced,
        ARRAY(SELECT ic.relname::text FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
               WHERE i.indrelid = c.oid AND NOT i.indisvalid ORDER BY 1) AS invalid_indexes,

@@ -114,7 +114,8 @@ class Session:
         return sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true); ").format(self.server.search_path)
 
     async def unlock(self) -> None:
-        """Give the advisory locks back, unless the connection that held them is gone."""
+        """Undo a step that was cancelled, and give the advisory locks back; a lost connection holds none."""
+        await self.rollback()
         if not self.conn.closed:
             await self.conn.execute("SELECT pg_advisory_unlock_all()")
 

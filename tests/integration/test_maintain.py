@@ -1,0 +1,493 @@
+"""A whole run on a real server: inspect, plan, apply, record, and look again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from pgalmanac import maintain
+from pgalmanac.config import Layer, Settings
+from pgalmanac.diagnose import Code
+from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
+from pgalmanac.maintain import Request
+from pgalmanac.model import TableRef
+from pgalmanac.plan import ActionKind, Status
+from pgalmanac.results import RunReport, TableReport
+from support import add_default, add_partitions, add_rows, connect, create_events, partition_names, rows, today
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAINTAIN = Request(command="maintain")
+
+
+async def run(conninfo: str, request: Request = MAINTAIN, **settings: object) -> TableReport:
+    """Perform the request on the only table there is and return its report."""
+    report = await maintain.perform(Settings(dsn=conninfo, **settings), request)  # type: ignore[arg-type]  # what a test changes
+    return report.tables[0]
+
+
+def days(first: int, last: int) -> list[str]:
+    """Names of the daily partitions from *first* to *last*, both included, counted from today."""
+    return [f"events_{today() + timedelta(days=d):%Y_%m_%d}" for d in range(first, last + 1)]
+
+
+async def test_a_fresh_table_gets_today_and_thirty_days(database: str) -> None:
+    """The failure that pgalmanac exists to prevent: today has a partition now, and an insert finds it."""
+    report = await run(database)
+    add_rows(database, day=0, count=3)
+
+    assert (report.created, report.dropped, report.failed) == (31, 0, False)
+    assert partition_names(database) == days(0, 30)
+    assert report.findings == ()
+
+
+async def test_the_second_run_changes_nothing_and_is_recorded(database: str) -> None:
+    """Idempotent on a real server, and the history tells both."""
+    await run(database)
+    before = partition_names(database)
+    report = await run(database)
+    story = rows(
+        database,
+        "SELECT status, triggered_by, output FROM housekeeper_runs"
+        " WHERE task_name = 'events-partition-maintenance' ORDER BY started_at DESC LIMIT 10",
+    )
+
+    assert report.outcomes == ()
+    assert partition_names(database) == before
+    assert story == [
+        ("success", "manual", "public.events: 0 created, 0 dropped"),
+        ("success", "manual", "public.events: 31 created, 0 dropped"),
+    ]
+
+
+@pytest.mark.parametrize("default", [False, True])
+async def test_past_retention_goes_and_the_rest_stays(database: str, default: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """With and without a default partition, which decides how a partition is detached."""
+    add_partitions(database, days=range(-100, 31), rows_a_day=2)
+    if default:
+        add_default(database)
+    report = await run(database)
+    kept = [n for n in partition_names(database) if n != "events_default"]
+
+    assert (report.created, report.dropped, report.failed) == (0, 10, False)
+    assert kept == days(-90, 30)
+    assert rows(database, "SELECT count(*) FROM events") == [(2 * 121,)]
+    assert rows(
+        database,
+        "SELECT count(*) FROM pg_class WHERE relname LIKE 'events_20%' AND NOT relispartition AND relkind = 'r'",
+    ) == [(0,)]
+
+
+async def test_gaps_are_filled_and_stray_rows_moved(database: str) -> None:
+    """Rows that came while their day was missing are in their partition afterwards, every one of them."""
+    add_partitions(database, days=[*range(-20, -7), *range(-6, 5)])
+    add_default(database)
+    add_rows(database, day=-7, count=100)
+    add_rows(database, day=9, count=50)
+    report = await run(database)
+
+    assert (report.created, report.moved_rows) == (27, 150)
+    assert rows(database, "SELECT count(*) FROM events") == [(150,)]
+    assert rows(database, "SELECT count(*) FROM ONLY events_default") == [(0,)]
+    assert rows(database, f"SELECT count(*) FROM {days(-7, -7)[0]}") == [(100,)]
+
+
+async def test_a_dry_run_changes_and_records_nothing(database: str) -> None:
+    """The statements are shown, and neither a partition nor a history table is made."""
+    report = await maintain.preview(Settings(dsn=database), MAINTAIN)
+    outcome = report.tables[0].outcomes[0]
+
+    assert {o.status for o in report.tables[0].outcomes} == {Status.PLANNED}
+    assert outcome.statements[0].startswith('CREATE TABLE "public"."events_')
+    assert partition_names(database) == []
+    assert rows(database, "SELECT to_regclass('housekeeper_runs')") == [(None,)]
+
+
+async def test_the_fuse_holds_and_creating_goes_on(database: str) -> None:
+    """Forty are due: none goes, the run is an error, and the history says which command allows it."""
+    add_partitions(database, days=range(-130, 1))
+    report = await run(database)
+    (error,) = rows(database, "SELECT error FROM housekeeper_runs WHERE status = 'error'")[0]
+
+    assert (report.created, report.dropped, report.count(Status.REFUSED)) == (30, 0, 40)
+    assert "pgalmanac maintain --max-drops 40" in error
+    assert [f.code for f in report.findings] == [Code.FUSE]
+
+
+async def test_a_locked_table_is_reported_and_left_alone(database: str) -> None:
+    """Another run holds the advisory lock: nothing is done, nothing recorded, exit code 75."""
+    with connect(database) as other:
+        other.execute("SELECT pg_advisory_lock((x'7067616c'::int8 << 32) | 'events'::regclass::oid::int8)")
+        report = await maintain.perform(Settings(dsn=database), MAINTAIN)
+
+    assert report.tables[0].locked
+    assert report.exit_code == 75
+    assert partition_names(database) == []
+
+
+async def test_the_advisory_lock_is_given_back(database: str) -> None:
+    """Whether a run succeeded or not."""
+    await run(database)
+    await run(database)
+
+    assert rows(database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+
+
+async def test_what_depends_on_a_partition_keeps_it(database: str) -> None:
+    """A view on an expired partition is a finding, not a failure; CASCADE is never said."""
+    add_partitions(database, days=[-95, -94, *range(-90, 31)])
+    with connect(database) as connection:
+        connection.execute(f"CREATE VIEW kept AS SELECT * FROM {days(-95, -95)[0]}".encode())
+    report = await run(database)
+
+    assert (report.dropped, report.count(Status.SKIPPED), report.failed) == (1, 1, False)
+    assert [f.code for f in report.findings] == [Code.DROP_BLOCKED]
+    assert "view public.kept depends on it" in report.findings[0].message
+
+
+async def test_referenced_rows_keep_their_partition(empty_database: str) -> None:
+    """A foreign key that refers to the table: referenced partitions stay with its name, others go, the key survives."""
+    edge = today() - timedelta(days=93)
+    with connect(empty_database) as connection:
+        connection.execute("CREATE TABLE events (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)")
+        for n in range(3):
+            day = edge + timedelta(days=n)
+            name = f"events_{day:%Y_%m_%d}"
+            connection.execute(f"CREATE TABLE {name} PARTITION OF events {for_values(day)}".encode())
+            connection.execute(f"INSERT INTO events VALUES ({n}, '{day}')".encode())
+        connection.execute(
+            "CREATE TABLE refs (id int, at date, CONSTRAINT refs_events FOREIGN KEY (id, at) REFERENCES events)"
+        )
+        connection.execute("INSERT INTO refs VALUES (1, %s)", [edge + timedelta(days=1)])
+    report = await run(empty_database)
+    skipped = [o for o in report.outcomes if o.status is Status.SKIPPED]
+
+    assert report.dropped == 2
+    assert [o.action.partition.name for o in skipped] == [f"events_{edge + timedelta(days=1):%Y_%m_%d}"]
+    assert "refs_events" in (skipped[0].error or "")
+    assert rows(empty_database, "SELECT count(*) FROM pg_constraint WHERE conname = 'refs_events'") == [(1,)]
+
+
+async def test_a_lock_that_is_not_to_be_had_is_a_failure_that_names_its_holder(database: str) -> None:
+    """The next action still runs: the days are created, the drop fails with the process and its query."""
+    add_partitions(database, days=[-95, *range(-90, 1)])
+    add_default(database)
+    with connect(database) as reader:
+        reader.execute("BEGIN")
+        reader.execute(f"SELECT count(*) FROM {days(-95, -95)[0]}".encode())
+        report = await run(database, flags=flags(retry_seconds=0))
+    failed = [o for o in report.outcomes if o.status is Status.FAILED]
+
+    assert (report.created, report.dropped, len(failed)) == (30, 0, 1)
+    assert failed[0].action.kind is ActionKind.DROP
+    assert "idle in transaction" in (failed[0].error or "")
+    assert days(-95, -95)[0] in partition_names(database)
+
+
+def for_values(day: date) -> str:
+    """The bounds clause of one day."""
+    return f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+
+
+def flags(**values: object) -> Layer:
+    """Settings as if given on the command line."""
+    return Layer(values=values)
+
+
+async def test_create_and_drop_by_hand(database: str) -> None:
+    """A named period, a range, and the refusal to drop today's."""
+    add_partitions(database, days=[0])
+    created = await run(database, Request(command="create", target=f"{today() + timedelta(days=2)}"))
+    dropped = await run(database, Request(command="drop", target=f"{today() + timedelta(days=2)}"))
+    refused = await run(database, Request(command="drop", target=f"{today()}"))
+
+    assert (created.created, dropped.dropped, refused.count(Status.REFUSED)) == (1, 1, 1)
+    assert partition_names(database) == days(0, 0)
+
+
+async def test_fix_heals_and_proves(database: str) -> None:
+    """After fix an insert for now finds its partition: the report names it, and no row was left by the proof."""
+    report = await run(database, Request(command="fix"))
+
+    assert report.proved == f"public.{days(0, 0)[0]}"
+    assert partition_names(database) == days(-30, 30)
+    assert rows(database, "SELECT count(*) FROM events") == [(0,)]
+
+
+async def test_an_interrupted_run_is_closed(database: str) -> None:
+    """Cancelling the task undoes or completes the step under way, closes the row and gives the lock back."""
+    add_partitions(database, days=range(-120, 1))
+
+    seen: list[object] = []
+
+    def stop(what: object) -> None:
+        seen.append(what)
+        if len(seen) == 5:
+            task.cancel()
+
+    task = asyncio.create_task(maintain.perform(Settings(dsn=database), MAINTAIN, observer=stop))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert rows(database, "SELECT status, error FROM housekeeper_runs") == [("error", "interrupted")]
+    assert rows(database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    assert not (await run(database)).failed
+
+
+async def test_a_run_that_was_killed_is_closed_by_the_next(database: str) -> None:
+    """A row still running, whose advisory lock nobody holds, is an interrupted run; other programs' rows stay."""
+    await run(database)
+    with connect(database) as connection:
+        connection.execute("UPDATE housekeeper_runs SET status = 'running', completed_at = NULL")
+        connection.execute(
+            "INSERT INTO housekeeper_runs (task_name, started_at, status, triggered_by)"
+            " VALUES ('events-partition-maintenance', now(), 'running', 'scheduler')"
+        )
+    await run(database)
+
+    assert rows(database, "SELECT status, error FROM housekeeper_runs ORDER BY id") == [
+        ("error", "interrupted"),
+        ("running", None),
+        ("success", None),
+    ]
+
+
+async def test_a_half_done_drop_is_finished(database: str) -> None:
+    """A run was killed between detaching and dropping: the mark lets the next one finish, and only ours."""
+    add_partitions(database, days=[-95, *range(-90, 31)])
+    report = await maintain.preview(Settings(dsn=database), MAINTAIN)
+    comment, detach, *_ = next(o for o in report.tables[0].outcomes if o.action.kind is ActionKind.DROP).statements
+    with connect(database) as connection:
+        connection.execute(comment.encode())
+        connection.execute(detach.encode())
+        connection.execute("CREATE TABLE bystander (LIKE events)")
+    before = await maintain.check(Settings(dsn=database))
+    after = await run(database)
+
+    assert Code.ORPHAN_TABLE in {f.code for f in before.tables[0].findings}
+    assert after.dropped == 1
+    assert rows(database, "SELECT to_regclass(%s)::text, to_regclass('bystander')::text", days(-95, -95)[0]) == [
+        (None, "bystander")
+    ]
+
+
+async def test_a_pending_detach_is_finished(database: str) -> None:
+    """DETACH CONCURRENTLY was cut off half-way: ours is dropped, somebody else's is finalized and stays a table."""
+    add_partitions(database, days=range(-95, 31))
+    report = await maintain.preview(Settings(dsn=database), MAINTAIN)
+    comment = report.tables[0].outcomes[0].statements[0]
+    ours, theirs = days(-95, -94)
+    with connect(database) as connection:
+        connection.execute(comment.encode())
+        _leave_pending(database, ours)
+        first = await run(database)
+        _leave_pending(database, days(5, 5)[0])
+        second = await run(database)
+        connection.execute(f"SELECT FROM {days(5, 5)[0]}".encode())
+
+    assert first.dropped == 5
+    assert (second.created, second.count(Status.DONE, ActionKind.FINALIZE), second.count(Status.REFUSED)) == (0, 1, 1)
+    assert theirs not in partition_names(database)
+
+
+def _leave_pending(conninfo: str, name: str) -> None:
+    """Begin to detach *name* while a reader holds the table, and give up."""
+    with connect(conninfo) as reader, connect(conninfo) as detacher:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM events")
+        detacher.execute("SET statement_timeout = '300ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            detacher.execute(f"ALTER TABLE events DETACH PARTITION {name} CONCURRENTLY".encode())
+
+
+async def test_one_broken_table_does_not_stop_another(database: str) -> None:
+    """A name that is not there is that table's error; the other is maintained."""
+    report = await maintain.perform(
+        Settings(dsn=database, requested=(TableRef(name="nothing"), TableRef(name="events"))), MAINTAIN
+    )
+
+    assert isinstance(report.tables[0].error, ConfigError)
+    assert report.tables[1].created == 31
+    assert report.exit_code == 1
+
+
+async def test_the_clock_before_the_last_run_drops_nothing(database: str) -> None:
+    """A server whose clock fell back must not decide what is old; creating goes on."""
+    add_partitions(database, days=range(-95, 1))
+    await run(database, Request(command="create", target=f"{today()}"))
+    with connect(database) as connection:
+        connection.execute("UPDATE housekeeper_runs SET started_at = started_at + interval '1 hour'")
+    report = await run(database)
+
+    assert (report.created, report.dropped, report.count(Status.REFUSED)) == (30, 0, 5)
+    assert Code.CLOCK in {f.code for f in report.findings}
+
+
+async def test_a_role_without_rights_is_told_the_grant(database: str, make_role: Callable[..., str]) -> None:
+    """Nothing is changed, exit code 77, and the sentence can be pasted."""
+    role = make_role()
+    with pytest.raises(PrivilegeError, match="GRANT"):
+        await run(f"{database} user={role}")
+
+    assert partition_names(database) == []
+
+
+async def test_an_existing_history_table_is_used_as_it_is(database: str) -> None:
+    """With a uuid for an id, a json output and no details: its rows stay, ours join them."""
+    with connect(database) as connection:
+        connection.execute(
+            "CREATE TABLE housekeeper_runs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), task_name varchar(100),"
+            " started_at timestamp, completed_at timestamp, status varchar(20), duration_ms integer, output jsonb,"
+            " error text, triggered_by varchar(20), created_at timestamp DEFAULT now())"
+        )
+        connection.execute(
+            "INSERT INTO housekeeper_runs (task_name, started_at, status) VALUES ('other', '2020-01-01', 'success')"
+        )
+    report = await run(database)
+    recorded = await maintain.past_runs(Settings(dsn=database), limit=5, run_id=report.run_id)
+
+    assert rows(database, "SELECT task_name, status FROM housekeeper_runs ORDER BY started_at") == [
+        ("other", "success"),
+        ("events-partition-maintenance", "success"),
+    ]
+    assert len(recorded[0].actions) == 31
+    assert report.findings == ()
+
+
+async def test_a_history_that_cannot_be_written_prevents_nothing(database: str) -> None:
+    """The maintenance is done and the finding says so."""
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE housekeeper_runs (id int)")
+    report = await run(database)
+
+    assert report.created == 31
+    assert [f.code for f in report.findings] == [Code.HISTORY_UNAVAILABLE]
+
+
+async def test_old_history_goes_and_only_ours(database: str) -> None:
+    """Rows older than keep_days that pgalmanac wrote, with their actions."""
+    await run(database)
+    with connect(database) as connection:
+        connection.execute("UPDATE housekeeper_runs SET started_at = started_at - interval '400 days'")
+        connection.execute(
+            "INSERT INTO housekeeper_runs (task_name, started_at, status, triggered_by)"
+            " VALUES ('events-partition-maintenance', now() - interval '400 days', 'success', 'scheduler')"
+        )
+    await run(database)
+
+    assert rows(database, "SELECT details ->> 'program', status FROM housekeeper_runs ORDER BY id") == [
+        (None, "success"),
+        ("pgalmanac", "success"),
+    ]
+    assert rows(database, "SELECT count(*) FROM housekeeper_run_actions") == [(0,)]
+
+
+async def test_the_report_has_its_figures(database: str) -> None:
+    """Partitions, rows (estimated), oldest and newest event, and the most frequent event types."""
+    add_partitions(database, days=range(-3, 31))
+    for day in range(-3, 1):
+        add_rows(database, day=day, count=30)
+    with connect(database) as connection:
+        connection.execute("ANALYZE events")
+    figures = (await run(database)).statistics
+
+    assert figures is not None
+    assert (figures.partitions, figures.rows, figures.exact) == (34, 120, False)
+    assert figures.oldest_event is not None
+    assert figures.oldest_event.date() == today() - timedelta(days=3)
+    assert dict(figures.breakdown) == {"order.placed": 40, "order.paid": 40, "order.shipped": 40}
+
+
+async def test_exact_counts_and_limits(database: str) -> None:
+    """Each partition is counted, newest first, with its oldest and newest event."""
+    add_partitions(database, days=range(-3, 1))
+    add_rows(database, day=-1, count=7)
+    report: RunReport = await maintain.status(Settings(dsn=database), exact=True, limit=2)
+    counted = report.tables[0].counts
+
+    assert [(c.name.name, c.rows, c.exact) for c in counted] == [
+        (days(0, 0)[0], 0, True),
+        (days(-1, -1)[0], 7, True),
+    ]
+    assert counted[1].oldest is not None
+    assert counted[1].oldest.date() == today() - timedelta(days=1)
+
+
+async def test_check_answers_while_a_partition_is_locked(database: str) -> None:
+    """In the middle of an incident somebody holds ACCESS EXCLUSIVE: bounds are read without waiting for it."""
+    await run(database)
+    with connect(database) as holder:
+        holder.execute("BEGIN")
+        holder.execute(f"LOCK TABLE {days(3, 3)[0]} IN ACCESS EXCLUSIVE MODE".encode())
+        report = await maintain.check(Settings(dsn=database))
+
+    assert report.tables[0].view is not None
+    assert len(report.tables[0].view.table.ranged) == 31
+    assert report.level is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("CREATE TABLE t (at date)", "is not a partitioned table"),
+        ("CREATE TABLE t (at date) PARTITION BY LIST (at)", "is partitioned by LIST"),
+        ("CREATE TABLE t (at date) PARTITION BY HASH (at)", "is partitioned by HASH"),
+        ("CREATE TABLE t (at date, b int) PARTITION BY RANGE (at, b)", "is partitioned by 2 columns"),
+        ("CREATE TABLE t (at date) PARTITION BY RANGE ((at + 1))", "is partitioned by an expression"),
+        ("CREATE TABLE t (at int) PARTITION BY RANGE (at)", "which is no date, timestamp or timestamptz"),
+        ("CREATE VIEW t AS SELECT 1", "is not a partitioned table"),
+        ("CREATE SCHEMA app; CREATE TABLE app.t (at date) PARTITION BY RANGE (at)", "did you mean app.t?"),
+        ("SELECT 1", "there is no table t in"),
+    ],
+)
+async def test_what_cannot_be_maintained_is_said_in_a_sentence(empty_database: str, statement: str, says: str) -> None:
+    """Each kind of table that pgalmanac does not maintain, with its remedy and exit code 78."""
+    with connect(empty_database) as connection:
+        connection.execute(statement.encode())
+    with pytest.raises(ConfigError) as refusal:
+        await maintain.check(Settings(dsn=empty_database, requested=(TableRef(name="t"),)))
+
+    assert says in str(refusal.value)
+    assert refusal.value.hint
+
+
+async def test_the_table_that_is_meant_without_a_name(empty_database: str) -> None:
+    """The only one; then the one called events; and with two others a list of both."""
+    settings = Settings(dsn=empty_database)
+    with connect(empty_database) as connection:
+        connection.execute("CREATE TABLE logs (at date) PARTITION BY RANGE (at)")
+        only = await maintain.check(settings)
+        connection.execute("CREATE TABLE metrics (at date) PARTITION BY RANGE (at)")
+        with pytest.raises(ConfigError, match=r"public\.logs, public\.metrics"):
+            await maintain.check(settings)
+        create_events(empty_database)
+        events = await maintain.check(settings)
+
+    assert [only.tables[0].table, events.tables[0].table] == ["public.logs", "public.events"]
+
+
+async def test_a_table_that_nobody_named_is_created_for_and_not_dropped_from(empty_database: str) -> None:
+    """The report says that nobody set a retention."""
+    old = today() - timedelta(days=200)
+    with connect(empty_database) as connection:
+        connection.execute("CREATE TABLE logs (at date) PARTITION BY RANGE (at)")
+        connection.execute(f"CREATE TABLE logs_old PARTITION OF logs {for_values(old)}".encode())
+    report = await run(empty_database)
+
+    assert (report.created, report.dropped) == (31, 0)
+    assert Code.RETENTION_UNSET in {f.code for f in report.findings}
+
+
+async def test_a_database_that_is_not_there_and_a_server_that_is_not_there(database: str, tmp_path: object) -> None:
+    """Configuration (78) and connection (69) are told apart."""
+    with pytest.raises(ConfigError, match="does not exist"):
+        await run(f"{database} dbname=nowhere")
+    with pytest.raises(PgalmanacError, match="cannot reach the database") as refusal:
+        await run(f"host={tmp_path}")
+
+    assert refusal.value.exit_code == 69
