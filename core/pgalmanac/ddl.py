@@ -48,6 +48,16 @@ class Statement:
 
     sql: sql.Composed
     lock: str
+    # A move of rows: a DELETE that means no deletion.
+    moves: bool = False
+
+    @property
+    def quiet(self) -> Statement:
+        """The same move with the triggers of both tables kept from firing, and only for as long as it takes."""
+        silenced = sql.SQL(
+            "SET LOCAL session_replication_role = replica; {}; SET LOCAL session_replication_role = origin"
+        ).format(self.sql)
+        return Statement(sql=silenced, lock=self.lock, moves=True) if self.moves else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,13 @@ class Script:
     def all(self) -> tuple[Statement, ...]:
         """Every statement in order, as a plan shows them."""
         return (*self.prepare, *self.locks, *self.work)
+
+    @property
+    def quiet(self) -> Script:
+        """The same script with the triggers kept quiet while rows move; event triggers still see all the DDL."""
+        return Script(
+            prepare=tuple(s.quiet for s in self.prepare), locks=self.locks, work=tuple(s.quiet for s in self.work)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,6 +384,7 @@ def _move(
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
         ).format(default=qualified(default), range=_in_bounds(parent, bounds), columns=columns, name=qualified(name)),
         lock=f"ROW EXCLUSIVE on {default}",
+        moves=True,
     )
 
 

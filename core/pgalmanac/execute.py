@@ -95,20 +95,18 @@ class Executor:
         if (why := await why_immovable(self.session, self.view.table)) is not None:
             raise GuardError(why)
         steps = script(self.view, action, self.structure)
-        quiet = await can_silence_triggers(self.session)
-        rows, attempts = await retried(
-            self.session, self.budget, self._oids(), lambda: self._move_once(steps, quiet=quiet)
-        )
+        if await can_silence_triggers(self.session):
+            steps = steps.quiet
+        rows, attempts = await retried(self.session, self.budget, self._oids(), lambda: self._move_once(steps))
         return Done(attempts=attempts, rows=rows, moved=True)
 
-    async def _move_once(self, steps: Script, *, quiet: bool) -> int:
+    async def _move_once(self, steps: Script) -> int:
         """Move in one transaction; a lock that is not to be had does not undo the rows that were moved so far.
 
         Whoever changes one of these rows waits for this transaction, and holds a lock that it wants. Then all of it is
         undone at once and the other goes on: no update is ever lost to a move.
         """
-        silence = sql.SQL("SET LOCAL session_replication_role = replica; " if quiet else "")
-        moved = await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms) + silence)
+        moved = await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms))
         for left in reversed(range(_MOVE_ATTEMPTS)):
             await self.session.execute("SAVEPOINT moved")
             try:
