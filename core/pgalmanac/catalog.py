@@ -12,7 +12,7 @@ from psycopg import AsyncCursor, errors, sql
 
 from pgalmanac.db import LOCK_CLASS, Session, translated
 from pgalmanac.ddl import qualified
-from pgalmanac.errors import BusyError, ConfigError
+from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.marks import PREFIX, read_mark
 from pgalmanac.model import (
     Bounds,
@@ -226,10 +226,7 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> Par
     if not parents:
         raise await _missing(session, ref)
     if not locked or not locked[0][0]:
-        raise BusyError(
-            f"another run of pgalmanac is at work on {TableName(schema=parents[0].schema, name=parents[0].name)}",
-            hint="wait until it is done",
-        )
+        raise TableBusyError(str(TableName(schema=parents[0].schema, name=parents[0].name)))
     table = _table(session, _checked(parents[0]), parents[0], partitions, orphans)
     if table.default is not None:
         table = replace(table, default_has_rows=await _has_rows(session, table.default))

@@ -6,7 +6,8 @@
     │   └── PoolerError     78  a transaction pooler stands between us and the server
     ├── ConnectError        69  no server answers
     ├── PrivilegeError      77  the role or password is not enough
-    ├── BusyError           75  another run holds the table
+    ├── BusyError           75  another process of ours holds the lock
+    │   └── TableBusyError  75  another run holds the table
     ├── ServerError         70  the server refused something it should not have
     ├── Interrupted        130  SIGINT
     └── Terminated         143  SIGTERM
@@ -27,6 +28,7 @@ __all__ = [
     "PoolerError",
     "PrivilegeError",
     "ServerError",
+    "TableBusyError",
     "Terminated",
     "UsageError",
 ]
@@ -78,9 +80,18 @@ class PrivilegeError(PgalmanacError):
 
 
 class BusyError(PgalmanacError):
-    """Another run holds the table's advisory lock."""
+    """Somebody else of ours is at work on it, and holds its lock."""
 
     exit_code = 75
+
+
+class TableBusyError(BusyError):
+    """Another run holds the advisory lock of *table*, named as the catalog has it."""
+
+    def __init__(self, table: str) -> None:
+        """Name the table."""
+        super().__init__(f"another run of pgalmanac is at work on {table}", hint="wait until it is done")
+        self.table = table
 
 
 class ServerError(PgalmanacError):

@@ -55,8 +55,8 @@ async def check_drop(session: Session, seen: View, action: Action, source: Sourc
     found = Source.DETACHED if pending is None else Source.PENDING if pending else Source.ATTACHED
     if found is not source:
         raise GuardError(f"{action.partition} was {source} when this was planned and is {found} now; look again")
+    mark = read_mark(comment)
     if source is Source.DETACHED:
-        mark = read_mark(comment)
         if mark is None or (mark.oid, mark.parent_oid, mark.system_id) != (
             action.oid,
             seen.table.oid,
@@ -68,6 +68,7 @@ async def check_drop(session: Session, seen: View, action: Action, source: Sourc
     at_now = seen.at(now)
     if action.bounds.contains(at_now.now):
         raise GuardError(f"{action.partition} holds the present; nothing is dropped")
-    if action.reason is Reason.RETENTION and not at_now.expired(action.bounds):
+    by_hand = action.reason is Reason.MANUAL or (mark is not None and mark.manual)
+    if not by_hand and not at_now.expired(action.bounds):
         raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
     return size, rows

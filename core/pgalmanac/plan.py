@@ -470,7 +470,7 @@ def _named_once(actions: Iterable[Action]) -> list[Action]:
 
 
 def _limited(seen: View, actions: Sequence[Action]) -> list[Action]:
-    """Refuse what goes past max_creates; the gaps of the past give way to the days to come."""
+    """Refuse what goes past max_creates. The coming days go first, the nearest of all: they are what inserts need."""
     named = _named_once(actions)
     limit = seen.policy.max_creates
     wanted = [a for a in named if a.status is Status.PLANNED]
@@ -478,7 +478,7 @@ def _limited(seen: View, actions: Sequence[Action]) -> list[Action]:
         return named
     note = f"{len(wanted)} partitions are missing and max_creates is {limit}; raise it, or create the range by hand"
     coming = [a for a in wanted if _lower(a) >= seen.day(0) and a.reason is not Reason.MANUAL]
-    kept = set(map(id, coming)) if len(coming) <= limit else set[int]()
+    kept = set(map(id, coming[:limit]))
     return [a if a.status is not Status.PLANNED or id(a) in kept else a.refused(note) for a in named]
 
 

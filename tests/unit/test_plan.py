@@ -243,6 +243,15 @@ def test_too_many_gaps_do_not_keep_today_from_being_made() -> None:
     assert "max_creates is 1000" in (refused[0].note or "")
 
 
+def test_a_premake_past_max_creates_still_makes_the_nearest_days() -> None:
+    """Hourly with 60 days ahead wants 1,464 partitions: the first 1,000 are made, the rest is refused and said."""
+    plan = plan_maintain(events([]), replace(POLICY, interval=Interval.HOURLY, premake_days=60))
+
+    assert len(created(plan.actions)) == 1000
+    assert created(plan.actions)[0].lower == day(0).lower
+    assert sum(a.status is Status.REFUSED for a in plan.actions) == 464
+
+
 def test_a_table_that_nobody_named_loses_nothing() -> None:
     """Retention is never guessed."""
     plan = plan_maintain(events([day(-200), *map(day, range(31))]), replace(POLICY, may_drop=False))
