@@ -64,10 +64,6 @@ class GaveUp(Exception):  # noqa: N818  # not an error of the program but the en
         self.blockers = blockers
 
 
-class DeadlineError(errors.LockNotAvailable):
-    """The deadline passed between two locks of one attempt."""
-
-
 async def retried(
     session: Session, budget: Budget, oids: Sequence[int], attempt: Callable[[], Awaitable[T]]
 ) -> tuple[T, int]:
@@ -87,32 +83,35 @@ async def retried(
 async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
     """Run *script* in one transaction and return how many rows it moved; an error leaves the transaction open.
 
-    *guard* is awaited with all locks held, and raises to prevent the work.
+    *guard* is awaited once *prepare* is done, with the locks that it took, and raises to prevent the rest.
     """
     if not script.locks and guard is None:
         # Nothing that a writer would wait for: one round trip for the whole transaction.
         return await send(session, script.all, before=begin(session, deadline_ms), end="COMMIT")
     moved = await send(session, script.prepare, before=begin(session, deadline_ms))
-    return moved + await under_locks(session, script, deadline_ms=deadline_ms, guard=guard)
-
-
-async def under_locks(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
-    """Take the script's locks within one deadline for all of them, do its work and commit. Returns the rows moved.
-
-    PostgreSQL's lock_timeout counts every lock anew, so each gets what the ones before it left; statement_timeout
-    bounds a LOCK TABLE that names several. The work itself has no timeout: it is short, and half of it is none.
-    """
-    end = monotonic() + deadline_ms / 1000
-    left_ms = deadline_ms
-    for lock in script.locks:
-        left_ms = int((end - monotonic()) * 1000)
-        if left_ms <= 0:
-            raise DeadlineError("the deadline passed before the last lock")
-        await send(session, [lock], before=_timeouts(left_ms, left_ms))
     if guard is not None:
         await guard()
+    return moved + await under_locks(session, script, deadline_ms=deadline_ms)
+
+
+async def under_locks(session: Session, script: Script, *, deadline_ms: int) -> int:
+    """Take the script's locks within one deadline for all of them, do its work and commit. Returns the rows moved.
+
+    All in one round trip: a client that freezes, or a network that goes silent, must not keep locks that writers wait
+    for. PostgreSQL's lock_timeout counts every lock anew, so each gets what the ones before it left; statement_timeout
+    bounds a LOCK TABLE that names several. The work itself has no timeout: it is short, and half of it is none.
+    """
+    left = sql.SQL(
+        "SELECT pg_catalog.set_config(name, GREATEST(1, {deadline} OPERATOR(pg_catalog.-) "
+        "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()) "
+        "OPERATOR(pg_catalog.*) 1000)::pg_catalog.int4)::pg_catalog.text, true) "
+        "FROM (VALUES ('lock_timeout'), ('statement_timeout')) AS s(name); "
+    ).format(deadline=deadline_ms)
+    # statement_timestamp() is when the server received this message, the same for every statement in it.
+    locks = sql.Composed([left + lock.sql + sql.SQL("; ") for lock in script.locks])
     # The guard looks with our path; the user's own triggers want theirs.
-    return await send(session, script.work, before=session.own_path + _timeouts(max(left_ms, 1), 0), end="COMMIT")
+    before = session.own_path + locks + left + sql.SQL("SET LOCAL statement_timeout = 0; ")
+    return await send(session, script.work, before=before, end="COMMIT")
 
 
 def begin(session: Session, deadline_ms: int) -> sql.Composed:

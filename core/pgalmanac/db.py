@@ -30,6 +30,7 @@ __all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "one_line", "scru
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
 # Of our reads; a step sets its own.
+_KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 LOCK_TIMEOUT: Final = "2s"
 # "pgal": a parent's advisory lock has this as its classid in pg_locks, and the table's oid as its objid.
 LOCK_CLASS: Final = 0x7067616C
@@ -62,8 +63,9 @@ SELECT pg_catalog.current_setting('server_version') AS version,
 # it looks whether anybody is there. Rows that row security would hide are an error, not a smaller count.
 _SETTLE: Final[LiteralString] = """
 SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';
-SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = 0;
-SET client_connection_check_interval = '500ms'; SET row_security = off;
+SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '10s';
+SET idle_session_timeout = 0; SET client_connection_check_interval = '500ms'; SET row_security = off;
+SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10;
 """
 # Only what the role may be given by ALTER ROLE and would otherwise end a long move of rows.
 _SETTLE_17: Final[LiteralString] = "SET transaction_timeout = 0;"
@@ -175,6 +177,10 @@ def _connection_error(exc: psycopg.Error) -> PgalmanacError:
         f"cannot reach the database ({text})", hint="is it running, and are --dsn or the PG* variables right?"
     )
 
+    # A server that vanished without a word is noticed within a minute; libpq's own patience is the system's two hours.
+    extra |= {name: value for name, value in _KEEPALIVES.items() if name not in given and "service" not in given}
+    if "password" not in given and "PGPASSWORD" not in os.environ and (password := credential(os.environ)) is not None:
+        extra["password"] = password
 
 async def _introduce(conn: AsyncConnection[TupleRow], *, read_only: bool) -> _Introduction:
     """Ask who is there and settle the session, in one round trip."""

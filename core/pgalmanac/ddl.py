@@ -1,7 +1,8 @@
 """Actions -> statements, and the lock each one takes. Pure composition: nothing here is executed.
 
 A `Script` has three parts. *prepare* makes no writer wait. *locks* are taken one after the other within one deadline,
-parent before default partition, as readers and writers do, or it deadlocks. *work* runs while they are held.
+parent before default partition, as readers and writers do, or it deadlocks. *work* runs while they are held. Locks,
+work and COMMIT are one message to the server.
 """
 
 from __future__ import annotations
@@ -431,6 +432,7 @@ def detach_and_drop(parent: PartitionedTable, name: TableName) -> Script:
     if referenced:
         locks.append(_lock(referenced, "SHARE ROW EXCLUSIVE"))
     return Script(
+        prepare=(_still([parent.name, name]),),
         locks=tuple(locks),
         work=(
             Statement(
@@ -452,12 +454,21 @@ def detach_concurrently(parent: PartitionedTable, name: TableName) -> Statement:
 
 def drop_detached(name: TableName) -> Script:
     """Drop a table that is a partition no more."""
-    return Script(locks=(_lock([name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
+    return Script(prepare=(_still([name]),), locks=(_lock([name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
 
 
 def drop_pending(parent: PartitionedTable, name: TableName) -> Script:
     """Drop a partition whose detach is pending: unlike FINALIZE it does not wait for older snapshots."""
-    return Script(locks=(_lock([parent.name, name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
+    return Script(
+        prepare=(_still([parent.name, name]),),
+        locks=(_lock([parent.name, name], "ACCESS EXCLUSIVE"),),
+        work=(_drop(name),),
+    )
+
+
+def _still(names: list[TableName]) -> Statement:
+    """The lock that keeps everybody's DDL away, and no reader or writer, while the guard takes its last look."""
+    return _lock(names, "SHARE UPDATE EXCLUSIVE")
 
 
 def _drop(name: TableName) -> Statement:

@@ -128,7 +128,7 @@ class Executor:
         return bool(row and row[0])
 
     async def _drop(self, action: Action, steps: Script, source: Source) -> Done:
-        """Detach (where it still is attached) and drop in one transaction, looked at again once its locks are held."""
+        """Detach (where it still is attached) and drop in one transaction, looked at again when no DDL can change it."""
         if action.source is not Source.DETACHED and self._kind(action) is not RelationKind.TABLE:
             raise GuardError("it is no plain table; drop it by hand")
         seen: list[tuple[int, int]] = []

@@ -54,7 +54,7 @@ class _Run:
         cls, stack: AsyncExitStack, settings: Settings, *, read_only: bool, observer: Observer | None = None
     ) -> _Run:
         read_only = read_only or settings.read_only
-        session = await stack.enter_async_context(connect(settings.dsn, read_only=read_only))
+        session = await _connect(stack, settings, read_only=read_only)
         return cls(settings=settings, stack=stack, session=session, read_only=read_only, observer=observer or _ignore)
 
     async def recorder(self) -> Recorder:
@@ -81,9 +81,7 @@ class _Run:
         for ref in refs:
             try:
                 if self.session.conn.closed:
-                    self.session = await self.stack.enter_async_context(
-                        connect(self.settings.dsn, read_only=self.read_only)
-                    )
+                    self.session = await _connect(self.stack, self.settings, read_only=self.read_only)
                 # A connection may be lost at any statement, also between those that say what they were about.
                 with translated(f"table {ref}"):
                     reports.append(await one(ref))
@@ -111,6 +109,14 @@ class _Run:
 
 
 def _standby(server: Server) -> tuple[Finding, ...]:
+async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool) -> Session:
+    """A session that is to hold an advisory lock, and gives it back when nothing was heard of us for five minutes."""
+    session = await stack.enter_async_context(connect(settings.dsn, read_only=read_only))
+    if not read_only:
+        await session.execute("SET idle_session_timeout = '5min'")
+    return session
+
+
     if not server.standby:
         return ()
     message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"

@@ -1,0 +1,249 @@
+"""The faults: each takes the rig and the bench, starts maintenance, and does something to it."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from integration.faults.harness import EXPIRED, Bench, Rig
+from integration.faults.proxy import Proxy
+from pgalmanac.db import LOCK_CLASS
+from support import connect, rows
+from under_fire import midnight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pgalmanac.pgserver import Cluster
+
+__all__ = ["FAULTS", "SERVER_FAULTS"]
+
+# How long whoever is in the way stays there.
+HELD_SECONDS: Final = 4.0
+OLDEST: Final = f"log_{midnight(EXPIRED[0]):%Y_%m_%d}"
+
+
+def nothing(rig: Rig, bench: Bench) -> None:
+    """Maintenance and nothing else."""
+    del rig
+    bench.run()
+
+
+def killed(rig: Rig, bench: Bench) -> None:
+    """SIGKILL at a random moment, several times."""
+    del rig
+    for _ in range(6):
+        process = bench.start()
+        time.sleep(random.uniform(0.2, 1.2))
+        process.kill()
+        bench.end(process)
+
+
+def terminated(rig: Rig, bench: Bench) -> None:
+    """SIGTERM at a random moment, several times: the tool ends in order."""
+    del rig
+    for _ in range(4):
+        process = bench.start()
+        time.sleep(random.uniform(0.4, 1.0))
+        process.send_signal(signal.SIGTERM)
+        bench.end(process)
+
+
+def frozen(rig: Rig, bench: Bench) -> None:
+    """The process stands still for seconds at a random moment (SIGSTOP): whatever it holds, writers go on."""
+    del rig
+    for _ in range(4):
+        process = bench.start()
+        time.sleep(random.uniform(0.3, 0.9))
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+        bench.end(process)
+
+
+def _signalled(rig: Rig, bench: Bench, function: str) -> None:
+    process = bench.start()
+    with connect(rig.conninfo) as connection:
+        while process.poll() is None:
+            connection.execute(
+                f"SELECT {function}(pid) FROM pg_stat_activity WHERE application_name = 'pgalmanac'".encode()
+            )
+            time.sleep(random.uniform(0.02, 0.4))
+    bench.end(process)
+
+
+def sessions_terminated(rig: Rig, bench: Bench) -> None:
+    """pg_terminate_backend on its sessions, again and again."""
+    for _ in range(3):
+        _signalled(rig, bench, "pg_terminate_backend")
+
+
+def statements_cancelled(rig: Rig, bench: Bench) -> None:
+    """pg_cancel_backend on its statements, again and again."""
+    _signalled(rig, bench, "pg_cancel_backend")
+
+
+@contextmanager
+def _holding(rig: Rig, *statements: str) -> Generator[None]:
+    """Somebody holds what these statements took, for four seconds or until the block ends."""
+    released = threading.Event()
+    held = threading.Event()
+
+    def hold() -> None:
+        with connect(rig.conninfo) as connection:
+            connection.execute(b"BEGIN")
+            for statement in statements:
+                connection.execute(statement.encode())
+            held.set()
+            released.wait(HELD_SECONDS)
+            connection.execute(b"ROLLBACK")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    try:
+        yield
+    finally:
+        released.set()
+        thread.join()
+
+
+def reader_of_the_table(rig: Rig, bench: Bench) -> None:
+    """A transaction that has read the whole table stays open for four seconds."""
+    process = bench.start()
+    with _holding(rig, "SELECT count(*) FROM log"):
+        bench.end(process)
+
+
+def reader_of_the_old_partition(rig: Rig, bench: Bench) -> None:
+    """A transaction that has read only the partition that is to go, by its own name, stays open."""
+    with _holding(rig, f"SELECT count(*) FROM {OLDEST}"):
+        bench.run()
+
+
+def lock_table(rig: Rig, bench: Bench) -> None:
+    """LOCK TABLE of the partition that is to go, in the strongest mode."""
+    with _holding(rig, f"LOCK TABLE {OLDEST} IN ACCESS EXCLUSIVE MODE"):
+        bench.run()
+
+
+def vacuum_that_does_not_yield(rig: Rig, bench: Bench) -> None:
+    """A slow VACUUM of the partition that is to go: like autovacuum to prevent wraparound it yields to nobody."""
+
+    def vacuum() -> None:
+        with connect(rig.conninfo) as connection, suppress(psycopg.errors.QueryCanceled):
+            connection.execute(b"SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
+            connection.execute(f"SET statement_timeout = {int(HELD_SECONDS * 1000)}".encode())
+            connection.execute(f"VACUUM (FREEZE, DISABLE_PAGE_SKIPPING) {OLDEST}".encode())
+
+    thread = threading.Thread(target=vacuum)
+    thread.start()
+    time.sleep(0.2)
+    bench.run()
+    thread.join()
+
+
+def advisory_lock_held(rig: Rig, bench: Bench) -> None:
+    """Another session holds the table's advisory lock: the run says so (75) and touches nothing."""
+    with _holding(
+        rig, f"SELECT pg_advisory_lock({LOCK_CLASS}::int8 << 32 | 'log'::regclass::oid::int8), pg_sleep(0.1)"
+    ):
+        bench.run()
+    # An advisory lock outlives a rollback; the holder's session has ended with its block.
+
+
+def two_at_once(rig: Rig, bench: Bench) -> None:
+    """Three runs at the same moment."""
+    del rig
+    processes = [bench.start() for _ in range(3)]
+    for process in processes:
+        bench.end(process)
+
+
+def the_same_drop_by_hand(rig: Rig, bench: Bench) -> None:
+    """Somebody drops the partitions that are due while maintenance does, with pgalmanac and with plain SQL."""
+    process, other = bench.start(), bench.start("drop", OLDEST, "--yes")
+    with connect(rig.conninfo) as connection:
+        for day in reversed(EXPIRED):
+            with suppress(psycopg.Error):
+                connection.execute(b"SET lock_timeout = '100ms'")
+                connection.execute(f"DROP TABLE IF EXISTS log_{midnight(day):%Y_%m_%d}".encode())
+            time.sleep(0.15)
+    bench.end(process)
+    bench.end(other)
+
+
+def _restarts(mode: str) -> Callable[[Rig, Bench, Cluster], None]:
+    def restarted(rig: Rig, bench: Bench, cluster: Cluster) -> None:
+        del rig
+        process = bench.start()
+        for _ in range(2):
+            time.sleep(random.uniform(0.3, 0.9))
+            cluster._run("pg_ctl", "restart", "-s", "-w", "-m", mode, "-D", cluster.data, "-l", cluster.log)
+        bench.end(process)
+
+    return restarted
+
+
+def silent_network(rig: Rig, bench: Bench, cluster: Cluster) -> None:
+    """The network swallows everything from a random statement on, and nobody is told."""
+    for _ in range(4):
+        with Proxy(cluster.sockets, tcp=True, then="silence", at=random.randint(5, 40)) as proxy:
+            process = bench.start(conninfo=proxy.conninfo(rig.conninfo))
+            proxy.broken.wait(20)
+            time.sleep(2.5)
+            process.kill()
+            bench.end(process)
+
+
+def disk_full(rig: Rig, bench: Bench, cluster: Cluster) -> None:
+    """New partitions belong in a tablespace that has no room left; then it has room again."""
+    del cluster
+    space = rows(rig.conninfo, "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'small'")[0][0]
+    with connect(rig.conninfo) as connection:
+        # The newest partition decides where the next ones go.
+        newest = f"log_{midnight(1):%Y_%m_%d}"
+        connection.execute(f"ALTER TABLE {newest} SET TABLESPACE small".encode())
+    filler = open(f"{space}/filler", "wb")  # noqa: SIM115, PTH123  # closed below
+    with filler, suppress(OSError):
+        while True:
+            filler.write(b"0" * 4096)
+            filler.flush()
+    code = bench.run()
+    import os  # noqa: PLC0415
+
+    os.unlink(f"{space}/filler")  # noqa: PTH108
+    if code == 0:
+        msg = "the disk was not full"
+        raise AssertionError(msg)
+
+
+FAULTS: Final[dict[str, Callable[[Rig, Bench], None]]] = {
+    f.__name__: f
+    for f in (
+        nothing,
+        killed,
+        terminated,
+        frozen,
+        sessions_terminated,
+        statements_cancelled,
+        reader_of_the_table,
+        reader_of_the_old_partition,
+        lock_table,
+        vacuum_that_does_not_yield,
+        advisory_lock_held,
+        two_at_once,
+        the_same_drop_by_hand,
+    )
+}
+SERVER_FAULTS: Final[dict[str, Callable[[Rig, Bench, Cluster], None]]] = {
+    "restart_fast": _restarts("fast"),
+    "restart_immediate": _restarts("immediate"),
+    "silent_network": silent_network,
+}
