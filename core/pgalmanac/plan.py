@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from pgalmanac.errors import ConfigError, UsageError
@@ -181,9 +182,19 @@ class Plan:
         """The actions that would be tried."""
         return tuple(a for a in self.actions if a.status is Status.PLANNED)
 
+    def confirmed(self, oids: frozenset[int]) -> Plan:
+        """The same plan without the drops of anything but *oids*: what nobody was shown, nobody agreed to."""
+        return replace(self, actions=tuple(map(partial(_confirmed, oids), self.actions)))
+
     def of(self, *kinds: ActionKind) -> tuple[Action, ...]:
         """The actions of these kinds, whatever their status."""
         return tuple(a for a in self.actions if a.kind in kinds)
+
+
+def _confirmed(oids: frozenset[int], action: Action) -> Action:
+    if action.kind is not ActionKind.DROP or action.status is not Status.PLANNED or action.oid in oids:
+        return action
+    return action.refused("it was not in the plan that was confirmed; look again")
 
 
 def view(table: PartitionedTable, policy: Policy) -> View:

@@ -432,6 +432,17 @@ def test_a_manual_drop_obeys_the_fuse_and_says_how_to_pass_it() -> None:
     assert "pgalmanac drop 2025-09-15..2025-10-20 --max-drops 36" in (plan.actions[0].note or "")
 
 
+def test_only_what_was_confirmed_is_dropped() -> None:
+    """A partition that came into the range after somebody agreed to the plan is refused."""
+    plan = plan_drop(events(map(day, range(-5, 5))), POLICY, target="2025-10-30..2025-10-31")
+    first = plan.todo[0]
+
+    limited = plan.confirmed(frozenset({first.oid or 0}))
+
+    assert [a.status for a in limited.actions] == [Status.PLANNED, Status.REFUSED]
+    assert "not in the plan that was confirmed" in (limited.actions[1].note or "")
+
+
 def test_a_date_key_has_no_hours() -> None:
     """An hourly interval on a date column is a configuration error, not a plan."""
     with pytest.raises(ConfigError, match="has no hours"):
