@@ -206,11 +206,12 @@ def open_path() -> Generator[Path]:
 
 
 @pytest.fixture
-def demo_home(pytestconfig: pytest.Config, open_path: Path, pg_binaries: Path) -> Path:
-    """Give a folder for PGALMANAC_DEMO_DIR that holds a small filled demo (20,000 rows), its server stopped.
+def demo_home(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, open_path: Path, pg_binaries: Path) -> Path:
+    """Make `--demo` mean a small filled demo (20,000 rows), its server stopped, and give the folder it is in.
 
-    It is filled once a run and copied for each test.
+    It is filled once a run and copied for each test; the environment names it, for processes of the test too.
     """
+    monkeypatch.setenv("PGBIN", str(pg_binaries))
     folder = pytestconfig.stash[FOLDER]
     with (folder / "demo-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -219,12 +220,11 @@ def demo_home(pytestconfig: pytest.Config, open_path: Path, pg_binaries: Path) -
         if not master.exists():
             master.symlink_to(tempfile.mkdtemp(prefix="pgalmanac-", dir=_data_root()))
             master.chmod(0o711)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("PGBIN", str(pg_binaries))
-                with demo_server(home=master.resolve(), events=20_000):
-                    pass
+            with demo_server(home=master.resolve(), events=20_000):
+                pass
         cp = shutil.which("cp") or "cp"  # keeps the owner, as shutil.copytree does not
         subprocess.run([cp, "-a", f"{master}/.", open_path], check=True)
+    monkeypatch.setenv("PGALMANAC_DEMO_DIR", str(open_path))
     return open_path
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pgalmanac.demo import demo_server
 from pgalmanac.demo_data import FUTURE_STRAYS, GAP_STRAYS, fill, rows_a_day
-from pgalmanac.errors import BusyError
+from pgalmanac.errors import BusyError, ConfigError, ServerError
 from support import connect, partition_names, rows
 
 if TYPE_CHECKING:
@@ -154,42 +154,48 @@ def test_the_incident_is_on_a_working_day(today: date) -> None:
     assert most[0][1] > 8 * most[1][1]
 
 
-def test_it_survives_between_commands_and_stops_with_the_last(demo_home: Path) -> None:
+@pytest.mark.usefixtures("demo_home")
+def test_it_survives_between_commands_and_stops_with_the_last() -> None:
     """What one command changed the next one finds, and between them nothing runs."""
-    with demo_server(home=demo_home) as first:
-        with demo_server(home=demo_home) as second, psycopg.connect(second, autocommit=True) as connection:
+    with demo_server() as first:
+        with demo_server() as second, psycopg.connect(second, autocommit=True) as connection:
             connection.execute("CREATE TABLE kept ()")
         kept_by_first = rows(first, "SELECT to_regclass('kept')::text")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(first)
-    with demo_server(home=demo_home) as third:
+    with demo_server() as third:
         kept = rows(third, "SELECT to_regclass('kept')::text")
 
     assert [("kept",)] == kept_by_first == kept
 
 
-def test_reset_starts_over(demo_home: Path) -> None:
+@pytest.mark.usefixtures("demo_home")
+def test_reset_starts_over() -> None:
     """What a visitor did is gone, and the rows are back."""
-    with demo_server(home=demo_home) as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
+    with demo_server() as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("DROP TABLE events")
-    with demo_server(home=demo_home, reset=True, events=1000) as conninfo:
+    with demo_server(reset=True, events=1000) as conninfo:
         count = len(partition_names(conninfo))
 
     assert 125 == count
 
 
-def test_reset_is_refused_while_another_command_uses_it(demo_home: Path) -> None:
+@pytest.mark.usefixtures("demo_home")
+def test_reset_is_refused_while_another_command_uses_it() -> None:
     """A dashboard that is open elsewhere keeps its database."""
-    with demo_server(home=demo_home) as conninfo:
-        with pytest.raises(BusyError, match="in use by another command"), demo_server(home=demo_home, reset=True):
+    with demo_server() as conninfo:
+        with pytest.raises(BusyError, match="in use by another command"), demo_server(reset=True):
             pytest.fail("was let in")
         count = len(partition_names(conninfo))
 
     assert 125 == count
 
 
-def test_an_interrupted_filling_starts_over(open_path: Path) -> None:
+def test_an_interrupted_filling_starts_over(
+    open_path: Path, pg_binaries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C halfway leaves no half demo behind, and no server."""
+    monkeypatch.setenv("PGBIN", str(pg_binaries))
 
     def interrupt(message: str, _share: float) -> None:
         if message.startswith("filling device_logs"):
@@ -203,18 +209,49 @@ def test_an_interrupted_filling_starts_over(open_path: Path) -> None:
     assert 125 == count
 
 
-def test_a_killed_command_leaves_a_server_that_the_next_one_stops(demo_home: Path) -> None:
+@pytest.mark.usefixtures("demo_home")
+def test_a_killed_command_leaves_a_server_that_the_next_one_stops() -> None:
     """Nobody has to look for a forgotten server."""
     killed = (
-        "import os, signal, sys, pathlib\n"
+        "import os, signal\n"
         "from pgalmanac.demo import demo_server\n"
-        "with demo_server(home=pathlib.Path(sys.argv[1])):\n"
+        "with demo_server():\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", killed, demo_home], check=False)
-    with demo_server(home=demo_home) as conninfo:
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    with demo_server() as conninfo:
         count = len(partition_names(conninfo))
 
     assert 125 == count
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(conninfo)
+
+
+def test_a_folder_that_cannot_be_made_is_named(open_path: Path) -> None:
+    """The sentence says which, and how to choose another."""
+    (open_path / "file").touch()
+
+    with (
+        pytest.raises(ConfigError, match=f"{open_path}/file/.* cannot be made: .*PGALMANAC_DEMO_DIR"),
+        demo_server(home=open_path / "file"),
+    ):
+        pytest.fail("was let in")
+
+
+def test_a_filling_that_fails_is_said_and_leaves_no_server(
+    open_path: Path, pg_binaries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, for example: an error of ours with the server's words, and the next command starts over."""
+    monkeypatch.setenv("PGBIN", str(pg_binaries))
+
+    def fail(connection: psycopg.Connection, **_: object) -> None:
+        connection.execute("SELECT 1 / 0")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pgalmanac.demo.fill", fail)
+        with pytest.raises(ServerError, match="could not be filled: division by zero"), demo_server(home=open_path):
+            pytest.fail("was let in")
+    with demo_server(home=open_path, events=1000) as conninfo:
+        count = len(partition_names(conninfo))
+
+    assert 125 == count
