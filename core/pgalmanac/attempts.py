@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Final, LiteralString, TypeVar
 
@@ -94,12 +94,13 @@ async def run_script(session: Session, script: Script, *, deadline_ms: int, guar
     return moved + await under_locks(session, script, deadline_ms=deadline_ms)
 
 
-async def under_locks(session: Session, script: Script, *, deadline_ms: int) -> int:
+async def under_locks(session: Session, script: Script, *, deadline_ms: int, bounded: bool = False) -> int:
     """Take the script's locks within one deadline for all of them, do its work and commit. Returns the rows moved.
 
     All in one round trip: a client that freezes, or a network that goes silent, must not keep locks that writers wait
     for. PostgreSQL's lock_timeout counts every lock anew, so each gets what the ones before it left; statement_timeout
-    bounds a LOCK TABLE that names several. The work itself has no timeout: it is short, and half of it is none.
+    bounds a LOCK TABLE that names several. The work itself has no timeout: it is short, and half of it is none. Only
+    *bounded* work, whose length depends on the data, has to be done within the same deadline.
     """
     left = sql.SQL(
         "SELECT pg_catalog.set_config(name, GREATEST(1, {deadline} OPERATOR(pg_catalog.-) "
@@ -110,8 +111,9 @@ async def under_locks(session: Session, script: Script, *, deadline_ms: int) -> 
     # statement_timestamp() is when the server received this message, the same for every statement in it.
     locks = sql.Composed([left + lock.sql + sql.SQL("; ") for lock in script.locks])
     # The guard looks with our path; the user's own triggers want theirs.
-    before = session.own_path + locks + left + sql.SQL("SET LOCAL statement_timeout = 0; ")
-    return await send(session, script.work, before=before, end="COMMIT")
+    before = session.own_path + locks + left + sql.SQL("" if bounded else "SET LOCAL statement_timeout = 0; ")
+    work = [replace(s, sql=left + s.sql) for s in script.work] if bounded else script.work
+    return await send(session, work, before=before, end="COMMIT")
 
 
 def begin(session: Session, deadline_ms: int) -> sql.Composed:

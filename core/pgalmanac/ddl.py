@@ -7,7 +7,7 @@ work and COMMIT are one message to the server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, LiteralString
 
@@ -17,21 +17,31 @@ from pgalmanac.marks import marked, unmarked
 from pgalmanac.model import Bounds, KeyType, Mark, Partition, PartitionedTable, TableName
 
 __all__ = [
+    "BOUNDS_CHECK",
     "Grant",
     "PolicyRule",
     "Script",
     "Statement",
     "Structure",
+    "attach_partition",
     "clear_mark",
+    "comment_on",
     "create",
+    "detach",
     "detach_and_drop",
     "detach_concurrently",
     "drop_detached",
     "finalize",
+    "foreign_key_locks",
+    "in_bounds",
+    "keep_still",
     "key_literal",
+    "lock_tables",
     "move_rows",
+    "move_rows_at_once",
     "qualified",
     "set_mark",
+    "verbatim",
 ]
 
 _TYPES: Final[dict[KeyType, LiteralString]] = {
@@ -123,6 +133,8 @@ class Structure:
     column_options: tuple[tuple[str, tuple[str, ...]], ...] = ()
     unlogged: bool = False
     tablespace: str | None = None
+    # The publication that carries both inserts and deletes of the table to its subscribers.
+    published: str | None = None
     access_method: str | None = None
     storage_options: tuple[str, ...] = ()
 
@@ -150,7 +162,7 @@ def _bound(key: KeyType, moment: datetime | None, unbounded: LiteralString) -> s
     return sql.SQL(unbounded) if moment is None else _written(key, moment)
 
 
-def _in_bounds(parent: PartitionedTable, bounds: Bounds) -> sql.Composed:
+def in_bounds(parent: PartitionedTable, bounds: Bounds) -> sql.Composed:
     """The condition that a row's key lies in the bounds; the server's own operators, whatever the search path."""
     column = sql.Identifier(parent.key.column)
     parts = [sql.SQL("{} IS NOT NULL").format(column)]
@@ -168,13 +180,13 @@ def create(parent: PartitionedTable, name: TableName, bounds: Bounds, structure:
     locks: list[Statement] = []
     if parent.default is not None:
         # The parent first: a session that plans a query on it locks the default partition after it.
-        locks.append(_lock([parent.name], "SHARE UPDATE EXCLUSIVE"))
-        locks.append(_lock([parent.default.name], "ACCESS EXCLUSIVE"))
-    locks.extend(_foreign_key_locks(parent))
+        locks.append(lock_tables([parent.name], "SHARE UPDATE EXCLUSIVE"))
+        locks.append(lock_tables([parent.default.name], "ACCESS EXCLUSIVE"))
+    locks.extend(foreign_key_locks(parent))
     return Script(
         prepare=(_like(parent, name, structure), *_dress(name, structure)),
         locks=tuple(locks),
-        work=(_attach(parent, name, bounds), *_replica_identity(name, structure)),
+        work=(attach_partition(parent, name, bounds), *_replica_identity(name, structure)),
     )
 
 
@@ -193,19 +205,19 @@ def move_rows(
             *_dress(name, structure),
             Statement(
                 sql=sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})").format(
-                    qualified(name), sql.Identifier(BOUNDS_CHECK), _in_bounds(parent, bounds)
+                    qualified(name), sql.Identifier(BOUNDS_CHECK), in_bounds(parent, bounds)
                 ),
                 lock="none that others feel",
             ),
             move,
         ),
         locks=(
-            _lock([parent.name, default], "ACCESS EXCLUSIVE"),
-            *_foreign_key_locks(parent),
+            lock_tables([parent.name, default], "ACCESS EXCLUSIVE"),
+            *foreign_key_locks(parent),
         ),
         work=(
             move,
-            _attach(parent, name, bounds),
+            attach_partition(parent, name, bounds),
             Statement(
                 sql=sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(qualified(name), sql.Identifier(BOUNDS_CHECK)),
                 lock="none that others feel",
@@ -215,7 +227,53 @@ def move_rows(
     )
 
 
-def _lock(names: list[TableName], mode: LiteralString) -> Statement:
+def move_rows_at_once(
+    parent: PartitionedTable, default: TableName, name: TableName, bounds: Bounds, structure: Structure
+) -> Script:
+    """The same with every row moved while the locks are held: it must be short, and meets nobody who changes a row.
+
+    Where the table is published the rows go back in after ATTACH. A subscriber is told of the delete from the default
+    partition, and would not be told of inserts into a table that is no partition yet: it would lose the rows.
+    """
+    if structure.published is None:
+        whole = move_rows(parent, default, name, bounds, structure)
+        return Script(prepare=whole.prepare[:-1], locks=whole.locks, work=whole.work)
+    columns = sql.SQL(", ").join(map(sql.Identifier, structure.columns))
+    staged = Statement(
+        sql=sql.SQL(
+            "WITH moved AS (DELETE FROM ONLY {default} WHERE {range} RETURNING {columns}), "
+            "staged AS (INSERT INTO {staging} ({columns}) SELECT {columns} FROM moved) SELECT"
+        ).format(default=qualified(default), range=in_bounds(parent, bounds), columns=columns, staging=_STAGING),
+        lock=f"ROW EXCLUSIVE on {default}",
+        moves=True,
+    )
+    back = Statement(
+        sql=sql.SQL("INSERT INTO {} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}").format(
+            qualified(name), _STAGING, columns=columns
+        ),
+        lock=f"ROW EXCLUSIVE on {name}",
+        moves=True,
+    )
+    return Script(
+        prepare=(
+            _like(parent, name, structure),
+            *_dress(name, structure),
+            Statement(
+                sql=sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM ONLY {} WITH NO DATA").format(
+                    sql.Identifier("pgalmanac_moving"), columns, qualified(parent.name)
+                ),
+                lock=f"ACCESS SHARE on {parent.name}",
+            ),
+        ),
+        locks=(lock_tables([parent.name, default], "ACCESS EXCLUSIVE"), *foreign_key_locks(parent)),
+        work=(staged, attach_partition(parent, name, bounds), back, *_replica_identity(name, structure)),
+    )
+
+
+_STAGING: Final = sql.Identifier("pg_temp", "pgalmanac_moving")
+
+
+def lock_tables(names: list[TableName], mode: LiteralString) -> Statement:
     """One statement takes all its locks within one statement_timeout; ONLY, so that partitions are left alone."""
     listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(qualified(n)) for n in names)
     return Statement(
@@ -224,10 +282,10 @@ def _lock(names: list[TableName], mode: LiteralString) -> Statement:
     )
 
 
-def _foreign_key_locks(parent: PartitionedTable) -> list[Statement]:
+def foreign_key_locks(parent: PartitionedTable) -> list[Statement]:
     """ATTACH locks both ends of foreign keys: taken beforehand where the role may, so that one deadline holds."""
     names = [n for n in sorted({*parent.referencing, *parent.referenced}) if n in parent.lockable]
-    return [_lock(names, "SHARE ROW EXCLUSIVE")] if names else []
+    return [lock_tables(names, "SHARE ROW EXCLUSIVE")] if names else []
 
 
 def _like(parent: PartitionedTable, name: TableName, structure: Structure) -> Statement:
@@ -330,17 +388,17 @@ def _policy(target: sql.Identifier, rule: PolicyRule) -> sql.Composed:
         )
     ]
     if rule.using is not None:
-        parts.append(sql.SQL(" USING (") + _verbatim(rule.using) + sql.SQL(")"))
+        parts.append(sql.SQL(" USING (") + verbatim(rule.using) + sql.SQL(")"))
     if rule.check is not None:
-        parts.append(sql.SQL(" WITH CHECK (") + _verbatim(rule.check) + sql.SQL(")"))
+        parts.append(sql.SQL(" WITH CHECK (") + verbatim(rule.check) + sql.SQL(")"))
     return sql.Composed(parts)
 
 
-def _verbatim(expression: str) -> sql.SQL:
+def verbatim(expression: str) -> sql.SQL:
     return sql.SQL(expression)  # pyright: ignore[reportArgumentType]  # SQL that the server printed from its own catalog
 
 
-def _attach(parent: PartitionedTable, name: TableName, bounds: Bounds) -> Statement:
+def attach_partition(parent: PartitionedTable, name: TableName, bounds: Bounds) -> Statement:
     lock = f"SHARE UPDATE EXCLUSIVE on {parent.name}"
     if parent.default is not None:
         lock += f", ACCESS EXCLUSIVE on {parent.default.name} while it is scanned"
@@ -383,7 +441,7 @@ def _move(
         sql=sql.SQL(
             "WITH moved AS (DELETE FROM ONLY {default} WHERE {range} RETURNING {columns}) "
             "INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
-        ).format(default=qualified(default), range=_in_bounds(parent, bounds), columns=columns, name=qualified(name)),
+        ).format(default=qualified(default), range=in_bounds(parent, bounds), columns=columns, name=qualified(name)),
         lock=f"ROW EXCLUSIVE on {default}",
         moves=True,
     )
@@ -405,18 +463,38 @@ def finalize(parent: PartitionedTable, name: TableName) -> Script:
 
 def clear_mark(partition: Partition) -> Script:
     """Give a partition that is not to be dropped its comment back."""
-    return Script(work=(_comment(partition.name, unmarked(partition.comment)),))
+    return Script(work=(comment_on(partition.name, unmarked(partition.comment)),))
 
 
 def set_mark(partition: Partition, mark: Mark) -> Statement:
     """Write the mark that lets a later run finish what this one began."""
-    return _comment(partition.name, marked(partition.comment, mark))
+    return comment_on(partition.name, marked(partition.comment, mark))
 
 
-def _comment(name: TableName, text: str | None) -> Statement:
+def comment_on(name: TableName, text: str | None) -> Statement:
     return Statement(
         sql=sql.SQL("COMMENT ON TABLE {} IS {}").format(qualified(name), sql.Literal(text)),
         lock=f"SHARE UPDATE EXCLUSIVE on {name}",
+    )
+
+
+def detach(parent: PartitionedTable, name: TableName) -> Script:
+    """DETACH under the locks that a default partition or foreign keys ask for; what follows is in its transaction."""
+    default = [] if parent.default is None else [parent.default.name]
+    referencing = [n for n in parent.referencing if n in parent.lockable]
+    referenced = [n for n in parent.referenced if n in parent.lockable and n not in referencing]
+    locks = [lock_tables([parent.name, *default, *referencing, name], "ACCESS EXCLUSIVE")]
+    if referenced:
+        locks.append(lock_tables(referenced, "SHARE ROW EXCLUSIVE"))
+    return Script(
+        prepare=(keep_still([parent.name, name]),),
+        locks=tuple(locks),
+        work=(
+            Statement(
+                sql=sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(qualified(parent.name), qualified(name)),
+                lock=f"ACCESS EXCLUSIVE on {parent.name}",
+            ),
+        ),
     )
 
 
@@ -425,23 +503,8 @@ def detach_and_drop(parent: PartitionedTable, name: TableName) -> Script:
 
     The DROP has no CASCADE: what depends on the partition keeps it.
     """
-    default = [] if parent.default is None else [parent.default.name]
-    referencing = [n for n in parent.referencing if n in parent.lockable]
-    referenced = [n for n in parent.referenced if n in parent.lockable and n not in referencing]
-    locks = [_lock([parent.name, *default, *referencing, name], "ACCESS EXCLUSIVE")]
-    if referenced:
-        locks.append(_lock(referenced, "SHARE ROW EXCLUSIVE"))
-    return Script(
-        prepare=(_still([parent.name, name]),),
-        locks=tuple(locks),
-        work=(
-            Statement(
-                sql=sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(qualified(parent.name), qualified(name)),
-                lock=f"ACCESS EXCLUSIVE on {parent.name}",
-            ),
-            _drop(name),
-        ),
-    )
+    detached = detach(parent, name)
+    return replace(detached, work=(*detached.work, _drop(name)))
 
 
 def detach_concurrently(parent: PartitionedTable, name: TableName) -> Statement:
@@ -454,21 +517,21 @@ def detach_concurrently(parent: PartitionedTable, name: TableName) -> Statement:
 
 def drop_detached(name: TableName) -> Script:
     """Drop a table that is a partition no more."""
-    return Script(prepare=(_still([name]),), locks=(_lock([name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
+    return Script(prepare=(keep_still([name]),), locks=(lock_tables([name], "ACCESS EXCLUSIVE"),), work=(_drop(name),))
 
 
 def drop_pending(parent: PartitionedTable, name: TableName) -> Script:
     """Drop a partition whose detach is pending: unlike FINALIZE it does not wait for older snapshots."""
     return Script(
-        prepare=(_still([parent.name, name]),),
-        locks=(_lock([parent.name, name], "ACCESS EXCLUSIVE"),),
+        prepare=(keep_still([parent.name, name]),),
+        locks=(lock_tables([parent.name, name], "ACCESS EXCLUSIVE"),),
         work=(_drop(name),),
     )
 
 
-def _still(names: list[TableName]) -> Statement:
+def keep_still(names: list[TableName]) -> Statement:
     """The lock that keeps everybody's DDL away, and no reader or writer, while the guard takes its last look."""
-    return _lock(names, "SHARE UPDATE EXCLUSIVE")
+    return lock_tables(names, "SHARE UPDATE EXCLUSIVE")
 
 
 def _drop(name: TableName) -> Statement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import cycle
 from typing import Final
 
 from psycopg import errors, sql
@@ -94,11 +95,38 @@ class Executor:
     async def _move(self, action: Action) -> Done:
         if (why := await why_immovable(self.session, self.view.table)) is not None:
             raise GuardError(why)
-        steps = script(self.view, action, self.structure)
+        table, structure = self.view.table, self.structure
+        if table.default is None or structure is None:
+            msg = "moving rows needs the default partition and the parent's structure"
+            raise ValueError(msg)
+        steps = script(self.view, action, structure)
+        at_once = ddl.move_rows_at_once(table, table.default.name, action.partition, action.bounds, structure)
         if await can_silence_triggers(self.session):
-            steps = steps.quiet
-        rows, attempts = await retried(self.session, self.budget, self._oids(), lambda: self._move_once(steps))
+            steps, at_once = steps.quiet, at_once.quiet
+        # Rows that are changed all the time are never to be had beforehand, many rows never at once: so in turns.
+        ways = cycle((True,) if structure.published else (False, True))
+        too_long, default = 0, table.default.name
+
+        async def attempt() -> int:
+            nonlocal too_long
+            try:
+                return await (self._move_at_once(at_once) if next(ways) else self._move_once(steps))
+            except errors.QueryCanceled as exc:
+                too_long += 1
+                if structure.published is None or too_long < _MOVE_ATTEMPTS:
+                    raise
+                raise GuardError(
+                    f"its rows in {default} are published by {structure.published}, so that writers would wait"
+                    f" for all of them to move, which takes longer than lock_timeout_ms ({self._deadline_ms}); raise"
+                    " that for one run in a quiet hour"
+                ) from exc
+
+        rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
         return Done(attempts=attempts, rows=rows, moved=True)
+
+    async def _move_at_once(self, steps: Script) -> int:
+        await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms))
+        return await under_locks(self.session, steps, deadline_ms=self._deadline_ms, bounded=True)
 
     async def _move_once(self, steps: Script) -> int:
         """Move in one transaction; a lock that is not to be had does not undo the rows that were moved so far.

@@ -52,7 +52,8 @@ def script(view: View, action: Action, structure: Structure | None) -> Script:  
                 msg = "creating needs the parent's structure"
                 raise ValueError(msg)
             if action.kind is ActionKind.MOVE_ROWS and table.default is not None:
-                return ddl.move_rows(table, table.default.name, action.partition, action.bounds, structure)
+                move = ddl.move_rows if structure.published is None else ddl.move_rows_at_once
+                return move(table, table.default.name, action.partition, action.bounds, structure)
             return ddl.create(table, action.partition, action.bounds, structure)
         case ActionKind.FINALIZE:
             if action.source is Source.ATTACHED:

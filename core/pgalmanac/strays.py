@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from psycopg import sql
+from psycopg.rows import class_row
 
 from pgalmanac.db import Session
 from pgalmanac.ddl import qualified
 from pgalmanac.model import PartitionedTable, RelationKind, TableName
 
-__all__ = ["REFERENCES", "can_silence_triggers", "joined", "why_immovable"]
+__all__ = ["REFERENCES", "Published", "can_silence_triggers", "joined", "published_by", "why_immovable"]
 
 _PARAMETER_PRIVILEGE_SINCE: Final = 150_000
 
@@ -29,6 +31,50 @@ SELECT k.conname::text, n.nspname::text, c.relname::text,
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0
 """
+# Publications that decoding would heed, by what they carry of the table. One that names no table of ours, and has it
+# all the same, has all tables or those of a schema: also one that is not yet a partition.
+_PUBLISHED: Final[LiteralString] = """
+SELECT min(p.pubname::text) FILTER (WHERE p.pubinsert AND p.pubdelete) AS both,
+       min(p.pubname::text) FILTER (WHERE p.pubinsert AND NOT p.pubdelete) AS inserts,
+       min(p.pubname::text) FILTER (WHERE p.pubdelete AND NOT p.pubinsert) AS deletes,
+       COALESCE(bool_or(NOT EXISTS (SELECT FROM pg_publication_rel r
+                                     WHERE r.prpubid = p.oid AND r.prrelid IN (%(parent)s, %(default)s))), false) AS wide
+  FROM pg_publication p
+ WHERE current_setting('wal_level') = 'logical'
+   AND EXISTS (SELECT FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
+                 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+                WHERE t.pubname = p.pubname AND c.oid IN (%(parent)s, %(default)s))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A publication of the table that carries both inserts and deletes, only those, only these; *wide* as above."""
+
+    both: str | None
+    inserts: str | None
+    deletes: str | None
+    wide: bool
+
+    @property
+    def why_immovable(self) -> str | None:
+        """Why no way of moving is right for every subscriber, or None when there is one."""
+        if self.deletes is not None:
+            return f"the publication {self.deletes} carries deletes and no inserts: subscribers would lose moved rows"
+        if self.inserts is not None and (self.both is not None or self.wide):
+            return (
+                f"the publication {self.inserts} carries inserts and no deletes: subscribers would get moved rows twice"
+            )
+        return None
+
+
+async def published_by(session: Session, table: PartitionedTable) -> Published:
+    """By which publications changes of *table* and its default partition reach subscribers."""
+    default = table.default.oid if table.default is not None else table.oid
+    async with session.conn.cursor(row_factory=class_row(Published)) as cursor:
+        await cursor.execute(_PUBLISHED, {"parent": table.oid, "default": default})
+        found = await cursor.fetchone()
+    return found or Published(both=None, inserts=None, deletes=None, wide=False)
 
 
 async def can_silence_triggers(session: Session) -> bool:
@@ -51,6 +97,9 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
         return None
     if default.kind is not RelationKind.TABLE:
         return f"{default.name} is no plain table; move its rows by hand"
+    published = await published_by(session, table)
+    if published.why_immovable is not None:
+        return f"{published.why_immovable}; move them by hand"
     row = await (await session.execute(_TRIGGERS, [default.oid])).fetchone()
     on_origin, always, trigger = row or (False, False, "")
     if always:

@@ -7,6 +7,7 @@ from typing import Final, LiteralString
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl import Grant, PolicyRule, Structure
 from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.strays import published_by
 
 __all__ = ["read_structure"]
 
@@ -73,6 +74,7 @@ async def read_structure(session: Session, table: PartitionedTable) -> Structure
         newest = (
             await (await session.execute(_SIBLING, {"oid": sibling.oid})).fetchone() if sibling is not None else None
         )
+        published = await published_by(session, table) if table.default is not None else None
     unlogged, tablespace, method, storage = newest or (False, None, None, [])
     return Structure(
         owner=owner,
@@ -91,6 +93,7 @@ async def read_structure(session: Session, table: PartitionedTable) -> Structure
         statistics_targets=tuple((name, target) for name, target in targets or ()),
         column_options=tuple((name, tuple(values)) for name, values in options or ()),
         unlogged=unlogged,
+        published=published.both if published is not None else None,
         tablespace=tablespace,
         access_method=method,
         storage_options=tuple(storage),

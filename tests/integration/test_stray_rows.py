@@ -1,0 +1,400 @@
+"""Rows that move out of the default partition: every one arrives, once, as it was, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pytest
+
+from pgalmanac.diagnose import Code
+from pgalmanac.plan import ActionKind, Status
+from support import connect, rows
+from under_fire import create_log, execute, maintain, midnight, planned, shape, todo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pgalmanac.results import RunReport
+
+CONTENT: Final = "SELECT id, ts, note FROM log ORDER BY id, ts"
+
+
+def _stray(conninfo: str, *days: int, count: int = 10, first: int = 1) -> None:
+    for number, day in enumerate(days):
+        execute(
+            conninfo,
+            f"INSERT INTO log (id, ts, note) SELECT {first + number * count} + n, '{midnight(day)}'::timestamptz"
+            f" + n * interval '1 s', 'note ' || n FROM generate_series(0, {count - 1}) n",
+        )
+
+
+def _in_default(conninfo: str) -> int:
+    return int(rows(conninfo, "SELECT count(*) FROM ONLY log_default")[0][0])
+
+
+def _errors(report: RunReport) -> list[str | None]:
+    return [o.error for t in report.tables for o in t.outcomes if o.error]
+
+
+def test_rows_of_one_day_move(empty_database: str) -> None:
+    """Rows for tomorrow leave the default partition, are the same rows as before, and are counted in the report."""
+    create_log(empty_database, days=(0,), rows_a_day=5, default=True)
+    _stray(empty_database, 1)
+    before = rows(empty_database, CONTENT)
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0
+    assert report.tables[0].moved_rows == 10
+    assert before == rows(empty_database, CONTENT)
+    assert _in_default(empty_database) == 0
+    assert todo(empty_database) == []
+
+
+def test_rows_of_thirty_days_move(empty_database: str) -> None:
+    """Thirty days of stray rows become thirty partitions in one run, each with its own rows and no other's."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, *range(1, 31), count=20)
+    before = rows(empty_database, CONTENT)
+
+    report = maintain(empty_database, premake_days=30)
+
+    assert report.exit_code == 0
+    assert report.tables[0].moved_rows == 600
+    assert before == rows(empty_database, CONTENT)
+    assert _in_default(empty_database) == 0
+
+
+def test_rows_past_retention_stay_where_they_are(empty_database: str) -> None:
+    """A stray row of a day past retention makes no partition, is not deleted, and is a finding."""
+    create_log(empty_database, days=(-1, 0), default=True)
+    _stray(empty_database, -40)
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0
+    assert _in_default(empty_database) == 10
+    assert Code.STRAY_ROWS in {f.code for f in report.tables[0].findings}
+
+
+def test_a_stray_row_at_each_edge_of_a_day_moves_to_the_right_side(empty_database: str) -> None:
+    """Bounds are half-open to the microsecond, also for rows that move."""
+    create_log(empty_database, days=(0,), default=True)
+    execute(
+        empty_database,
+        f"INSERT INTO log VALUES (1, '{midnight(1)}'), (2, '{midnight(2)}'::timestamptz - interval '1 microsecond'),"
+        f" (3, '{midnight(2)}'), (4, 'infinity'), (5, '-infinity')",
+    )
+
+    report = maintain(empty_database)
+
+    found = rows(empty_database, "SELECT id, tableoid::regclass::text FROM log ORDER BY id")
+    first, second = f"log_{midnight(1):%Y_%m_%d}", f"log_{midnight(2):%Y_%m_%d}"
+    assert report.exit_code == 0
+    assert [(1, first), (2, first), (3, second), (4, "log_default"), (5, "log_default")] == found
+
+
+@contextmanager
+def _meanwhile(conninfo: str, work: Callable[[psycopg.Connection[tuple[Any, ...]], Random], None]) -> Generator[None]:
+    """Run *work* again and again in two sessions until the block ends; the first error of theirs is raised."""
+    stop, failures = threading.Event(), list[BaseException]()
+
+    def loop(seed: int) -> None:
+        random = Random(seed)  # noqa: S311  # reproducible, not secret
+        try:
+            with connect(conninfo) as connection:
+                while not stop.is_set():
+                    work(connection, random)
+        except BaseException as exc:  # noqa: BLE001  # raised in the test's own thread
+            failures.append(exc)
+
+    threads = [threading.Thread(target=loop, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.parametrize("days", [(1,), (1, 2, 3)])
+def test_no_update_of_a_moving_row_is_lost(empty_database: str, days: tuple[int, ...]) -> None:
+    """Every update that the server confirmed is there after the move, once: a counter in each row says so."""
+    create_log(empty_database, days=(0,), default=True)
+    execute(empty_database, "ALTER TABLE log ADD COLUMN counter int NOT NULL DEFAULT 0")
+    _stray(empty_database, *days, count=3000)
+    confirmed: dict[int, int] = {}
+    lock = threading.Lock()
+
+    def update(connection: psycopg.Connection[tuple[Any, ...]], random: Random) -> None:
+        number = random.randint(1, 3000 * len(days))
+        done = connection.execute("UPDATE log SET counter = counter + 1 WHERE id = %s", [number]).rowcount
+        with lock:
+            confirmed[number] = confirmed.get(number, 0) + done
+        assert done == 1, f"row {number} was not there to be updated"
+
+    with _meanwhile(empty_database, update):
+        time.sleep(0.1)
+        report = maintain(empty_database, retry_seconds=30, lock_timeout_ms=100)
+        time.sleep(0.1)
+
+    assert report.exit_code == 0, _errors(report)
+    assert _in_default(empty_database) == 0
+    assert len(confirmed) > 10, "the updates did run"
+    assert {k: v for k, v in confirmed.items() if v} == dict(
+        rows(empty_database, "SELECT id, counter FROM log WHERE counter > 0")
+    )
+
+
+def test_no_delete_or_insert_of_a_moving_row_is_lost(empty_database: str) -> None:
+    """A deleted row stays deleted and an inserted one is there, whatever side of the move they met."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1, 2, count=3000)
+    gone: set[int] = set()
+    come: set[int] = set()
+    lock = threading.Lock()
+    counter = iter(range(100_000, 1_000_000))
+
+    def change(connection: psycopg.Connection[tuple[Any, ...]], random: Random) -> None:
+        with lock:
+            new = next(counter)
+        connection.execute("INSERT INTO log (id, ts) VALUES (%s, %s)", [new, midnight(random.choice((1, 2)))])
+        old = random.randint(1, 6000)
+        done = connection.execute("DELETE FROM log WHERE id = %s", [old]).rowcount
+        with lock:
+            come.add(new)
+            assert done == (old not in gone), f"row {old} was {'still' if done else 'not'} there"
+            gone.add(old)
+
+    with _meanwhile(empty_database, change):
+        time.sleep(0.1)
+        report = maintain(empty_database, retry_seconds=30, lock_timeout_ms=100)
+        time.sleep(0.1)
+
+    assert report.exit_code == 0, _errors(report)
+    assert _in_default(empty_database) == 0
+    assert (set(range(1, 6001)) - gone) | come == {i for (i,) in rows(empty_database, "SELECT id FROM log")}
+
+
+def test_an_open_transaction_that_changed_a_stray_row_wins(empty_database: str) -> None:
+    """A move that meets somebody's uncommitted update gives up within its budget; the update stands, nothing moved."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    with connect(empty_database) as other:
+        other.execute("BEGIN")
+        other.execute("UPDATE log SET note = 'mine' WHERE id = 3")
+        report = maintain(empty_database, retry_seconds=0)
+        assert [o.status for o in report.tables[0].outcomes if o.action.kind is ActionKind.MOVE_ROWS] == [Status.FAILED]
+        assert any("holds" in (e or "") for e in _errors(report))
+        other.execute("COMMIT")
+
+    assert maintain(empty_database).exit_code == 0
+    assert rows(empty_database, "SELECT note FROM log WHERE id = 3") == [("mine",)]
+
+
+def test_identity_generated_and_toasted_values_move_unchanged(empty_database: str) -> None:
+    """An ALWAYS identity keeps its numbers, a generated column its values, and a value of 300 kB every byte."""
+    execute(
+        empty_database,
+        "CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY, ts timestamptz NOT NULL, note text,"
+        " size int GENERATED ALWAYS AS (length(note)) STORED, gone int, raw bytea, PRIMARY KEY (id, ts))"
+        " PARTITION BY RANGE (ts)",
+        "ALTER TABLE log DROP COLUMN gone",
+        "ALTER TABLE log ALTER COLUMN raw SET STORAGE EXTERNAL",
+        "CREATE TABLE log_default PARTITION OF log DEFAULT",
+        f"INSERT INTO log (ts, note, raw) SELECT '{midnight(1)}', string_agg(md5(n::text), ''),"
+        " decode(string_agg(md5(n::text), ''), 'hex') FROM generate_series(1, 10000) n",
+        f"INSERT INTO log (ts, note) VALUES ('{midnight(2)}', NULL)",
+    )
+    content = "SELECT id, ts, md5(note), size, md5(raw) FROM log ORDER BY id"
+    before = rows(empty_database, content)
+
+    report = maintain(empty_database)
+    execute(empty_database, f"INSERT INTO log (ts, note) VALUES ('{midnight(1)}', 'after')")
+
+    assert report.exit_code == 0, _errors(report)
+    assert before == rows(empty_database, content)[:-1]
+    assert rows(empty_database, "SELECT id, size FROM log ORDER BY id DESC LIMIT 1") == [(3, 5)]
+    assert _in_default(empty_database) == 0
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"])
+def test_referring_rows_are_not_touched_by_a_move(empty_database: str, action: str) -> None:
+    """Moving a row is not deleting it: with ON DELETE CASCADE the row that refers to it stays, as with the others."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(
+        empty_database,
+        f"CREATE TABLE referring (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log ON DELETE {action})",
+        "INSERT INTO referring SELECT id, ts FROM log",
+    )
+    before = rows(empty_database, "SELECT * FROM referring ORDER BY 1")
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert len(before) == 10
+    assert before == rows(empty_database, "SELECT * FROM referring ORDER BY 1")
+    assert _in_default(empty_database) == 0
+    with connect(empty_database) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute(f"INSERT INTO referring VALUES (99, '{midnight(1)}')".encode())
+
+
+def test_a_role_that_cannot_keep_triggers_quiet_does_not_delete_referring_rows(
+    empty_database: str,
+) -> None:
+    """Without the right to session_replication_role the period is refused with the GRANT, and nothing changes."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(
+        empty_database,
+        "CREATE TABLE referring (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log ON DELETE CASCADE)",
+        "INSERT INTO referring SELECT id, ts FROM log",
+    )
+    name = "mover_" + rows(empty_database, "SELECT md5(current_database())")[0][0][:8]
+    execute(
+        empty_database,
+        f"CREATE ROLE {name} LOGIN",
+        f"GRANT CREATE, USAGE ON SCHEMA public TO {name}",
+        f"ALTER TABLE log OWNER TO {name}",
+        f"ALTER TABLE log_default OWNER TO {name}",
+        f"ALTER TABLE referring OWNER TO {name}",
+        f"ALTER TABLE log_{midnight():%Y_%m_%d} OWNER TO {name}",
+    )
+    try:
+        report = maintain(empty_database.replace("user='postgres'", f"user='{name}'"))
+
+        moves = [o for o in report.tables[0].outcomes if o.action.kind is ActionKind.MOVE_ROWS]
+        assert report.exit_code == 1
+        assert [Status.REFUSED] == [o.status for o in moves]
+        assert "session_replication_role" in (moves[0].error or "")
+        assert rows(empty_database, "SELECT count(*) FROM referring") == [(10,)]
+        assert _in_default(empty_database) == 10
+    finally:
+        execute(empty_database, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
+
+
+def test_outgoing_foreign_keys_hold_after_a_move(empty_database: str) -> None:
+    """A table that refers to another: the new partition has the foreign key, and its rows satisfy it."""
+    create_log(empty_database, days=(0,), default=True)
+    execute(
+        empty_database,
+        "CREATE TABLE kind (note text PRIMARY KEY)",
+        "INSERT INTO kind SELECT 'note ' || n FROM generate_series(0, 20) n",
+    )
+    _stray(empty_database, 1)
+    execute(empty_database, "ALTER TABLE log ADD FOREIGN KEY (note) REFERENCES kind")
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert _in_default(empty_database) == 0
+    with connect(empty_database) as connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute(f"INSERT INTO log VALUES (99, '{midnight(1)}', 'none such')".encode())
+
+
+TRIGGER: Final = (
+    "CREATE TABLE seen (what text)",
+    "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+    " 'BEGIN INSERT INTO seen VALUES (TG_OP || TG_LEVEL); RETURN COALESCE(NEW, OLD); END'",
+)
+
+
+@pytest.mark.parametrize("level", ["ROW", "STATEMENT"])
+@pytest.mark.parametrize("table", ["log", "log_default"])
+def test_delete_triggers_do_not_fire_for_a_move(empty_database: str, level: str, table: str) -> None:
+    """A trigger that archives or counts deleted rows sees nothing of a move, and works as before afterwards."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(
+        empty_database,
+        *TRIGGER,
+        f"CREATE TRIGGER t AFTER DELETE ON {table} FOR EACH {level} EXECUTE FUNCTION tell()",
+    )
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert rows(empty_database, "SELECT * FROM seen") == []
+    assert _in_default(empty_database) == 0
+    execute(empty_database, f"INSERT INTO log VALUES (500, '{midnight(-60)}')", f"DELETE FROM {table} WHERE id = 500")
+    assert rows(empty_database, "SELECT * FROM seen") == [(f"DELETE{level}",)]
+
+
+def test_a_trigger_that_always_fires_refuses_the_period(empty_database: str) -> None:
+    """ENABLE ALWAYS fires for the move's delete too: that period is refused with the trigger's name, others go on."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(
+        empty_database,
+        *TRIGGER,
+        "CREATE TRIGGER zealous AFTER DELETE ON log_default FOR EACH ROW EXECUTE FUNCTION tell()",
+        "ALTER TABLE log_default ENABLE ALWAYS TRIGGER zealous",
+    )
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 1
+    assert any("zealous" in (e or "") for e in _errors(report))
+    assert report.tables[0].created == 2, "the two days without stray rows"
+    assert _in_default(empty_database) == 10
+    assert rows(empty_database, "SELECT * FROM seen") == []
+
+
+def test_a_preview_of_a_move_changes_nothing(empty_database: str) -> None:
+    """A plan with stray rows is only read: rows, relations and marks stay as they are."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    before = shape(empty_database)
+
+    report = planned(empty_database)
+
+    assert [10] == [o.rows for o in report.tables[0].outcomes if o.action.kind is ActionKind.MOVE_ROWS]
+    assert before == shape(empty_database)
+
+
+@pytest.mark.slow
+def test_a_million_stray_rows_move_in_bounded_memory(empty_database: str) -> None:
+    """The rows stay on the server, and the server's process does not grow with their number."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1, count=1_000_000)
+    stop, peak = threading.Event(), [0]
+
+    def watch() -> None:
+        with connect(empty_database) as connection:
+            while not stop.wait(0.05):
+                pids = connection.execute(
+                    "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgalmanac' AND datname ="
+                    " current_database()"
+                ).fetchall()
+                for (pid,) in pids:
+                    try:
+                        status = Path(f"/proc/{pid}/status").read_text()
+                    except OSError:
+                        continue
+                    peak[0] = max(peak[0], int(status.split("RssAnon:")[1].split()[0]))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    started = time.monotonic()
+    try:
+        report = maintain(empty_database)
+    finally:
+        stop.set()
+        thread.join()
+    print(f"1,000,000 rows in {time.monotonic() - started:.1f} s, {peak[0] / 1024:.0f} MB at most")
+
+    assert report.exit_code == 0, _errors(report)
+    assert report.tables[0].moved_rows == 1_000_000
+    assert rows(empty_database, "SELECT count(*), count(DISTINCT id) FROM log") == [(1_000_000, 1_000_000)]
+    assert 0 < peak[0] < 100 * 1024
