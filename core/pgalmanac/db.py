@@ -60,12 +60,14 @@ SELECT pg_catalog.current_setting('server_version') AS version,
 """
 # Our settings. The empty path keeps anybody's functions and operators out of our reads. Bounds are printed in the
 # session's TimeZone and DateStyle. A killed client's backend would go on working, and keep our advisory lock, until
-# it looks whether anybody is there. Rows that row security would hide are an error, not a smaller count.
+# it looks whether anybody is there. When a network or a client falls silent without an end, an open transaction is
+# over after ten seconds and the session after one minute. Rows that row security would hide are an error, not a
+# smaller count. A partition lies where its siblings lie, and not where the role's new tables would.
 _SETTLE: Final[LiteralString] = """
 SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';
 SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '10s';
 SET idle_session_timeout = 0; SET client_connection_check_interval = '500ms'; SET row_security = off;
-SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET default_tablespace = '';
 """
 # Only what the role may be given by ALTER ROLE and would otherwise end a long move of rows.
 _SETTLE_17: Final[LiteralString] = "SET transaction_timeout = 0;"

@@ -7,6 +7,7 @@ work and COMMIT are one message to the server.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, LiteralString
@@ -104,8 +105,9 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
-    """One row security policy, its expressions as the server prints them."""
+    """One row security policy, its expressions as the server prints them: they may call their table by its name."""
 
+    table: str
     name: str
     permissive: bool
     command: str
@@ -342,7 +344,7 @@ def _dress(name: TableName, structure: Structure) -> list[Statement]:
                 target, sql.Identifier(column_name), sql.SQL(", ").join(map(_option, options))
             )
         )
-    texts.extend(_policy(target, rule) for rule in structure.policies)
+    texts.extend(_policy(name, rule) for rule in structure.policies)
     if structure.row_security:
         texts.append(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
     if structure.force_row_security:
@@ -376,29 +378,50 @@ def _role(name: str | None) -> sql.Composable:
     return sql.SQL("PUBLIC") if name is None else sql.Identifier(name)
 
 
-def _policy(target: sql.Identifier, rule: PolicyRule) -> sql.Composed:
-    """The expressions are the server's own printing of what it stores, and go back as they came."""
+# Strings, quoted identifiers, plain identifiers: a name that stands before a dot and after none is a table's.
+_TOKEN: Final = re.compile(
+    r"""E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|(?<!\.)("(?:[^"]|"")*"|\b[^\W\d][\w$]*)(?=\.)""", re.DOTALL
+)
+
+
+def _called(expression: str, table: str, name: str) -> str:
+    """The expression with its columns `table.column`, as they are printed inside of subqueries, those of *name*."""
+
+    def renamed(match: re.Match[str]) -> str:
+        token = match[1]
+        if token is None:
+            return match[0]
+        plain = token[1:-1].replace('""', '"') if token.startswith('"') else token
+        return sql.Identifier(name).as_string(None) if plain == table else token
+
+    return _TOKEN.sub(renamed, expression)
+
+
+def _policy(name: TableName, rule: PolicyRule) -> sql.Composed:
+    """The expressions are the server's own printing of what it stores, and go back with the new table's name."""
     parts = [
         sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
             sql.Identifier(rule.name),
-            target,
+            qualified(name),
             sql.SQL("PERMISSIVE" if rule.permissive else "RESTRICTIVE"),
             sql.SQL(_COMMANDS[rule.command]),
             sql.SQL(", ").join(map(_role, rule.roles)),
         )
     ]
     if rule.using is not None:
-        parts.append(sql.SQL(" USING (") + verbatim(rule.using) + sql.SQL(")"))
+        parts.append(sql.SQL(" USING (") + verbatim(_called(rule.using, rule.table, name.name)) + sql.SQL(")"))
     if rule.check is not None:
-        parts.append(sql.SQL(" WITH CHECK (") + verbatim(rule.check) + sql.SQL(")"))
+        parts.append(sql.SQL(" WITH CHECK (") + verbatim(_called(rule.check, rule.table, name.name)) + sql.SQL(")"))
     return sql.Composed(parts)
 
 
 def verbatim(expression: str) -> sql.SQL:
+    """SQL as the server itself prints it, to go back as it came."""
     return sql.SQL(expression)  # pyright: ignore[reportArgumentType]  # SQL that the server printed from its own catalog
 
 
 def attach_partition(parent: PartitionedTable, name: TableName, bounds: Bounds) -> Statement:
+    """ATTACH, which scans the table unless a check says that its rows belong."""
     lock = f"SHARE UPDATE EXCLUSIVE on {parent.name}"
     if parent.default is not None:
         lock += f", ACCESS EXCLUSIVE on {parent.default.name} while it is scanned"
@@ -472,6 +495,7 @@ def set_mark(partition: Partition, mark: Mark) -> Statement:
 
 
 def comment_on(name: TableName, text: str | None) -> Statement:
+    """Write the comment; None takes it away."""
     return Statement(
         sql=sql.SQL("COMMENT ON TABLE {} IS {}").format(qualified(name), sql.Literal(text)),
         lock=f"SHARE UPDATE EXCLUSIVE on {name}",

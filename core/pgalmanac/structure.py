@@ -71,9 +71,9 @@ async def read_structure(session: Session, table: PartitionedTable) -> Structure
         defaults = await (await session.execute(_DEFAULTS, oid)).fetchall()
         policies = await (await session.execute(_POLICIES, oid)).fetchall()
         sibling = _newest(table)
-        newest = (
-            await (await session.execute(_SIBLING, {"oid": sibling.oid})).fetchone() if sibling is not None else None
-        )
+        # Without a sibling the parent says where partitions lie, as it does for PARTITION OF.
+        model = {"oid": table.oid if sibling is None else sibling.oid}
+        newest = await (await session.execute(_SIBLING, model)).fetchone()
         published = await published_by(session, table) if table.default is not None else None
     unlogged, tablespace, method, storage = newest or (False, None, None, [])
     return Structure(
@@ -85,7 +85,7 @@ async def read_structure(session: Session, table: PartitionedTable) -> Structure
         row_security=rls,
         force_row_security=forced,
         policies=tuple(
-            PolicyRule(name=n, permissive=p, command=c, roles=tuple(r), using=u, check=k)
+            PolicyRule(table=table.name.name, name=n, permissive=p, command=c, roles=tuple(r), using=u, check=k)
             for n, p, c, r, u, k in policies
         ),
         replica_identity=identity,

@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "Report", "Rig", "Tally"]
 
+ROOT: Final = Path(__file__).resolve().parents[3]
 # The expired days come first in time and keep their rows out of the count that must never shrink.
 EXPIRED: Final = (-12, -11, -10)
 KEPT: Final = (-3, -2, -1, 0, 1)
@@ -253,6 +255,8 @@ class Bench:
         """Start the command; without *words*, maintain."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "EVENTS_", "LOG_"))}
         environment |= {"PGALMANAC_RETRY_SECONDS": str(self._retry), "PGALMANAC_CONFIG": os.devnull}
+        # This checkout's code, wherever the interpreter has it installed from.
+        environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("core", "tui"))
         return subprocess.Popen(
             [sys.executable, "-m", "pgalmanac", "--headless", "--dsn", conninfo or self.conninfo, "--table", "log"]
             + list(words or ("maintain", "--retention-days", "5", "--premake-days", "4")),
