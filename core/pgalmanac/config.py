@@ -14,11 +14,12 @@ from typing import Any, Final
 from pgalmanac.commands import OWN
 from pgalmanac.config_file import Found, read_file
 from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
+from pgalmanac.log import secrets_of
 from pgalmanac.model import TableName, TableRef
-from pgalmanac.options import CONNECTION, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean, variable
+from pgalmanac.options import CONNECTION, DASHBOARD, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean, variable
 from pgalmanac.policy import Policy
 
-__all__ = ["USUAL_TABLE", "Settings", "load"]
+__all__ = ["USUAL_TABLE", "Dashboard", "Settings", "load"]
 
 # The table that is meant, and may be dropped from, when nobody names one.
 USUAL_TABLE: Final = "events"
@@ -35,6 +36,17 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """How the dashboard looks and how often it asks; `auto` looks at the terminal and at the way it is reached."""
+
+    theme: str = "auto"
+    glyphs: str = "auto"
+    refresh_seconds: int = 2
+    label_color: str | None = None
+    mouse: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a command needs to know beside its own arguments.
 
@@ -46,6 +58,11 @@ class Settings:
     label: str | None = None
     read_only: bool = False
     requested: tuple[TableRef, ...] = ()
+    # The one table that a command is narrowed to. Unlike *requested* it is nobody's word that it may be dropped from.
+    only: TableRef | None = None
+    # The global options by which the same server and settings are reached, for a command line that is shown.
+    invocation: tuple[str, ...] = ()
+    dashboard: Dashboard = field(default_factory=Dashboard)
     history_table: TableRef = field(default_factory=lambda: TableRef(name="housekeeper_runs"))
     history_keep_days: int = 365
     warnings: tuple[str, ...] = ()
@@ -116,16 +133,19 @@ def load(
     file = read_file(chosen, search=not demo)
     tables_of_file = tuple((ref, _layer(found, ConfigError)) for ref, found in file.tables)
     named = tuple(ref for ref, _ in tables_of_file)
-    connection, history = _values(file.connection), _values(file.history)
+    connection, history, dashboard = _values(file.connection), _values(file.history), _values(file.dashboard)
     if not demo:
         named = _environment_tables(environ) or named
         connection |= _values(_from_environ(CONNECTION, environ))
         history |= _values(_from_environ(HISTORY, environ, prefix="history_"))
+    dashboard |= _values(_from_environ(DASHBOARD, environ, prefix="dashboard_"))
     requested = tuple(TableRef.parse(t) for t in tables) or named
     settings = Settings(
         dsn=dsn if dsn is not None else connection.get("dsn", ""),
         label=connection.get("label"),
         read_only=read_only,
+        invocation=_invocation(dsn=dsn, config=config, demo=demo),
+        dashboard=Dashboard(**dashboard),
         requested=tuple(dict.fromkeys(requested)),
         history_table=history.get("table", TableRef(name="housekeeper_runs")),
         history_keep_days=history.get("keep_days", 365),
@@ -140,6 +160,16 @@ def load(
     for ref in settings.requested or (TableRef(name=USUAL_TABLE),):
         settings.policy(TableName(schema=ref.schema or "", name=ref.name))
     return settings
+
+
+def _invocation(*, dsn: str | None, config: str | None, demo: bool) -> tuple[str, ...]:
+    """The flags that say where: a connection string with a password in it is left out."""
+    words = ["--demo"] if demo else []
+    if dsn is not None:
+        words += ["--dsn", "…" if secrets_of(dsn) else dsn]
+    if config is not None:
+        words += ["--config", config]
+    return tuple(words)
 
 
 def _text(option: Option, text: str, where: str) -> Found:
@@ -191,6 +221,7 @@ def _table_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def _slips(environ: Mapping[str, str]) -> Iterator[str]:
     """Variables of ours that are no setting but nearly one; others may be somebody else's (a container's links)."""
     known = [*POLICY, *CONNECTION, *(f"history_{name}" for name in HISTORY), *_ELSEWHERE]
+    known += [f"dashboard_{name}" for name in DASHBOARD]
     for name in environ:
         key = name.removeprefix("PGALMANAC_").lower()
         if name.startswith("PGALMANAC_") and key not in known and (meant := did_you_mean(key, known)):

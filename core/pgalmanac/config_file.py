@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import TableRef
-from pgalmanac.options import CONNECTION, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean
+from pgalmanac.options import CONNECTION, DASHBOARD, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean
 
 __all__ = ["File", "Found", "read_file", "starting_configuration"]
 
@@ -19,6 +19,7 @@ Found = tuple[Option, object, str]
 
 _SECTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "connection": CONNECTION,
+    "dashboard": DASHBOARD,
     "defaults": POLICY,
     "history": HISTORY,
 }
@@ -29,6 +30,7 @@ class File:
     """What a file sets: keys that exist, values not yet looked at. Empty when there is no file."""
 
     connection: Sequence[Found] = ()
+    dashboard: Sequence[Found] = ()
     defaults: Sequence[Found] = ()
     history: Sequence[Found] = ()
     tables: Sequence[tuple[TableRef, Sequence[Found]]] = ()
@@ -159,6 +161,13 @@ _START: Final = """\
 [history]
 # table = "housekeeper_runs"
 # keep_days = 365
+
+[dashboard]
+# theme = "auto"                # dark, light, ansi-dark, ansi-light, or another theme of Textual
+# glyphs = "auto"               # unicode or ascii
+# refresh_seconds = 2           # never more often than every 5 over SSH
+# label_color = "red"           # behind the label
+# mouse = "auto"                # on, off; auto is off over SSH
 
 """
 _ENTRY: Final = """\

@@ -20,6 +20,7 @@ from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
 
 __all__ = [
     "CONNECTION",
+    "DASHBOARD",
     "FOREVER",
     "HISTORY",
     "POLICY",
@@ -205,6 +206,14 @@ POLICY: Final = _by_name(
     whole("max_creates", 1, 1_000_000, "a whole number of partitions"),
     switch("drop_unaligned"),
     _text("breakdown", "the name of a column"),
+)
+# How the dashboard looks; the names are those of the fields of Dashboard.
+DASHBOARD: Final = _by_name(
+    _text("theme", "auto, dark, light, ansi-dark, ansi-light or the name of another theme of Textual"),
+    choice("glyphs", ("auto", "unicode", "ascii")),
+    whole("refresh_seconds", 1, 3600, "a whole number of seconds"),
+    _text("label_color", "a colour, such as red or #cc3300"),
+    choice("mouse", ("auto", "on", "off")),
 )
 CONNECTION: Final = _by_name(
     _text("dsn", "a connection string or URI as libpq reads it", empty=True),

@@ -1,0 +1,146 @@
+"""What one partition is made of, looked at on demand: sizes, dead rows, vacuums, lock holders; and a day's profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+
+from psycopg import errors, sql
+from psycopg.rows import class_row
+
+from pgalmanac.counts import DEFAULT_BREAKDOWN
+from pgalmanac.db import LOCK_CLASS, Session
+from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.locks import blockers
+from pgalmanac.model import Bounds, KeyType, Partition
+from pgalmanac.plan import View
+
+__all__ = ["PartitionDetails", "Profile", "Pulse", "partition_details", "profile", "pulse"]
+
+HOURS_A_DAY: Final = 24
+_TOP: Final = 5
+
+# Sizes stat files under a lock that waits behind ACCESS EXCLUSIVE: of a partition so locked they are not asked for.
+_DETAILS: Final[LiteralString] = """
+WITH locked AS (SELECT FROM pg_locks WHERE locktype = 'relation' AND relation = %(oid)s AND granted
+                   AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid())
+SELECT c.oid::int8 AS oid,
+       CASE WHEN NOT EXISTS (TABLE locked) THEN pg_relation_size(c.oid) END AS heap_bytes,
+       CASE WHEN NOT EXISTS (TABLE locked) THEN pg_indexes_size(c.oid) END AS index_bytes,
+       CASE WHEN NOT EXISTS (TABLE locked) THEN COALESCE(pg_total_relation_size(NULLIF(c.reltoastrelid, 0)), 0) END
+         AS toast_bytes,
+       pg_stat_get_dead_tuples(c.oid) AS dead_rows,
+       GREATEST(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS last_vacuum,
+       GREATEST(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS last_analyze
+  FROM pg_class c WHERE c.oid = %(oid)s
+"""
+# A run holds its table's advisory lock from beginning to end; objsubid 1 is the form with one 64-bit key.
+_PULSE: Final[LiteralString] = """
+SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS now,
+       (SELECT l.pid FROM pg_locks l
+         WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s AND l.objid = %(oid)s AND l.objsubid = 1
+           AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         LIMIT 1) AS worker
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionDetails:
+    """Figures of one partition. None where a lock kept us from looking; moments are instants in UTC."""
+
+    oid: int
+    heap_bytes: int | None
+    index_bytes: int | None
+    toast_bytes: int | None
+    dead_rows: int
+    last_vacuum: datetime | None
+    last_analyze: datetime | None
+    holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Rows by hour of the policy's day (empty for a key without hours), and the most frequent values."""
+
+    hours: tuple[int, ...] = ()
+    column: str | None = None
+    values: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What a server says of itself between two looks; *worker* is the process at work on the table."""
+
+    standby: bool
+    now: datetime
+    worker: int | None
+
+
+async def pulse(session: Session, table_oid: int | None) -> Pulse:
+    """Whether the server is a standby now, its clock, and who runs on the table."""
+    async with session.conn.cursor(row_factory=class_row(Pulse)) as cursor:
+        await cursor.execute(_PULSE, {"lock_class": LOCK_CLASS, "oid": table_oid or 0})
+        found = await cursor.fetchone()
+    if found is None:
+        msg = "a SELECT without FROM has one row"
+        raise LookupError(msg)
+    return found
+
+
+async def partition_details(session: Session, oid: int) -> PartitionDetails | None:
+    """The figures of the relation *oid*; None when it is gone, or locked between two looks."""
+    try:
+        async with session.conn.cursor() as cursor:
+            await cursor.execute(_DETAILS, {"oid": oid})
+            row = await cursor.fetchone()
+        holders = await blockers(session, [oid])
+    except errors.LockNotAvailable:
+        return None
+    if row is None:
+        return None
+    oid, heap, index, toast, dead, vacuum, analyze = row
+    return PartitionDetails(
+        oid=oid,
+        heap_bytes=heap,
+        index_bytes=index,
+        toast_bytes=toast,
+        dead_rows=dead,
+        last_vacuum=vacuum,
+        last_analyze=analyze,
+        holders=holders,
+    )
+
+
+async def profile(session: Session, seen: View, partition: Partition, bounds: Bounds) -> Profile:
+    """Read the rows of *partition* inside *bounds* (bounded): by hour, and the five most frequent values."""
+    key = seen.table.key
+    if bounds.lower is None or bounds.upper is None:
+        msg = "a profile is of a bounded range"
+        raise ValueError(msg)
+    parts = {
+        "key": sql.Identifier(key.column),
+        "table": qualified(partition.name),
+        "lower": key_literal(key.type, bounds.lower),
+        "upper": key_literal(key.type, bounds.upper),
+    }
+    hours: tuple[int, ...] = ()
+    if key.type is not KeyType.DATE:
+        zone = sql.Literal(seen.policy.timezone.key)
+        local = sql.SQL("{key} AT TIME ZONE {zone}" if key.type is KeyType.TIMESTAMPTZ else "{key}")
+        query = sql.SQL(
+            "SELECT date_part('hour', {local})::int4, count(*) FROM ONLY {table} "
+            "WHERE {key} >= {lower} AND {key} < {upper} GROUP BY 1"
+        ).format(local=local.format(key=parts["key"], zone=zone), **parts)
+        counted: dict[int, int] = dict(await (await session.execute(query)).fetchall())
+        hours = tuple(counted.get(hour, 0) for hour in range(HOURS_A_DAY))
+    column = seen.policy.breakdown or DEFAULT_BREAKDOWN
+    query = sql.SQL(
+        "SELECT {column}::text, count(*) FROM ONLY {table} WHERE {key} >= {lower} AND {key} < {upper} "
+        "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}"
+    ).format(column=sql.Identifier(column), limit=_TOP, **parts)
+    try:
+        values = await (await session.execute(query)).fetchall()
+    except errors.UndefinedColumn:
+        return Profile(hours=hours)
+    return Profile(hours=hours, column=column, values=tuple((value, rows) for value, rows in values))

@@ -1,0 +1,297 @@
+"""One look at a table -> its days and its list of partitions. Pure; built away from the interface's loop."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from statistics import median
+from typing import Final
+
+from pgalmanac.model import Bounds, Partition
+from pgalmanac.plan import Action, ActionKind, Status, View, unmanaged
+from pgalmanac.results import PartitionCount
+from pgalmanac_tui.glyphs import SEVERITY, WORDS, Mark
+from pgalmanac_tui.snapshot import TableState
+
+__all__ = ["Almanac", "Day", "Entry"]
+
+_DAY: Final = timedelta(days=1)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_CREATING: Final = {ActionKind.CREATE, ActionKind.MOVE_ROWS}
+# Shares of the median day at which the heat rises. A median does not feel one incident day, and a weekend shows.
+_FEW, _USUAL, _TWICE = 0.6, 1.25, 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A row of the list: a partition, the default one, or a period that is missing (*partition* is None)."""
+
+    key: str
+    name: str
+    bounds: Bounds | None
+    mark: Mark
+    word: str
+    partition: Partition | None = None
+    action: Action | None = None
+    count: PartitionCount | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One day: the worst state of the entries that lie in it, and their rows."""
+
+    date: date
+    mark: Mark
+    entries: tuple[Entry, ...] = ()
+    rows: int | None = None
+    exact: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Almanac:
+    """A table's days. *entries* are in order of time, those without bounds last. Days are worked out when looked at."""
+
+    state: TableState
+    entries: tuple[Entry, ...]
+    usual: float
+    first: date
+    last: date
+    _timed: list[Entry] = field(default_factory=list[Entry])
+    _lowers: list[datetime] = field(default_factory=list[datetime])
+    _days: dict[date, Day] = field(default_factory=dict[date, Day])
+
+    @classmethod
+    def of(cls, state: TableState, counted: Mapping[int, PartitionCount]) -> Almanac:
+        """Build it; *counted* are the exact counts of this session, which beat the estimates."""
+        seen = state.view
+        entries = _entries(state, counted)
+        timed = [e for e in entries if e.bounds is not None]
+        lowers = [e.bounds.lower or _EARLIEST for e in timed if e.bounds is not None]
+        edges = [seen.day(0), seen.day(seen.policy.premake_days + 1)]
+        if timed and (bounds := timed[0].bounds) is not None:
+            edges += [e for e in (bounds.lower, bounds.upper) if e is not None]
+        edges += [e.bounds.upper for e in timed[-1:] if e.bounds is not None and e.bounds.upper is not None]
+        first, last = min(edges), max(edges)
+        return cls(
+            state=state,
+            entries=entries,
+            usual=_usual(seen, timed),
+            first=seen.calendar.day(first),
+            last=seen.calendar.day(last - timedelta(microseconds=1)),
+            _timed=timed,
+            _lowers=lowers,
+        )
+
+    @property
+    def view(self) -> View:
+        """The snapshot of the catalog seen through the policy."""
+        return self.state.view
+
+    @property
+    def today(self) -> date:
+        """Today by the server's clock in the policy's zone."""
+        return self.view.today
+
+    @property
+    def premake_edge(self) -> date:
+        """The last day that premake asks for."""
+        return self.today + timedelta(days=self.view.policy.premake_days)
+
+    @property
+    def retention_edge(self) -> date | None:
+        """The first day that retention keeps; None when it keeps all."""
+        return None if self.view.cutoff is None else self.view.calendar.day(self.view.cutoff)
+
+    def day(self, day: date) -> Day:
+        """What is known of a day."""
+        found = self._days.get(day)
+        if found is None:
+            found = self._days[day] = self._look(day)
+        return found
+
+    def bounds(self, day: date) -> Bounds:
+        """The day as a range of key time."""
+        return Bounds(lower=self.view.calendar.start(day), upper=self.view.calendar.start(day + _DAY))
+
+    def _look(self, day: date) -> Day:
+        bounds = self.bounds(day)
+        if bounds.lower is None or bounds.upper is None:
+            raise AssertionError
+        at = max(bisect_right(self._lowers, bounds.lower) - 1, 0)
+        inside: list[Entry] = []
+        for entry in self._timed[at:]:
+            if entry.bounds is None or (entry.bounds.lower is not None and entry.bounds.lower >= bounds.upper):
+                break
+            if entry.bounds.overlaps(bounds):
+                inside.append(entry)
+        if not inside:
+            return Day(date=day, mark=Mark.NOTHING)
+        shares = [(_share(e, bounds), e) for e in inside]
+        rows = sum(share for share, _ in shares if share is not None)
+        known = any(share is not None for share, _ in shares)
+        exact = known and all(e.count is not None and e.count.exact for e in inside if e.partition is not None)
+        mark = max((e.mark for e in inside), key=SEVERITY.index)
+        if mark in {Mark.EMPTY, Mark.HEAT1, Mark.HEAT2, Mark.HEAT3, Mark.HEAT4}:
+            mark = _heat(rows, self.usual)
+        return Day(date=day, mark=mark, entries=tuple(inside), rows=round(rows) if known else None, exact=exact)
+
+
+def _share(entry: Entry, bounds: Bounds) -> float | None:
+    """The entry's rows that fall into the day, if they were spread evenly."""
+    if entry.count is None or entry.count.rows is None or entry.bounds is None:
+        return None
+    lower, upper = entry.bounds.lower, entry.bounds.upper
+    if lower is None or upper is None or bounds.lower is None or bounds.upper is None:
+        return None
+    if upper - lower <= bounds.upper - bounds.lower:
+        return float(entry.count.rows)
+    return entry.count.rows * ((min(upper, bounds.upper) - max(lower, bounds.lower)) / (upper - lower))
+
+
+def _usual(seen: View, timed: list[Entry]) -> float:
+    """The rows of a usual day: the median of the days that have any."""
+    by_day: dict[date, float] = {}
+    for entry in timed:
+        if entry.count is None or not entry.count.rows or entry.bounds is None:
+            continue
+        lower, upper = entry.bounds.lower, entry.bounds.upper
+        if lower is None or upper is None:
+            continue
+        days = max((upper - lower) / _DAY, 1.0)
+        day = seen.calendar.day(lower)
+        by_day[day] = by_day.get(day, 0.0) + entry.count.rows / days
+    by_day.pop(seen.today, None)  # it is not over yet
+    return median(by_day.values()) if by_day else 0.0
+
+
+def _heat(rows: float, usual: float) -> Mark:
+    if rows <= 0:
+        return Mark.EMPTY
+    for limit, mark in ((_FEW, Mark.HEAT1), (_USUAL, Mark.HEAT2), (_TWICE, Mark.HEAT3)):
+        if rows < usual * limit:
+            return mark
+    return Mark.HEAT4 if usual else Mark.HEAT2
+
+
+def _entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[Entry, ...]:
+    seen = state.view
+    drops = {a.oid: a for a in state.plan.of(ActionKind.DROP)}
+    timed = [_missing(seen, a) for a in state.plan.actions if a.kind in _CREATING]
+    untimed: list[Entry] = []
+    for partition in seen.table.partitions:
+        count = counted.get(partition.oid) or state.counts.get(partition.oid)
+        entry = _entry(seen, partition, drops.get(partition.oid), count)
+        (untimed if partition.bounds is None else timed).append(entry)
+    timed.extend(
+        _with_text(
+            Entry(
+                key=str(orphan.oid),
+                name=orphan.name.name,
+                bounds=orphan.bounds,
+                mark=Mark.PENDING,
+                word="detached, not dropped",
+            )
+        )
+        for orphan in seen.table.orphans
+    )
+    timed.sort(key=lambda e: (e.bounds.lower or _EARLIEST) if e.bounds is not None else _EARLIEST)
+    default = seen.table.default
+    if default is not None:
+        count = counted.get(default.oid) or state.counts.get(default.oid)
+        stray = bool(seen.table.default_has_rows)
+        word = "stray rows" if stray else "default, empty"
+        untimed.append(
+            _with_text(
+                Entry(
+                    key=str(default.oid),
+                    name=default.name.name,
+                    bounds=None,
+                    mark=Mark.STRAY if stray else Mark.PREMADE,
+                    word=word,
+                    partition=default,
+                    count=count,
+                )
+            )
+        )
+    return (*timed, *untimed)
+
+
+def _with_text(entry: Entry) -> Entry:
+    """The same with the text that a filter looks through."""
+    lower = entry.bounds.lower if entry.bounds is not None else None
+    when = "" if lower is None else f"{lower:%Y-%m-%d %a %b}"
+    text = f"{entry.name} {when} {entry.word}".lower()
+    return Entry(
+        key=entry.key,
+        name=entry.name,
+        bounds=entry.bounds,
+        mark=entry.mark,
+        word=entry.word,
+        partition=entry.partition,
+        action=entry.action,
+        count=entry.count,
+        text=text,
+    )
+
+
+def _missing(seen: View, action: Action) -> Entry:
+    lower, upper = action.bounds.lower, action.bounds.upper
+    newest = next((p.bounds for p in reversed(seen.table.ranged) if p.bounds is not None), None)
+    within = newest is not None and newest.lower is not None and lower is not None and lower < newest.lower
+    if action.bounds.contains(seen.now):
+        mark = Mark.MISSING
+    elif action.kind is ActionKind.MOVE_ROWS:
+        mark = Mark.STRAY
+    else:
+        mark = Mark.GAP if within or (upper is not None and upper <= seen.now) else Mark.WANTED
+    word = WORDS[mark] if mark is not Mark.STRAY else "missing, has stray rows"
+    if action.status is Status.REFUSED:
+        word = f"{word}, refused"
+    return _with_text(
+        Entry(key=f"+{lower}", name=action.partition.name, bounds=action.bounds, mark=mark, word=word, action=action)
+    )
+
+
+def _entry(seen: View, partition: Partition, drop: Action | None, count: PartitionCount | None) -> Entry:
+    mark, word = _state(seen, partition, drop, count)
+    return _with_text(
+        Entry(
+            key=str(partition.oid),
+            name=partition.name.name,
+            bounds=partition.bounds,
+            mark=mark,
+            word=word,
+            partition=partition,
+            action=drop,
+            count=count,
+        )
+    )
+
+
+def _state(seen: View, partition: Partition, drop: Action | None, count: PartitionCount | None) -> tuple[Mark, str]:
+    """The state of an existing partition and the word for it, the worst first."""
+    bounds = partition.bounds
+    if partition.detach_pending or bounds is None:
+        mark = Mark.PENDING if partition.detach_pending else Mark.UNKNOWN
+        return mark, WORDS[mark]
+    if drop is not None and drop.status is not Status.SKIPPED:
+        return Mark.EXPIRING, WORDS[Mark.EXPIRING] if drop.status is Status.PLANNED else "expired, held back"
+    if drop is not None or unmanaged(seen, partition) is not None:
+        return Mark.KEPT, "past retention, stays" if drop is not None else "unmanaged"
+    if seen.expired(bounds):
+        return Mark.EXPIRING, "past retention"
+    return _in_force(seen, bounds, count)
+
+
+def _in_force(seen: View, bounds: Bounds, count: PartitionCount | None) -> tuple[Mark, str]:
+    """The state of a partition with which nothing is wrong."""
+    has_rows = count is not None and bool(count.rows)
+    if bounds.lower is not None and bounds.lower > seen.now:
+        if has_rows:
+            return Mark.HEAT1, "future, has rows"
+        mark = Mark.BEYOND if bounds.lower >= seen.day(seen.policy.premake_days + 1) else Mark.PREMADE
+        return mark, WORDS[mark]
+    return Mark.HEAT2 if has_rows else Mark.EMPTY, "today" if bounds.contains(seen.now) else ""

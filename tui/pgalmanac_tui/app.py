@@ -1,0 +1,321 @@
+"""The application: state, polling, and the work that outlives a screen. Screens show; the gateway does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.worker import Worker
+
+from pgalmanac.config import Settings
+from pgalmanac.diagnose import Level
+from pgalmanac.errors import PgalmanacError
+from pgalmanac.model import Bounds, TableName
+from pgalmanac_tui.almanac import Almanac, Entry
+from pgalmanac_tui.changes import Change
+from pgalmanac_tui.clipboard import osc52
+from pgalmanac_tui.model import Counting, Link, Model
+from pgalmanac_tui.panels.details import profile_key
+from pgalmanac_tui.screens.main import MainScreen
+from pgalmanac_tui.snapshot import Gateway, Proposal, Snapshot, Wish
+from pgalmanac_tui.themes import THEMES, choose_glyphs, choose_theme, over_ssh
+
+if TYPE_CHECKING:
+    from pgalmanac_tui.snapshot import RunRecord
+
+__all__ = ["Dashboard", "run"]
+
+_SSH_SECONDS: Final = 5.0
+# Looking takes at most a tenth of the time.
+_SHARE: Final = 10
+_FIRST_RETRY: Final = 1.0
+_LONGEST_RETRY: Final = 30.0
+_HANGUP, _TERMINATED = 129, 143
+
+MakeGateway = Callable[[Settings], Gateway]
+
+
+def _server_gateway(settings: Settings) -> Gateway:
+    """Made late: it brings the driver, and the first picture does not wait for that."""
+    gateway: Gateway = import_module("pgalmanac_tui.gateway").ServerGateway(settings)
+    return gateway
+
+
+class Dashboard(App[int]):
+    """Knows the server through its gateway, and tells the screens."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "pgalmanac"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "colon"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "colon", "command_palette", "palette", key_display=":", show=False, id="palette", tooltip="all commands"
+        ),
+    ]
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        make_gateway: MakeGateway = _server_gateway,
+        clock: Callable[[], float] = time.monotonic,
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        """Show the server of *settings*."""
+        self._environ = dict(os.environ) if environ is None else environ
+        super().__init__()
+        self.settings, self._make_gateway, self._clock = settings, make_gateway, clock
+        self.glyphs = choose_glyphs(settings.dashboard, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
+        self.label, self.invocation = settings.label, settings.invocation
+        self.model = Model(read_only=settings.read_only, label=settings.label)
+        self._gateway: Gateway | None = None
+        self._wanted: TableName | None = None
+        self._looked_at = 0.0
+        self._kick = asyncio.Event()
+        self._watching = asyncio.Event()
+        self._watching.set()
+        self._paused = False
+        self._change: Worker[Any] | None = None
+        if over_ssh(self._environ):
+            self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        wanted = choose_theme(settings.dashboard, self._environ)
+        self.theme = wanted if wanted in self.available_themes else "dark"
+
+    def get_default_screen(self) -> MainScreen:
+        """The one screen that is always there."""
+        return MainScreen(self)
+
+    @property
+    def _main(self) -> MainScreen | None:
+        return next((s for s in self.screen_stack if isinstance(s, MainScreen)), None)
+
+    def on_mount(self) -> None:
+        """Paint first, then connect."""
+        for number, code in ((signal.SIGHUP, _HANGUP), (signal.SIGTERM, _TERMINATED)):
+            with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread, as under test
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, code)
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        self.set_interval(1.0, self._tick)
+        self.run_worker(self._poll_forever(), group="poll", exit_on_error=True)
+
+    async def _connected(self) -> Gateway:
+        if self._gateway is None:
+            self._gateway = await asyncio.to_thread(self._make_gateway, self.settings)
+        return self._gateway
+
+    def disconnect(self) -> None:
+        """Call off and undo what is under way; for the very end."""
+        if self._gateway is not None:
+            self._gateway.stop()
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    async def _poll_forever(self) -> None:
+        retry = _FIRST_RETRY
+        while True:
+            await self._watching.wait()
+            self._kick.clear()
+            began = self._clock()
+            try:
+                gateway = await self._connected()
+                await self._look(await gateway.poll(self._wanted))
+                retry = _FIRST_RETRY
+                pause = max(float(self.settings.dashboard.refresh_seconds), (self._clock() - began) * _SHARE)
+                pause = max(pause, _SSH_SECONDS) if over_ssh(self._environ) else pause
+            except PgalmanacError as exc:
+                pause = retry * random.uniform(0.8, 1.2)  # noqa: S311  # so that many dashboards do not come back at once
+                retry = min(retry * 2, _LONGEST_RETRY)
+                self._update(link=Link.LOST, problem=exc.message, retry_in=pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._kick.wait()
+
+    async def _look(self, snapshot: Snapshot) -> None:
+        counted = dict(self.model.counted)
+        almanac = None
+        if snapshot.table is not None:
+            # Ten thousand partitions take a tenth of a second, in which keys should still be heard.
+            almanac = await asyncio.to_thread(Almanac.of, snapshot.table, counted)
+        self._looked_at = self._clock()
+        link = Link.PAUSED if self._paused else Link.LIVE
+        self._update(link=link, snapshot=snapshot, almanac=almanac, now=snapshot.now, problem=None, retry_in=None)
+
+    def _update(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of Model
+        self.model = replace(self.model, **changes)
+        if (main := self._main) is not None:
+            main.show()
+
+    def _tick(self) -> None:
+        """The clock runs on between two looks."""
+        model = self.model
+        if model.snapshot is not None:
+            now = model.snapshot.now + timedelta(seconds=int(self._clock() - self._looked_at))
+            model = replace(model, now=now)
+        if model.retry_in is not None:
+            model = replace(model, retry_in=max(model.retry_in - 1, 0.0))
+        self.model = model
+        if self.app_focus and (main := self._main) is not None:
+            main.tick()
+
+    def poll_now(self) -> None:
+        """Look again without waiting."""
+        self._watching.set()
+        self._kick.set()
+
+    def pause(self) -> None:
+        """Stop looking, or go on."""
+        self._paused = not self._paused
+        if self._paused:
+            self._watching.clear()
+            self._update(link=Link.PAUSED if self.model.link is Link.LIVE else self.model.link)
+        else:
+            self._update(link=Link.LIVE if self.model.link is Link.PAUSED else self.model.link)
+            self.poll_now()
+
+    def on_app_blur(self) -> None:
+        """Nobody looks, so nobody asks."""
+        self._watching.clear()
+
+    def on_app_focus(self) -> None:
+        """Somebody looks again."""
+        if not self._paused:
+            self.poll_now()
+
+    def switch(self, table: TableName) -> None:
+        """Show another table."""
+        if table != self.model.name:
+            self._wanted = table
+            self.workers.cancel_group(self, "counts")
+            self._update(counting=None, counted={}, details={}, profiles={})
+            self.poll_now()
+
+    async def levels(self, tables: tuple[TableName, ...]) -> dict[TableName, Level | str | None]:
+        """Each table's health."""
+        return dict(await (await self._connected()).levels(tables))
+
+    async def run_record(self, run_id: str) -> RunRecord | None:
+        """One run with its actions."""
+        return await (await self._connected()).run(run_id)
+
+    def look_closer(self, entry: Entry) -> None:
+        """Fetch the details of a partition."""
+        self.run_worker(self._look_closer(entry), group="details", exclusive=True, exit_on_error=False)
+
+    async def _look_closer(self, entry: Entry) -> None:
+        if entry.partition is None or self.model.link is Link.LOST:
+            return
+        with suppress(PgalmanacError):  # the poll says what is wrong with the server
+            found = await (await self._connected()).details(entry.partition)
+            if found is not None and self.model.details.get(found.oid) != found:
+                self._update(details={**self.model.details, found.oid: found})
+
+    # -- counting --------------------------------------------------------------------------------------------
+
+    def count(self, entries: tuple[Entry, ...], day: date) -> None:
+        """Count partitions exactly, one after the other; a new count takes the place of an old one."""
+        self.run_worker(self._count(entries, day), group="counts", exclusive=True, exit_on_error=False)
+
+    def stop_counting(self) -> None:
+        """Break a count off."""
+        self.workers.cancel_group(self, "counts")
+
+    async def _count(self, entries: tuple[Entry, ...], day: date) -> None:
+        almanac = self.model.almanac
+        if almanac is None:
+            return
+        gateway, view = await self._connected(), almanac.view
+        try:
+            for done, entry in enumerate(entries):
+                if entry.partition is None:
+                    continue
+                self._update(counting=Counting(done=done, total=len(entries), name=entry.name))
+                count = await gateway.count(view, entry.partition)
+                if entry.count is not None:
+                    count = replace(count, bytes=entry.count.bytes)
+                self._update(counted={**self.model.counted, count.oid: count})
+            if len(entries) == 1 and entries[0].partition is not None and entries[0].bounds is not None:
+                bounds = _common(entries[0].bounds, almanac.bounds(day))
+                profile = await gateway.profile(view, entries[0].partition, bounds)
+                self._update(profiles={**self.model.profiles, profile_key(entries[0], day): profile})
+        except PgalmanacError as exc:
+            self.notify(exc.message, markup=False, severity="error")
+        finally:
+            self._counted()
+
+    def _counted(self) -> None:
+        table = self.model.table
+        almanac = None if table is None else Almanac.of(table, self.model.counted)
+        self._update(counting=None, almanac=almanac)
+
+    # -- changing: workers of the application, so that leaving a screen ends none of them -----------------------
+
+    async def propose(self, table: TableName, wish: Wish) -> Proposal:
+        """What would be done now."""
+        return await (await self._connected()).propose(table, wish)
+
+    def begin(self, proposal: Proposal) -> Change:
+        """Start doing it."""
+        change = Change(proposal)
+        self._change = self.run_worker(self._perform(change), group="change", exit_on_error=False)
+        return change
+
+    async def _perform(self, change: Change) -> None:
+        try:
+            change.report = await (await self._connected()).perform(change.proposal, change.saw)
+        except PgalmanacError as exc:
+            change.error = str(exc)
+        except asyncio.CancelledError:
+            change.error = "broken off: the action under way was undone or had ended, and the run is closed"
+            raise
+        finally:
+            self.poll_now()
+
+    def undo(self) -> None:
+        """Break off the action under way."""
+        if self._change is not None:
+            self._change.cancel()
+
+    def copy(self, text: str) -> None:
+        """Send text to the terminal's clipboard."""
+        sequence = osc52(text, self._environ)
+        if sequence is None:
+            self.notify("that is too long for a terminal's clipboard", severity="warning")
+        elif self._driver is not None:
+            self._driver.write(sequence)
+            self.notify("sent to the terminal")
+
+
+def _common(one: Bounds, other: Bounds) -> Bounds:
+    """What both hold of time; the second is bounded."""
+    if one.lower is None or one.upper is None or other.lower is None or other.upper is None:
+        return other
+    lower, upper = max(one.lower, other.lower), min(one.upper, other.upper)
+    return Bounds(lower=lower, upper=upper) if lower < upper else Bounds(lower=one.lower, upper=one.upper)
+
+
+def run(settings: Settings) -> int:
+    """Open the dashboard and return the process exit code; blocks until it is left."""
+    mouse = settings.dashboard.mouse
+    app = Dashboard(settings)
+    try:
+        code = app.run(mouse=mouse == "on" or (mouse == "auto" and not over_ssh(os.environ)))
+    finally:
+        app.disconnect()
+    return code or app.return_code or 0

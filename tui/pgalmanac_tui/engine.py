@@ -1,0 +1,90 @@
+"""An event loop in a thread of its own, in which everything that talks to the server runs.
+
+Reading ten thousand partitions takes a third of a second of Python. On the interface's loop that would be a third
+of a second in which no key is heard; in another thread the two take turns every few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+# A change that is called off undoes its statement and closes its row in the history; so long it may take.
+_UNDO_SECONDS: Final = 12.0
+
+
+class Engine:
+    """Runs coroutines elsewhere. A call that is cancelled cancels its work and waits until that is undone."""
+
+    def __init__(self) -> None:
+        """Start the thread at the first call, so that an interface that never connects has none."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of *work*, carried out in the engine's thread."""
+        loop = self._started()
+        done: Future[T] = Future()
+        task: list[asyncio.Task[T]] = []
+
+        def finished(ended: asyncio.Task[T]) -> None:
+            self._tasks.discard(ended)
+            if ended.cancelled():
+                done.set_exception(asyncio.CancelledError())
+            elif (error := ended.exception()) is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(ended.result())
+
+        def start() -> None:
+            task.append(loop.create_task(work))
+            self._tasks.add(task[0])
+            task[0].add_done_callback(finished)
+
+        loop.call_soon_threadsafe(start)
+        waiting = asyncio.ensure_future(asyncio.wrap_future(done))
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            loop.call_soon_threadsafe(lambda: task[0].cancel())  # noqa: PLW0108  # it is there by then
+            await asyncio.wait([waiting], timeout=_UNDO_SECONDS)
+            if waiting.done() and not waiting.cancelled():
+                waiting.exception()  # seen: it was called off
+            raise
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def stop(self) -> None:
+        """Call off what is under way, wait until it is undone, and end the thread. Blocks; for the program's end."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        self._loop = self._thread = None
+
+        async def wind_up() -> None:
+            rest = [t for t in self._tasks if not t.done()]
+            for task in rest:
+                task.cancel()
+            if rest:
+                await asyncio.wait(rest, timeout=_UNDO_SECONDS)
+
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(wind_up(), loop).result(timeout=_UNDO_SECONDS + 1)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=1)
+        if not thread.is_alive():
+            loop.close()

@@ -1,0 +1,151 @@
+"""Values -> text and lines of styled text. Pure: what is now is an argument."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+
+from pgalmanac.model import TableName
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.snapshot import Wish
+
+__all__ = [
+    "Line",
+    "Span",
+    "ago",
+    "amount",
+    "ascii_only",
+    "clean",
+    "command_line",
+    "duration",
+    "fit",
+    "in_time",
+    "size",
+    "width",
+    "wrap",
+]
+
+# A piece of text and the name of its style; the empty name is plain text.
+Span = tuple[str, str]
+Line = tuple[Span, ...]
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
+_THOUSAND: Final = 1000
+_BLOCK: Final = 1024
+_TEN: Final = 10
+
+
+def clean(text: str) -> str:
+    """*text* with everything that a terminal would obey, or that cannot be seen, written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def ascii_only(text: str) -> str:
+    """*text* for a terminal that knows ASCII alone."""
+    return text if text.isascii() else text.encode("ascii", "replace").decode()
+
+
+def width(text: str) -> int:
+    """How many cells *text* takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def fit(text: str, cells: int, cut: str = "…", *, right: bool = False) -> str:
+    """*text* in exactly so many cells; what is cut off is said to be."""
+    if cells <= 0:
+        return ""
+    long = width(text)
+    if long > cells:
+        return set_cell_size(text, cells - 1) + cut
+    return " " * (cells - long) + text if right else text + " " * (cells - long)
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """*text* in lines of at most so many cells, broken at spaces where there are any."""
+    cells = max(cells, 8)
+    lines: list[str] = []
+    at = ""
+    for whole in text.split():
+        word = whole
+        while width(word) > cells:
+            room = cells - width(at) - bool(at)
+            if room < _TEN // 2:
+                lines.append(at)
+                at = ""
+                continue
+            piece = set_cell_size(word, room).rstrip()
+            at = f"{at} {piece}" if at else piece
+            lines.append(at)
+            word, at = word[len(piece) :], ""
+        if at and width(at) + 1 + width(word) > cells:
+            lines.append(at)
+            at = word
+        else:
+            at = f"{at} {word}" if at else word
+    return [*lines, at] if at or not lines else lines
+
+
+def amount(rows: int | None, glyphs: Glyphs, *, exact: bool = True, short: bool = False) -> str:
+    """A number of rows: `6,204` when it was counted, `≈6,204` when the server estimates it."""
+    if rows is None:
+        return glyphs.none
+    about = "" if exact or rows == 0 else glyphs.approx
+    if short and rows >= _THOUSAND * _TEN:
+        value = float(rows)
+        for unit in ("k", "M", "G", "T"):
+            value /= _THOUSAND
+            if value < _THOUSAND:
+                return f"{about}{value:.{2 if value < _TEN else 1 if value < _TEN * _TEN else 0}f} {unit}"
+    return f"{about}{rows:,}"
+
+
+def size(count: int | None, glyphs: Glyphs) -> str:
+    """Bytes in units of 1024, as psql shows them."""
+    if count is None:
+        return glyphs.none
+    value = float(count)
+    for unit in _UNITS:
+        if value < _BLOCK or unit == _UNITS[-1]:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= _TEN else f"{value:.1f} {unit}"
+        value /= _BLOCK
+    raise AssertionError
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its one or two largest units: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    if seconds < _TEN:
+        return f"{seconds:.1f} s"
+    for limit, unit, length in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How long *moment* is past: `just now`, `12 s ago`, `5 h ago`."""
+    seconds = (now - moment).total_seconds()
+    return "just now" if seconds < _TEN else f"{duration(seconds)} ago"
+
+
+def in_time(moment: datetime, now: datetime) -> str:
+    """How soon *moment* is: `in 19 h`, or `overdue by 2 h`."""
+    left = moment - now
+    if left < timedelta(0):
+        return "due now" if left > timedelta(minutes=-2) else f"overdue by {duration(-left.total_seconds())}"
+    return f"in {duration(max(left.total_seconds(), _TEN))}"
+
+
+def command_line(invocation: Sequence[str], table: TableName, wish: Wish) -> str:
+    """The command that does the same; a drop without a terminal would need --yes."""
+    words = ["pgalmanac", *invocation, wish.command, *([wish.target] if wish.target else []), "--table", str(table)]
+    return " ".join(_quoted(words))
+
+
+def _quoted(words: Iterable[str]) -> Iterable[str]:
+    return (word if word == "…" else shlex.quote(word) for word in words)

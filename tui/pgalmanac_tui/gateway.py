@@ -1,0 +1,297 @@
+"""The dashboard's only way to the core's I/O: one connection for each concern, all of them on the engine's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import psycopg
+
+from pgalmanac import counts, maintain
+from pgalmanac.catalog import choose, discover
+from pgalmanac.config import Settings
+from pgalmanac.db import Session, connect, scrub, translated
+from pgalmanac.details import PartitionDetails, Profile, partition_details, profile, pulse
+from pgalmanac.diagnose import Level, diagnose, worst
+from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
+from pgalmanac.history import History, HistoryError, RunRecord, task_name
+from pgalmanac.inspection import Inspection, Request, look
+from pgalmanac.locks import blockers
+from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
+from pgalmanac.plan import ActionKind, Plan, View
+from pgalmanac.recorder import Recorder
+from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.schedule import Schedule, next_run
+from pgalmanac.steps import detaches_concurrently, shown
+from pgalmanac_tui.engine import Engine
+from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
+
+__all__ = ["ServerGateway"]
+
+T = TypeVar("T")
+
+# A server that is silent on an open socket answers nothing, for ever.
+_LOOK_SECONDS: Final = 20.0
+_RUNS: Final = 50
+_ASK_TIMER_EVERY: Final = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One connection, opened when first used and again after it was lost. Used by one caller at a time."""
+
+    dsn: str
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _stack: AsyncExitStack | None = None
+    _session: Session | None = None
+
+    async def use(self, work: Callable[[Session], Awaitable[T]], *, what: str, seconds: float | None) -> T:
+        """Do *work* on the connection within *seconds*, after which the server counts as lost."""
+        async with self._lock:
+            try:
+                async with asyncio.timeout(seconds):
+                    session = await self._ready()
+                    with translated(what):
+                        return await work(session)
+            except TimeoutError as exc:
+                await self.close()
+                raise ConnectError(
+                    f"{what}: no answer in {seconds:.0f} seconds", hint="the server may be busy"
+                ) from exc
+            except (ConnectError, asyncio.CancelledError):
+                if self._session is None or self._session.conn.closed or self._session.in_transaction:
+                    await self.close()
+                raise
+
+    async def _ready(self) -> Session:
+        if self._session is None or self._session.conn.closed:
+            await self.close()
+            stack = AsyncExitStack()
+            self._session = await stack.enter_async_context(connect(self.dsn, read_only=True))
+            self._stack = stack
+        return self._session
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        stack, self._stack, self._session = self._stack, None, None
+        if stack is not None:
+            await stack.aclose()
+
+
+class ServerGateway:
+    """The gateway to a real server."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to nothing yet."""
+        self._settings = settings
+        self._engine = Engine()
+        self._polling = _Line(settings.dsn)
+        self._looking = _Line(settings.dsn)
+        self._counting = _Line(settings.dsn)
+        self._schedule: Schedule | None = None
+        self._asked_timer: datetime | None = None
+
+    def stop(self) -> None:
+        """Call off everything, undo it, and disconnect."""
+        self._engine.stop()
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    async def poll(self, wanted: TableName | None) -> Snapshot:
+        """One look at the server and one table."""
+        return await self._engine.run(
+            self._polling.use(lambda s: self._poll(s, wanted), what="looking at the server", seconds=_LOOK_SECONDS)
+        )
+
+    async def _poll(self, session: Session, wanted: TableName | None) -> Snapshot:
+        tables = await self._tables(session)
+        ref = None if wanted is None else TableRef(schema=wanted.schema, name=wanted.name)
+        try:
+            if ref is None:
+                ref = self._settings.requested[0] if self._settings.requested else await choose(session)
+            recorder = await Recorder.open(session, self._settings.history_table, make=False)
+            seen = await look(session, self._settings, ref, recorder)
+        except (ConfigError, PrivilegeError) as exc:
+            beat = await pulse(session, None)
+            server = replace(session.server, standby=beat.standby)
+            return Snapshot(server=server, now=beat.now, tables=tables, trouble=exc.message, remedy=exc.hint)
+        beat = await pulse(session, seen.view.table.oid)
+        table = await self._table(session, seen, recorder.history, beat.worker)
+        return Snapshot(
+            server=replace(session.server, standby=beat.standby),
+            now=beat.now,
+            tables=tables,
+            table=table,
+            schedule=await self._next_run(table, beat.now),
+        )
+
+    async def _tables(self, session: Session) -> tuple[TableName, ...]:
+        """What can be switched to: the tables that somebody named, else every one that could be maintained."""
+        found = await discover(session)
+        asked = self._settings.requested
+        if not asked:
+            return found
+        return tuple(t for ref in asked for t in found if ref.name == t.name and ref.schema in {None, t.schema})
+
+    async def _table(
+        self, session: Session, seen: Inspection, history: History | None, worker: int | None
+    ) -> TableState:
+        found = await counts.estimates(session, seen.view)
+        runs: tuple[RunRecord, ...] = ()
+        active: RunRecord | None = None
+        if history is not None:
+            try:
+                runs = await history.read(limit=_RUNS, task=task_name(seen.view.table))
+                if worker is not None and runs and runs[0].status == "running":
+                    active = next(iter(await history.read(limit=1, run_id=runs[0].id)), None)
+            except (HistoryError, psycopg.errors.InsufficientPrivilege):
+                runs = ()
+        return TableState(
+            plan=seen.plan,
+            findings=diagnose(seen.view, seen.plan, seen.past),
+            counts={c.oid: c for c in found},
+            runs=runs,
+            past=seen.past,
+            worker=worker,
+            active=active,
+        )
+
+    async def _next_run(self, table: TableState, now: datetime) -> Schedule | None:
+        """Asked once a minute: a timer does not change its mind more often, and asking starts a process."""
+        if self._asked_timer is None or now - self._asked_timer > _ASK_TIMER_EVERY:
+            self._asked_timer = now
+            self._schedule = await next_run(table.runs, now)
+        return self._schedule
+
+    async def levels(self, tables: tuple[TableName, ...]) -> Mapping[TableName, Level | str | None]:
+        """Each table's worst level, or why it cannot be told."""
+
+        async def work(session: Session) -> dict[TableName, Level | str | None]:
+            levels: dict[TableName, Level | str | None] = {}
+            recorder = await Recorder.open(session, self._settings.history_table, make=False)
+            for name in tables:
+                try:
+                    ref = TableRef(schema=name.schema, name=name.name)
+                    seen = await look(session, self._settings, ref, recorder)
+                    levels[name] = worst(diagnose(seen.view, seen.plan, seen.past))
+                except (ConfigError, PrivilegeError) as exc:
+                    levels[name] = exc.message
+            return levels
+
+        return await self._engine.run(self._looking.use(work, what="looking at the tables", seconds=_LOOK_SECONDS))
+
+    async def details(self, partition: Partition) -> PartitionDetails | None:
+        """Figures of one partition."""
+        return await self._engine.run(
+            self._looking.use(
+                lambda s: partition_details(s, partition.oid),
+                what=f"looking at {partition.name}",
+                seconds=_LOOK_SECONDS,
+            )
+        )
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        """One recorded run with its actions."""
+
+        async def work(session: Session) -> RunRecord | None:
+            history = await History.open(session, self._settings.history_table)
+            return None if history is None else next(iter(await history.read(limit=1, run_id=run_id)), None)
+
+        return await self._engine.run(self._looking.use(work, what=f"run {run_id}", seconds=_LOOK_SECONDS))
+
+    # -- counting: as long as it takes, until somebody calls it off ----------------------------------------------
+
+    async def count(self, view: View, partition: Partition) -> PartitionCount:
+        """The exact count of one partition."""
+        blank = PartitionCount(oid=partition.oid, name=partition.name, rows=None, exact=False)
+
+        async def work(session: Session) -> PartitionCount:
+            async for count in counts.exact(session, view, [blank]):
+                return count
+            return blank
+
+        return await self._engine.run(self._counting.use(work, what=f"counting {partition.name}", seconds=None))
+
+    async def profile(self, view: View, partition: Partition, bounds: Bounds) -> Profile:
+        """The hours and most frequent values of a partition within *bounds*."""
+        return await self._engine.run(
+            self._counting.use(
+                lambda s: profile(s, view, partition, bounds), what=f"reading {partition.name}", seconds=None
+            )
+        )
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def propose(self, table: TableName, wish: Wish) -> Proposal:
+        """What *wish* would do now."""
+
+        async def work(session: Session) -> Proposal:
+            recorder = await Recorder.open(session, self._settings.history_table, make=False)
+            ref = TableRef(schema=table.schema, name=table.name)
+            seen = await look(
+                session, self._settings, ref, recorder, request=Request(command=wish.command, target=wish.target)
+            )
+            steps = tuple(
+                Step(
+                    action=action,
+                    statements=tuple(
+                        (s.sql.as_string(session.conn), s.lock) for s in shown(seen.view, action, seen.structure)
+                    ),
+                )
+                for action in seen.plan.todo
+            )
+            held = await _in_the_way(session, seen.plan)
+            beat = await pulse(session, None)
+            server = replace(session.server, standby=beat.standby)
+            return Proposal(wish=wish, server=server, plan=seen.plan, steps=steps, blockers=held)
+
+        return await self._engine.run(self._looking.use(work, what=f"planning for {table}", seconds=_LOOK_SECONDS))
+
+    async def perform(self, proposal: Proposal, observer: Callable[[Outcome], bool]) -> RunReport:
+        """Do what was proposed. Cancelled, it ends or undoes the action under way and closes its row in the history."""
+        table = proposal.plan.table.name
+        settings = replace(self._settings, only=TableRef(schema=table.schema, name=table.name))
+        return await self._engine.run(_perform(settings, proposal, observer))
+
+
+async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[Outcome], bool]) -> RunReport:
+    """Perform the wish, dropping only what was shown; stop between two actions when the observer says so."""
+    confirmed = frozenset(a.oid for a in proposal.plan.todo if a.kind is ActionKind.DROP and a.oid is not None)
+    stopped = False
+    task = asyncio.current_task()
+
+    def watch(event: Plan | Outcome | PartitionCount) -> None:
+        nonlocal stopped
+        if isinstance(event, Outcome) and not observer(event) and task is not None:
+            stopped = True
+            task.cancel()
+
+    wish = proposal.wish
+    request = Request(command=wish.command, target=wish.target, confirmed=confirmed)
+    try:
+        report = await maintain.perform(settings, request, observer=watch)
+    except asyncio.CancelledError:
+        if stopped:
+            raise Interrupted("stopped between two actions", hint="what was done stays done") from None
+        raise
+    if report.tables and report.tables[0].locked:
+        raise BusyError("another run is at work on this table", hint="wait until it is done, and look again")
+    return report
+
+
+async def _in_the_way(session: Session, plan: Plan) -> tuple[str, ...]:
+    """Who holds a lock now that the plan needs. Reading and writing rows is in nobody's way but a drop's."""
+    table: PartitionedTable = plan.table
+    todo = plan.todo
+    if not todo:
+        return ()
+    dropped = [a.oid for a in todo if a.kind is ActionKind.DROP and a.oid is not None]
+    whole = bool(dropped) and not detaches_concurrently(table)
+    found = await blockers(session, [table.oid], weak=whole)
+    if dropped:
+        found += await blockers(session, dropped)
+    return tuple(dict.fromkeys(scrub(line) for line in found))

@@ -1,0 +1,92 @@
+"""What the main screen shows, as one immutable value that every part of it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pgalmanac.model import TableName
+from pgalmanac_tui.almanac import Almanac
+from pgalmanac_tui.snapshot import Snapshot, TableState
+
+if TYPE_CHECKING:
+    from pgalmanac.results import PartitionCount
+    from pgalmanac_tui.snapshot import PartitionDetails, Profile
+
+__all__ = ["Counting", "Link", "Model"]
+
+
+class Link(StrEnum):
+    """How the dashboard stands with the server."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    LOST = "lost"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """An exact count under way: *done* of *total* partitions, now *name*."""
+
+    done: int
+    total: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """All that is known. *now* is the server's clock as it runs on since the last look, *seen_at* that of the look.
+
+    *problem* says why the server is lost; *retry_in* are the seconds until the next attempt.
+    """
+
+    link: Link = Link.CONNECTING
+    snapshot: Snapshot | None = None
+    almanac: Almanac | None = None
+    now: datetime | None = None
+    problem: str | None = None
+    retry_in: float | None = None
+    read_only: bool = False
+    label: str | None = None
+    counting: Counting | None = None
+    counted: Mapping[int, PartitionCount] = field(default_factory=dict[int, "PartitionCount"])
+    details: Mapping[int, PartitionDetails] = field(default_factory=dict[int, "PartitionDetails"])
+    profiles: Mapping[str, Profile] = field(default_factory=dict[str, "Profile"])
+
+    @property
+    def table(self) -> TableState | None:
+        """The table in view, as it was seen last."""
+        return None if self.snapshot is None else self.snapshot.table
+
+    @property
+    def name(self) -> TableName | None:
+        """Its name."""
+        return None if self.table is None else self.table.name
+
+    @property
+    def age(self) -> float:
+        """How many seconds old the last look is."""
+        return 0.0 if self.snapshot is None or self.now is None else (self.now - self.snapshot.now).total_seconds()
+
+    def why_not(self) -> str | None:
+        """Why nothing can be changed now, or None."""
+        if (why := self.why_blind()) is not None or self.snapshot is None or self.table is None:
+            return why
+        if self.read_only:
+            return "the dashboard was started with --read-only"
+        if self.snapshot.server.standby:
+            return f"{self.snapshot.server.database} is a standby; connect to the primary"
+        missing = self.table.view.table.missing_grants
+        return f"this role may not; missing: {'; '.join(missing)}" if missing else None
+
+    def why_blind(self) -> str | None:
+        """Why nothing can be looked at now, or None."""
+        if self.snapshot is None:
+            return "there is no connection yet"
+        if self.link is Link.LOST:
+            return "the connection is lost"
+        return None if self.table is not None else self.snapshot.trouble or "there is no table"

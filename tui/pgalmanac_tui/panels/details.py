@@ -1,0 +1,164 @@
+"""The chosen day: what is wrong with it, which key helps, and what its partition is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from pgalmanac.plan import Status
+from pgalmanac_tui.almanac import Almanac, Day, Entry
+from pgalmanac_tui.format import Line, ago, amount, clean, fit, size, width, wrap
+from pgalmanac_tui.glyphs import WORDS, Glyphs, Mark
+from pgalmanac_tui.model import Model
+
+if TYPE_CHECKING:
+    from pgalmanac_tui.snapshot import PartitionDetails, Profile
+
+__all__ = ["day_title", "details", "profile_key"]
+
+_BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
+_QUIET: Final = {Mark.EMPTY, Mark.HEAT1, Mark.HEAT2, Mark.HEAT3, Mark.HEAT4}
+
+
+def day_title(day: date) -> str:
+    """The day as people say it."""
+    return f"{day:%a} {day.day} {day:%b %Y}"
+
+
+def profile_key(entry: Entry, day: date) -> str:
+    """Under which key the profile of an entry on a day is kept."""
+    return f"{entry.key}@{day}"
+
+
+def details(model: Model, span: tuple[date, date], cells: int, height: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """The lines of the details; a range has its own."""
+    almanac = model.almanac
+    if almanac is None:
+        return tuple(_advice(model, cells))[:height]
+    lines = _range(almanac, span, glyphs) if span[0] != span[1] else _day(model, almanac, span[0], cells, glyphs)
+    return tuple(lines)[:height]
+
+
+def _advice(model: Model, cells: int) -> Iterator[Line]:
+    """What helps when there is no table."""
+    if model.snapshot is None or model.snapshot.remedy is None:
+        return
+    for text in wrap(f"{model.snapshot.remedy}. pgalmanac init prints a configuration to start from.", cells - 1):
+        yield ((clean(text), ""),)
+
+
+def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterator[Line]:
+    days = [almanac.day(date.fromordinal(n)) for n in range(span[0].toordinal(), span[1].toordinal() + 1)]
+    entries = {e.key: e for d in days for e in d.entries}.values()
+    there = [e for e in entries if e.partition is not None]
+    known = [e.count for e in there if e.count is not None]
+    yield ((f"{day_title(span[0])}", "strong"),)
+    yield ((f"to {day_title(span[1])}", "strong"),)
+    yield ((f"{len(days)} days, {len(there)} partitions", ""),)
+    if missing := sum(1 for e in entries if e.partition is None):
+        yield ((f"{glyphs.critical} {missing} missing", "warning"),)
+    exact = bool(known) and all(c.exact for c in known)
+    yield ((f"{amount(sum(c.rows or 0 for c in known), glyphs, exact=exact)} rows", ""),)
+    yield ((size(sum(c.bytes or 0 for c in known), glyphs), ""),)
+    yield (("c", "key"), (" create  ", ""), ("D", "key"), (" drop  ", ""), ("esc", "key"), (" one day", ""))
+
+
+def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    found = almanac.day(day)
+    today = "  today" if day == almanac.today else ""
+    yield ((day_title(day), "strong"), (today, "accent"))
+    if not found.entries:
+        yield (("no partition", "dim"),)
+        yield (("c", "key"), (" create it", ""))
+        return
+    if found.mark not in _QUIET:
+        style = _BAD.get(found.mark, str(found.mark))
+        word = WORDS[found.mark]
+        if found.mark is Mark.MISSING:
+            word = "no partition: inserts fail" if almanac.view.table.default is None else "no partition for now"
+        yield ((f"{glyphs.mark(found.mark)} {word}", style),)
+    yield from _entries(model, found, cells, glyphs)
+
+
+def _entries(model: Model, found: Day, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    there = [e for e in found.entries if e.partition is not None]
+    if not there:
+        yield from _missing(found.entries[0], cells)
+        return
+    if len(there) > 1:
+        yield ((f"{len(found.entries)} partitions  ", ""), ("enter", "key"), (" opens", ""))
+        yield (("".join(glyphs.mark(e.mark) for e in found.entries), "accent"),)
+        yield ((f"{amount(found.rows, glyphs, exact=found.exact)} rows", ""),)
+        return
+    entry = there[0]
+    yield ((fit(clean(entry.name), cells - 1, glyphs.cut).rstrip(), "accent"),)
+    yield from _note(entry, cells)
+    yield from _figures(model, entry, glyphs)
+    if (profile := model.profiles.get(profile_key(entry, found.date))) is not None:
+        yield from _profile(profile, cells, glyphs)
+    more = model.details.get(entry.partition.oid) if entry.partition is not None else None
+    if more is not None:
+        yield from _more(model, more, cells, glyphs)
+
+
+def _missing(entry: Entry, cells: int) -> Iterator[Line]:
+    if entry.action is None:
+        yield ((clean(entry.word), "warning"),)
+        return
+    if entry.action.rows:
+        yield ((f"{entry.action.rows:,} stray rows wait for it", "warning"),)
+    yield from _note(entry, cells)
+    if entry.action.status is not Status.REFUSED:
+        yield ()
+        yield (("c", "key"), (" create it", ""))
+        yield (("f", "key"), (" fix: all 30 days around", ""))
+        yield (("m", "key"), (" run maintenance", ""))
+
+
+def _note(entry: Entry, cells: int) -> Iterator[Line]:
+    if entry.action is not None and entry.action.note:
+        for text in wrap(clean(entry.action.note), cells - 1)[:3]:
+            yield ((text, "warning"),)
+
+
+def _figures(model: Model, entry: Entry, glyphs: Glyphs) -> Iterator[Line]:
+    count = entry.count
+    if count is None:
+        return
+    yield ((f"{amount(count.rows, glyphs, exact=count.exact)} rows", ""), (f"  {size(count.bytes, glyphs)}", ""))
+    if count.exact and count.counted_at is not None and model.now is not None:
+        yield ((f"exact, counted {ago(count.counted_at, model.now)}", "dim"),)
+        if count.oldest is not None and count.newest is not None:
+            shown = (f"{moment:%H:%M:%S}" for moment in (count.oldest, count.newest))
+            yield ((f"events {' to '.join(shown)}", "dim"),)
+    elif count.error is not None:
+        yield ((clean(count.error), "warning"),)
+
+
+def _profile(profile: Profile, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    if profile.hours:
+        most = max(profile.hours) or 1
+        steps = len(glyphs.bars) - 1
+        bars = "".join(glyphs.bars[-(-rows * steps // most)] for rows in profile.hours)
+        yield ((bars, "heat3"), (" hours", "dim"))
+    total = sum(rows for _, rows in profile.values) or 1
+    whole = sum(profile.hours) or total
+    for value, rows in profile.values[:3]:
+        share = f"{rows * 100 / whole:3.0f}%"
+        yield ((fit(clean(value), cells - width(share) - 2, glyphs.cut), ""), (share, "dim"))
+
+
+def _more(model: Model, more: PartitionDetails, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    heap, index, toast = (size(count, glyphs) for count in (more.heap_bytes, more.index_bytes, more.toast_bytes))
+    yield (("heap ", "dim"), (heap, ""), ("  index ", "dim"), (index, ""))
+    yield (("toast ", "dim"), (toast, ""), ("  dead ", "dim"), (f"{more.dead_rows:,}", ""))
+    if model.now is not None:
+        vacuum, analyze = (
+            "never" if moment is None else ago(moment, model.now) for moment in (more.last_vacuum, more.last_analyze)
+        )
+        yield (("vacuumed ", "dim"), (vacuum, ""))
+        yield (("analyzed ", "dim"), (analyze, ""))
+    for holder in more.holders[:2]:
+        for text in wrap(clean(holder), cells - 1)[:2]:
+            yield ((text, "warning"),)

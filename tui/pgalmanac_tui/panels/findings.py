@@ -1,0 +1,46 @@
+"""Every finding in full, with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pgalmanac.diagnose import Code, Finding, Level
+from pgalmanac_tui.format import Line, clean, wrap
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.panels.header import REMEDIES, level_span
+
+__all__ = ["findings"]
+
+_ORDER: Final = (Level.CRITICAL, Level.WARNING, Level.INFO)
+# What helps where no key of the dashboard does.
+_ADVICE: Final[dict[Code, str]] = {
+    Code.UNMANAGED_PARTITION: "nothing to do; it is left alone on purpose",
+    Code.CLOCK: "set the clock right; until then nothing is dropped",
+    Code.SHRINKING: "look at who else drops partitions, then maintain",
+    Code.HISTORY_UNAVAILABLE: "run pgalmanac init as the owner of the schema",
+    Code.PRIVILEGE: "have its owner run the GRANT above",
+    Code.STANDBY: "connect to the primary to change anything",
+    Code.INDEX_INVALID: "create the missing index of each partition and attach it, or drop the index",
+    Code.PG_PARTMAN: "take the table out of one of the two",
+    Code.RETENTION_UNSET: "set retention_days for this table in the configuration",
+}
+_INDENT: Final = "     "
+
+
+def findings(found: Sequence[Finding], cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """All findings, the worst first."""
+    if not found:
+        return ((), ((f"   {glyphs.ok} Nothing to report. All is as it should be.", "ok"),))
+    return tuple(line for level in _ORDER for f in found if f.level is level for line in _one(f, cells, glyphs))
+
+
+def _one(finding: Finding, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    yield ((" ", ""), level_span(finding.level, glyphs), (f"  {finding.code.replace('_', ' ')}", "dim"))
+    for text in wrap(clean(finding.message), cells - len(_INDENT) - 1):
+        yield ((_INDENT + text, ""),)
+    remedy = REMEDIES.get(finding.code)
+    if remedy is not None:
+        yield ((_INDENT, ""), (remedy[0], "key"), (f" {remedy[1]}", "accent"))
+    elif finding.code in _ADVICE:
+        yield ((_INDENT + _ADVICE[finding.code], "dim"),)

@@ -1,0 +1,193 @@
+"""The three lines at the top: which server, which table, and the one sentence that matters most."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from pgalmanac.diagnose import Code, Finding, Level, runway_days
+from pgalmanac.model import Bounds
+from pgalmanac.plan import View
+from pgalmanac_tui.format import Line, Span, ago, amount, clean, duration, fit, in_time, size, width
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.model import Link, Model
+from pgalmanac_tui.snapshot import Snapshot, TableState
+
+__all__ = ["REMEDIES", "header", "level_span", "style_of"]
+
+# Which key mends what is found; the rest needs more than a key.
+REMEDIES: Final[dict[Code, tuple[str, str]]] = {
+    Code.TODAY_MISSING: ("f", "fix"),
+    Code.RUNWAY_SHORT: ("m", "maintain"),
+    Code.GAP: ("f", "fix"),
+    Code.STRAY_ROWS: ("m", "maintain"),
+    Code.DETACH_PENDING: ("m", "maintain"),
+    Code.ORPHAN_TABLE: ("m", "maintain"),
+    Code.LAST_RUN_FAILED: ("3", "runs"),
+    Code.LAST_SUCCESS_OLD: ("m", "maintain"),
+    Code.FUSE: ("4", "plan"),
+    Code.DROP_BLOCKED: ("4", "plan"),
+}
+_ORDER: Final = (Level.CRITICAL, Level.WARNING)
+
+
+def style_of(level: Level | None) -> str:
+    """The name of a level's style."""
+    return "ok" if level is None else str(level)
+
+
+def level_span(level: Level | None, glyphs: Glyphs) -> Span:
+    """A level as glyph, word and colour."""
+    word = "OK" if level is None else level.upper()
+    return f"{glyphs.level(level)} {word}", style_of(level)
+
+
+def spread(left: Line, right: Line, cells: int, glyphs: Glyphs) -> Line:
+    """One line with something at each end; the right end is kept whole."""
+    space = cells - sum(width(text) for text, _ in right) - 1
+    spans: list[Span] = []
+    for text, style in left:
+        if space <= 0:
+            break
+        shown = text if width(text) <= space else fit(text, space, glyphs.cut)
+        spans.append((shown, style))
+        space -= width(shown)
+    return (*spans, (" " * (max(space, 0) + 1), ""), *right)
+
+
+def header(model: Model, cells: int, height: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """The header; in a place of one line only the most important of the three."""
+    headline = _headline(model, cells, glyphs)
+    if height == 1:
+        return (headline,)
+    return (_server(model, cells, glyphs), _table(model, cells, glyphs), headline)[:height]
+
+
+def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
+    left: list[Span] = [(" pgalmanac", "strong"), (" ", "")]
+    if model.label:
+        left += [(f" {clean(model.label)} ", "label")]
+    if model.snapshot is None:
+        return spread(tuple(left), (("connecting", "dim"),), cells, glyphs)
+    server = model.snapshot.server
+    left += [
+        (f" {clean(server.database)}@{server.address or 'local'}", ""),
+        (f"  as {clean(server.role)}", "dim"),
+        ("  standby" if server.standby else "  primary", "warning" if server.standby else "dim"),
+        (f"  {server.version.split()[0]}", "dim"),
+    ]
+    if model.read_only:
+        left.append(("  read-only", "warning"))
+    table = model.table
+    right = (level_span(table.level, glyphs),) if table is not None else ((f"{glyphs.critical} NO TABLE", "critical"),)
+    return spread(tuple(left), (*right, (" ", "")), cells, glyphs)
+
+
+def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
+    table, snapshot, now = model.table, model.snapshot, model.now
+    if table is None or snapshot is None or now is None:
+        return ()
+    several = f" {glyphs.down}" if len(snapshot.tables) > 1 else ""
+    counts = table.counts.values()
+    rows = sum(c.rows or 0 for c in counts)
+    total = sum(c.bytes or 0 for c in counts)
+    left: Line = (
+        (f" {clean(str(table.name))}{several}", "accent"),
+        (f"  {table.view.interval}", "dim"),
+        (f"  {len(table.view.table.partitions):,} partitions", ""),
+        (f"  {amount(rows, glyphs, exact=False, short=True)} rows", ""),
+        (f"  {size(total, glyphs)}", ""),
+    )
+    return spread(left, (*_runs(table, snapshot, now, glyphs), (" ", "")), cells, glyphs)
+
+
+def _runs(table: TableState, snapshot: Snapshot, now: datetime, glyphs: Glyphs) -> Line:
+    """How the last run ended, and when the next one is due."""
+    spans: list[Span] = []
+    last = next((r for r in table.runs if r.status != "running"), None)
+    if last is not None:
+        good = last.status == "success"
+        glyph, style = (glyphs.ok, "ok") if good else (glyphs.critical, "critical")
+        word = "ran" if good else "failed"
+        spans += [(f"{word} {ago(last.completed_at or last.started_at, now)} ", ""), (glyph, style)]
+    else:
+        spans.append(("never ran", "warning"))
+    if snapshot.schedule is not None:
+        late = snapshot.schedule.next_at < now
+        spans.append((f"  next {in_time(snapshot.schedule.next_at, now)}", "warning" if late else "dim"))
+    return tuple(spans)
+
+
+def _headline(model: Model, cells: int, glyphs: Glyphs) -> Line:
+    glyph, text, style, key = _matter(model, glyphs)
+    return spread(((f" {glyph} {clean(text)}", style),), (*key, (" ", "")) if key else (), cells, glyphs)
+
+
+def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
+    """What matters most: its glyph, the sentence, its style, and the key that helps."""
+    snapshot, table = model.snapshot, model.table
+    matter: tuple[str, str, str, Line]
+    old = f"what you see is {duration(max(model.age, 0.0))} old"
+    if model.link is Link.LOST:
+        again = "" if model.retry_in is None else f", trying again in {model.retry_in:.0f} s"
+        matter = (glyphs.critical, f"{model.problem}; {old if snapshot else 'nothing seen yet'}{again}", "critical", ())
+    elif snapshot is None or model.now is None:
+        matter = (" ", "connecting to the server", "dim", ())
+    elif table is None:
+        matter = (glyphs.critical, snapshot.trouble or "", "critical", ())
+    elif table.worker is not None:
+        matter = (glyphs.dot, _at_work(table, model.now), "accent", ())
+    elif model.link is Link.PAUSED:
+        matter = (glyphs.warning, f"paused; {old}", "warning", (("p", "key"), (" goes on", "")))
+    else:
+        matter = _worst(table, glyphs)
+    return matter
+
+
+def _worst(table: TableState, glyphs: Glyphs) -> tuple[str, str, str, Line]:
+    found = next((f for level in _ORDER for f in table.findings if f.level is level), None)
+    if found is None:
+        days = runway_days(table.view)
+        return glyphs.ok, f"nothing needs doing: partitions for {days} days after today", "ok", ()
+    return glyphs.level(found.level), _said(table, found), style_of(found.level), _key(found)
+
+
+def _key(found: Finding) -> Line:
+    remedy = REMEDIES.get(found.code)
+    return () if remedy is None else ((remedy[0], "key"), (f" {remedy[1]}", ""))
+
+
+def _said(table: TableState, found: Finding) -> str:
+    """The finding without the command that mends it, since a key stands beside it; since when inserts fail."""
+    text = found.message.split("; run pgalmanac")[0]
+    if found.code is not Code.TODAY_MISSING:
+        return text
+    since = missing_since(table.view)
+    day = table.view.today
+    fails = "fail" if table.view.table.default is None else "go to the default partition"
+    text = f"no partition for now ({day:%a} {day.day} {day:%b}): inserts {fails}"
+    if since is None:
+        return text
+    wall = table.view.calendar.local(since)
+    when = f"{wall:%H:%M}" if wall.date() == day else f"{wall.day} {wall:%b %H:%M}"
+    return f"{text} since {when}"
+
+
+def missing_since(seen: View) -> datetime | None:
+    """Since when (key time) nothing covers now; None when nothing ever did."""
+    before = [p.bounds.upper for p in seen.table.ranged if p.bounds is not None and p.bounds.upper is not None]
+    ended = [upper for upper in before if upper <= seen.now]
+    if not ended or seen.coverage.holes(Bounds(lower=seen.now, upper=seen.day(1))) == ():
+        return None
+    return max(ended)
+
+
+def _at_work(table: TableState, now: datetime) -> str:
+    run = table.active
+    if run is None:
+        return f"a run is at work on {table.name} (process {table.worker})"
+    done = len(run.actions)
+    since = duration(max((now - run.started_at).total_seconds(), 0.0))
+    last = f", last {run.actions[-1].action} {run.actions[-1].partition}" if done else ""
+    what = run.details.get("command", "run")
+    return f"{what} at work for {since} ({run.triggered_by}, process {table.worker}): {done} done{last}"

@@ -1,0 +1,177 @@
+"""A plan before it is applied: what, where, with which statements and locks, at what stake; and how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from pgalmanac.plan import Action, ActionKind, Plan, Status
+from pgalmanac.results import Outcome, RunReport
+from pgalmanac_tui.format import Line, amount, clean, size, wrap
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.snapshot import Proposal, Step
+
+__all__ = ["ACTION_WORDS", "action_sign", "name_to_type", "outcome_line", "proposal", "report", "stake", "summary"]
+
+# Of more actions than this there is a list before the statements of each.
+_FEW: Final = 2
+ACTION_WORDS: Final = {
+    ActionKind.FINALIZE: "finish",
+    ActionKind.CREATE: "create",
+    ActionKind.MOVE_ROWS: "create, move rows",
+    ActionKind.DROP: "drop",
+}
+
+
+def action_sign(status: Status, glyphs: Glyphs) -> tuple[str, str]:
+    """Glyph and style of what becomes, or became, of an action."""
+    match status:
+        case Status.PLANNED:
+            return glyphs.dot, "accent"
+        case Status.DONE:
+            return glyphs.ok, "ok"
+        case Status.SKIPPED:
+            return glyphs.info, "dim"
+        case Status.REFUSED:
+            return glyphs.warning, "warning"
+        case Status.FAILED:
+            return glyphs.critical, "critical"
+
+
+def drops(plan: Plan) -> tuple[Action, ...]:
+    """The drops that would be tried."""
+    return tuple(a for a in plan.todo if a.kind is ActionKind.DROP)
+
+
+def name_to_type(plan: Plan) -> str | None:
+    """What has to be typed before anything is dropped: the partition's name, of several the table's."""
+    found = drops(plan)
+    if not found:
+        return None
+    return found[0].partition.name if len(found) == 1 else plan.table.name.name
+
+
+def summary(plan: Plan) -> str:
+    """How many actions of each kind, in words."""
+    words: list[str] = []
+    for kind, word in (
+        (ActionKind.FINALIZE, "to finish"),
+        (ActionKind.CREATE, "to create"),
+        (ActionKind.DROP, "to drop"),
+    ):
+        kinds = {kind, ActionKind.MOVE_ROWS} if kind is ActionKind.CREATE else {kind}
+        if count := sum(1 for a in plan.todo if a.kind in kinds):
+            words.append(f"{count} {word}")
+    others = [(s, sum(1 for a in plan.actions if a.status is s)) for s in (Status.SKIPPED, Status.REFUSED)]
+    words += [f"{count} {status}" for status, count in others if count]
+    return ", ".join(words) or "nothing to do"
+
+
+def stake(plan: Plan, glyphs: Glyphs) -> str | None:
+    """The rows and bytes that drops would take away."""
+    found = drops(plan)
+    if not found:
+        return None
+    known = [a for a in found if a.rows is not None]
+    rows = sum(a.rows or 0 for a in known)
+    text = f"{amount(rows, glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in found), glyphs)} go for good"
+    return text if len(known) == len(found) else f"at least {text}"
+
+
+def proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """Everything there is to read before agreeing."""
+    return tuple(_proposal(found, command, cells, glyphs))
+
+
+def _proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    plan = found.plan
+    if found.blockers:
+        yield ((f" {glyphs.warning} holding a lock that this needs:", "warning"),)
+        for who in found.blockers:
+            for text in wrap(clean(who), cells - 6):
+                yield (("     " + text, "warning"),)
+        yield ()
+    yield (("  the same on the command line", "dim"),)
+    for text in wrap(clean(command), cells - 6):
+        yield (("    " + text, "accent"),)
+    yield ()
+    statuses = {Status.PLANNED, Status.REFUSED, Status.SKIPPED}
+    steps: Mapping[Action, Step] = {s.action: s for s in found.steps}
+    if len(plan.actions) > _FEW:
+        yield from (_action(action, glyphs) for action in plan.actions)
+        yield ()
+        yield (("  the statements", "dim"),)
+    for action in (a for a in plan.actions if a.status in statuses):
+        yield _action(action, glyphs)
+        if action.note:
+            for text in wrap(clean(action.note), cells - 8):
+                yield (("      " + text, "warning"),)
+        if (step := steps.get(action)) is not None:
+            yield from _statements(step, cells)
+    if not plan.actions:
+        yield (("  Nothing to do: everything this would make is there already.", "ok"),)
+
+
+def _action(action: Action, glyphs: Glyphs) -> Line:
+    sign, style = action_sign(action.status, glyphs)
+    word = ACTION_WORDS[action.kind]
+    status = "" if action.status is Status.PLANNED else f"  {action.status}"
+    told = ""
+    if action.rows is not None:
+        told = f"  {amount(action.rows, glyphs, exact=action.kind is ActionKind.MOVE_ROWS)} rows"
+    if action.bytes is not None:
+        told += f", {size(action.bytes, glyphs)}"
+    return (
+        (f"  {sign} {word} ", style),
+        (clean(str(action.partition)), "strong"),
+        (f"  {action.reason}", "dim"),
+        (told, "warning" if action.kind is ActionKind.DROP else ""),
+        (status, style),
+    )
+
+
+def _statements(step: Step, cells: int) -> Iterator[Line]:
+    for text, lock in step.statements:
+        for part in wrap(clean(text), cells - 8):
+            yield (("      " + part, "sql"),)
+        for part in wrap(f"lock: {clean(lock)}", cells - 12):
+            yield (("        " + part, "dim"),)
+
+
+def outcome_line(outcome: Outcome, glyphs: Glyphs) -> Line:
+    """One action that has ended."""
+    sign, style = action_sign(outcome.status, glyphs)
+    took = "" if outcome.duration_ms is None else f"  {outcome.duration_ms:.0f} ms"
+    tries = f", {outcome.attempts} attempts" if outcome.attempts > 1 else ""
+    return (
+        (f"  {sign} {ACTION_WORDS[outcome.action.kind]} ", style),
+        (clean(str(outcome.action.partition)), ""),
+        (f"  {outcome.status}", style),
+        (took + tries, "dim"),
+    )
+
+
+def report(done: RunReport, outcomes: Sequence[Outcome], cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """How it ended: the sentence first, then each action, then what is left to be said."""
+    return tuple(_report(done, outcomes, cells, glyphs))
+
+
+def _report(done: RunReport, outcomes: Sequence[Outcome], cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    for table in done.tables:
+        bad = table.failed
+        sign, style = (glyphs.critical, "critical") if bad else (glyphs.ok, "ok")
+        words = [f"{table.created} created", f"{table.dropped} dropped"]
+        words += [f"{table.moved_rows:,} rows moved"] if table.moved_rows else []
+        words += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := table.count(s))]
+        run = "" if table.run_id is None else f"  run {table.run_id}"
+        yield ((f"  {sign} {', '.join(words)}", style), (run, "dim"))
+        if table.error is not None:
+            for text in wrap(clean(str(table.error)), cells - 6):
+                yield (("    " + text, "critical"),)
+        if table.proved is not None:
+            yield ((f"  {glyphs.ok} proved: an insert for now finds {clean(table.proved)}", "ok"),)
+    yield ()
+    for outcome in outcomes:
+        yield outcome_line(outcome, glyphs)
+        for text in wrap(clean(outcome.error), cells - 8) if outcome.error else ():
+            yield (("      " + text, "warning"),)

@@ -1,0 +1,255 @@
+"""Reading what would be done, agreeing to it, and watching it: the one way by which the dashboard changes anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input
+
+from pgalmanac.errors import PgalmanacError
+from pgalmanac_tui.changes import Change
+from pgalmanac_tui.format import Line, clean, command_line
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.panels import proposal as panel
+from pgalmanac_tui.snapshot import Proposal, Wish
+from pgalmanac_tui.widgets.lines import Lines
+from pgalmanac_tui.widgets.pager import Pager
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from pgalmanac.model import TableName
+
+__all__ = ["ChangeScreen", "Changer"]
+
+# Two pictures a second are progress enough.
+_PROGRESS_SECONDS: Final = 0.5
+_BAR: Final = 24
+_TITLES: Final = {
+    "maintain": "Maintain {table}",
+    "fix": "Fix {table}: 30 days back, 30 days ahead",
+    "create": "Create {target} of {table}",
+    "drop": "Drop {target} of {table}",
+}
+
+
+class Changer(Protocol):
+    """What the screen needs of the application, to which the work belongs."""
+
+    label: str | None
+    invocation: tuple[str, ...]
+
+    async def propose(self, table: TableName, wish: Wish) -> Proposal:
+        """What would be done now."""
+        ...
+
+    def begin(self, proposal: Proposal) -> Change:
+        """Start doing it."""
+        ...
+
+    def undo(self) -> None:
+        """Break off the action under way."""
+        ...
+
+
+class ChangeScreen(ModalScreen[bool]):
+    """One wish from its plan to its end. Its result says whether anything was begun."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "cancel", id="change.leave", tooltip="leave without doing it; while it runs: stop"),
+        Binding("down,j", "scroll(1)", "down", show=False, id="change.down"),
+        Binding("up,k", "scroll(-1)", "up", show=False, id="change.up"),
+        Binding("pagedown", "scroll(10)", "page down", show=False, id="change.pagedown"),
+        Binding("pageup", "scroll(-10)", "page up", show=False, id="change.pageup"),
+        Binding("left,right", "other", "the other button", show=False, id="change.other"),
+    ]
+
+    def __init__(self, changer: Changer, table: TableName, wish: Wish, glyphs: Glyphs) -> None:
+        """Ask for *wish* on *table*."""
+        super().__init__()
+        self._changer, self._table, self._wish, self._glyphs = changer, table, wish, glyphs
+        self._proposal: Proposal | None = None
+        self._name: str | None = None
+        self._change: Change | None = None
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """A title, the text, the name to be typed, and two buttons."""
+        with Vertical(id="dialog"):
+            yield Lines(self._glyphs, id="title")
+            yield Pager(self._glyphs, id="text")
+            yield Lines(self._glyphs, id="prompt")
+            yield Input(id="name", placeholder="the name", compact=True)
+            with Horizontal(id="buttons"):
+                yield Button("Cancel", id="cancel", compact=True)
+                yield Button("Apply", id="apply", compact=True, disabled=True)
+
+    def on_mount(self) -> None:
+        """Show the frame at once and plan meanwhile."""
+        self.query_one("#name").display = False
+        self._title((("planning", "dim"),))
+        self.query_one("#cancel").focus()
+        self.run_worker(self._plan(), group="plan", exit_on_error=False)
+
+    # -- planning --------------------------------------------------------------------------------------------
+
+    async def _plan(self) -> None:
+        try:
+            self._proposal = await self._changer.propose(self._table, self._wish)
+        except PgalmanacError as exc:
+            self._say(exc)
+            return
+        plan = self._proposal.plan
+        self._name = panel.name_to_type(plan)
+        command = command_line(self._changer.invocation, self._table, self._wish)
+        found, glyphs = self._proposal, self._glyphs
+        self._title(((panel.summary(plan), "strong"),))
+        self.query_one("#text", Pager).show(lambda cells: panel.proposal(found, command, cells, glyphs))
+        if not plan.todo:
+            self._buttons("Close", None)
+        elif self._name is None:
+            self._buttons("Cancel", "Apply")
+            self.query_one("#apply").focus()
+        else:
+            self._buttons("Cancel", "Drop" if self._wish.command == "drop" else "Apply", ready=False)
+            self.query_one("#dialog").add_class("-destructive")
+            box = self.query_one("#name", Input)
+            box.display = True
+            box.placeholder = f"Tab, and type {clean(self._name)} to allow it"
+            self._prompt(((f" {glyphs.critical} {panel.stake(plan, glyphs) or ''}", "critical"),))
+            self.query_one("#cancel").focus()
+
+    def _title(self, what: Line) -> None:
+        title = _TITLES[self._wish.command].format(table=self._table, target=self._wish.target)
+        where: Line = ()
+        if self._proposal is not None:
+            server = self._proposal.server
+            label = f" {clean(self._changer.label)} " if self._changer.label else ""
+            where = (
+                (label, "label"),
+                (f" {clean(server.database)}@{server.address or 'local'}", "accent"),
+                (f" as {clean(server.role)}", ""),
+            )
+        lines = (((" " + clean(title), "strong"),), ((" ", ""), *where), ((" ", ""), *what))
+        self.query_one("#title", Lines).show(lambda _cells, _height: lines)
+
+    def _prompt(self, line: Line) -> None:
+        self.query_one("#prompt", Lines).show(lambda _cells, _height: (line,))
+
+    def _buttons(self, cancel: str, apply: str | None, *, ready: bool = True) -> None:
+        self.query_one("#cancel", Button).label = cancel
+        button = self.query_one("#apply", Button)
+        button.display = apply is not None
+        button.label = apply or ""
+        button.disabled = not ready
+
+    def _say(self, error: PgalmanacError) -> None:
+        glyphs = self._glyphs
+        text = clean(error.message)
+        lines: tuple[Line, ...] = ((), ((f"  {glyphs.critical} {text}", "critical"),))
+        if error.hint:
+            lines += (((f"    {clean(error.hint)}", ""),),)
+        self._title((("it cannot be done", "critical"),))
+        self.query_one("#text", Pager).show(lambda _cells: lines)
+        self.query_one("#name").display = False
+        self._prompt(())
+        self._buttons("Close", None)
+        self.query_one("#cancel").focus()
+
+    # -- agreeing --------------------------------------------------------------------------------------------
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """The button opens when the name is the right one."""
+        event.stop()
+        self.query_one("#apply", Button).disabled = event.value.strip() != self._name
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter after the right name presses the button."""
+        event.stop()
+        if event.value.strip() == self._name:
+            self._begin()
+        else:
+            self._prompt(((f" {self._glyphs.critical} that is not ", "critical"), (clean(self._name or ""), "strong")))
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Cancel, or go."""
+        event.stop()
+        if event.button.id == "apply":
+            self._begin()
+        else:
+            self.action_leave()
+
+    def action_other(self) -> None:
+        """From one button to the other."""
+        focused = self.focused
+        if isinstance(focused, Button):
+            other = self.query_one("#apply" if focused.id == "cancel" else "#cancel", Button)
+            if other.display and not other.disabled:
+                other.focus()
+
+    def action_scroll(self, lines: int) -> None:
+        """Read on."""
+        self.query_one("#text", Pager).scroll_relative(y=lines, animate=False)
+
+    # -- doing -----------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._proposal is None or self._change is not None:
+            return
+        self._change = self._changer.begin(self._proposal)
+        self.query_one("#name").display = False
+        self._buttons("Stop", None)
+        self.query_one("#cancel").focus()
+        self._timer = self.set_interval(_PROGRESS_SECONDS, self._progress)
+        self._progress()
+
+    def _progress(self) -> None:
+        change, glyphs = self._change, self._glyphs
+        if change is None or self._proposal is None:
+            return
+        outcomes = tuple(change.outcomes)
+        if change.ended:
+            self._finished(change)
+            return
+        total = max(len(self._proposal.plan.actions), 1)
+        full = min(len(outcomes) * _BAR // total, _BAR)
+        bar = ("#" if glyphs.ascii else "━") * full + glyphs.info * (_BAR - full)
+        word = "stopping after this action; esc again breaks it off" if change.stopping else "esc stops between actions"
+        self._prompt(((f" {bar} ", "accent"), (f"{len(outcomes)} of {total}  ", "strong"), (word, "dim")))
+        if outcomes:
+            lines = tuple(panel.outcome_line(o, glyphs) for o in reversed(outcomes))
+            self.query_one("#text", Pager).show(lambda _cells: lines)
+        self._title((("at work", "accent"),))
+
+    def _finished(self, change: Change) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        outcomes, report, glyphs = tuple(change.outcomes), change.report, self._glyphs
+        self._prompt(())
+        self._buttons("Close", None)
+        if report is not None:
+            failed = any(t.failed for t in report.tables)
+            word: Line = (("done, with trouble" if failed else "done", "critical" if failed else "ok"),)
+            self._title(word)
+            self.query_one("#text", Pager).show(lambda cells: panel.report(report, outcomes, cells, glyphs))
+        else:
+            head: tuple[Line, ...] = (((f"  {glyphs.critical} {clean(change.error or '')}", "critical"),), ())
+            lines = (*head, *(panel.outcome_line(o, glyphs) for o in outcomes))
+            self._title((("not done, or not all of it", "critical"),))
+            self.query_one("#text", Pager).show(lambda _cells: lines)
+        self.query_one("#cancel").focus()
+
+    def action_leave(self) -> None:
+        """Leave; while it runs, stop after the action under way, and the second time break that off."""
+        change = self._change
+        if change is None or change.ended:
+            self.dismiss(change is not None)
+        elif change.stopping:
+            self._changer.undo()
+        else:
+            change.stopping = True
+            self._progress()

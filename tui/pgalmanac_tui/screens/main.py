@@ -1,0 +1,538 @@
+"""The dashboard's screen: header, calendar, details, and the lists below."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Input
+
+from pgalmanac_tui import columns
+from pgalmanac_tui.almanac import Almanac, Entry
+from pgalmanac_tui.columns import ActionRow, RunRow
+from pgalmanac_tui.format import Line, command_line
+from pgalmanac_tui.glyphs import Mark
+from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
+from pgalmanac_tui.panels.details import details
+from pgalmanac_tui.panels.findings import findings
+from pgalmanac_tui.panels.header import header
+from pgalmanac_tui.panels.legend import legend
+from pgalmanac_tui.screens.change import ChangeScreen
+from pgalmanac_tui.screens.host import Host
+from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
+from pgalmanac_tui.screens.small import CopyScreen, DateScreen
+from pgalmanac_tui.screens.tables import TablesScreen
+from pgalmanac_tui.snapshot import Wish
+from pgalmanac_tui.targets import chosen_entries, create_target, drop_target
+from pgalmanac_tui.widgets.calendar import Calendar
+from pgalmanac_tui.widgets.keybar import KeyBar, Tab, TabBar
+from pgalmanac_tui.widgets.lines import Lines
+from pgalmanac_tui.widgets.listing import Listing
+from pgalmanac_tui.widgets.pager import Pager
+
+if TYPE_CHECKING:
+    from pgalmanac.model import TableName
+    from pgalmanac.periods import Calendar as Zone
+
+__all__ = ["MainScreen"]
+
+_TABS: Final = ("partitions", "findings", "runs", "plan")
+_CHANGING: Final = {"create", "drop", "maintain", "fix"}
+_LOOKING: Final = {"count", "select", "goto", "today", "sort", "filter", "copy"}
+# Details of the chosen day are fetched when the cursor rests.
+_REST_SECONDS: Final = 0.25
+
+
+class MainScreen(Screen[None]):
+    """All of it on one screen."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]  # noqa: RUF012  # Textual's own type
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (21, "-tall"), (34, "-high")]  # noqa: RUF012  # as above
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "create", "create", id="create", tooltip="create the partitions of the chosen days"),
+        Binding("D", "drop", "drop", id="drop", tooltip="drop the chosen partitions; asks for the name"),
+        Binding("m", "maintain", "maintain", id="maintain", tooltip="what the timer does, now: create, then drop"),
+        Binding("f", "fix", "fix", id="fix", tooltip="create what is missing 30 days around, and prove an insert"),
+        Binding("e", "count", "exact", id="count", tooltip="count the chosen partitions, with hours and event types"),
+        Binding("slash", "filter", "filter", key_display="/", id="filter", tooltip="by name, date or state"),
+        Binding("s", "sort", "sort", id="sort", tooltip="by the next column; S turns the order round"),
+        Binding("S", "reverse", "reverse", show=False, id="reverse", tooltip="the other way round"),
+        Binding("t", "today", "today", id="today", tooltip="to today"),
+        Binding("g", "goto", "go to", id="goto", tooltip="to a date"),
+        Binding("v", "select", "select", id="select", tooltip="begin a range of days here; esc ends it"),
+        Binding("o", "tables", "tables", id="tables", tooltip="show another table"),
+        Binding("y", "copy", "copy", id="copy", tooltip="name, SQL or command line, to the terminal's clipboard"),
+        Binding("r", "refresh", "refresh", show=False, id="refresh", tooltip="look again now"),
+        Binding("p", "pause", "pause", show=False, id="pause", tooltip="stop looking, or go on"),
+        Binding("tab", "swap", "calendar/list", show=False, id="swap", tooltip="between calendar and list"),
+        Binding("shift+tab", "swap", "calendar/list", show=False, id="swap.back"),
+        Binding("1", "tab('partitions')", "partitions", show=False, id="tab.partitions"),
+        Binding("2", "tab('findings')", "findings", show=False, id="tab.findings"),
+        Binding("3", "tab('runs')", "runs", show=False, id="tab.runs"),
+        Binding("4", "tab('plan')", "plan", show=False, id="tab.plan"),
+        Binding("escape", "back", "back", show=False, id="back", tooltip="end a range, a filter or a count"),
+        Binding("q", "app.quit", "quit", id="quit", tooltip="leave"),
+        Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="all keys, and why some are off"),
+    ]
+
+    def __init__(self, host: Host) -> None:
+        """Show what *host* knows."""
+        super().__init__()
+        self._host, self._glyphs = host, host.glyphs
+        self._tab = "partitions"
+        self._now_fetching: str | None = None
+        self._runs_seen: tuple[object, ...] = ()
+        self._plan_seen: object = None
+        self._note: Line = ()
+        self._begun: TableName | None = None
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        glyphs = self._glyphs
+        yield Lines(glyphs, id="header")
+        with Horizontal(id="top"):
+            with Vertical(id="left"):
+                yield Calendar(glyphs, id="calendar")
+                yield Lines(glyphs, id="legend")
+            yield Lines(glyphs, id="details")
+        yield TabBar(glyphs, id="tabs")
+        with ContentSwitcher(id="body", initial="partitions"):
+            yield Listing[Entry](
+                columns.partitions(glyphs, self._zone),
+                glyphs,
+                empty="no partitions",
+                sort=1,
+                descending=True,
+                id="partitions",
+            )
+            yield Pager(glyphs, id="findings")
+            yield Listing[RunRow](columns.runs(glyphs), glyphs, empty="no run is recorded", id="runs")
+            yield Listing[ActionRow](columns.plan(glyphs), glyphs, empty="nothing to do", id="plan")
+        yield Input(id="filter", placeholder="name, date or state", compact=True)
+        yield KeyBar(glyphs, id="keys")
+
+    def on_mount(self) -> None:
+        """The calendar has the keys at first."""
+        self.query_one("#filter").display = False
+        self._calendar.focus()
+        self.show()
+
+    # -- parts -----------------------------------------------------------------------------------------------
+
+    @property
+    def _calendar(self) -> Calendar:
+        return self.query_one("#calendar", Calendar)
+
+    @property
+    def _list(self) -> Widget:
+        return self.query_one(f"#{self._tab}", Widget)
+
+    def _listing(self, name: str) -> Listing[Any]:
+        return self.query_one(f"#{name}", Listing)
+
+    def _zone(self) -> Zone | None:
+        almanac = self._host.model.almanac
+        return None if almanac is None else almanac.view.calendar
+
+    # -- what is shown ---------------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Show the host's model; what is as it was is left alone."""
+        if not self.is_mounted:
+            return
+        model = self._host.model
+        self.tick()
+        self._calendar.set(model.almanac)
+        self._show_legend(model.almanac)
+        self._show_details()
+        table = model.table
+        self._listing("partitions").set(model.almanac.entries if model.almanac is not None else ())
+        found = () if table is None else table.findings
+        self.query_one("#findings", Pager).show(lambda cells: findings(found, cells, self._glyphs))
+        if table is not None and table.plan.actions != self._plan_seen:
+            self._plan_seen = table.plan.actions
+            self._listing("plan").set(columns.action_rows(table.plan))
+        if model.almanac is not None and model.almanac.state.name != self._begun:
+            self._begun = model.almanac.state.name
+            self._follow()
+            self._rested(model.almanac.today)
+        self._show_tabs()
+        self.refresh_bindings()
+
+    def tick(self) -> None:
+        """What changes with the clock alone."""
+        model = self._host.model
+        if not self.is_mounted:
+            return
+        self.query_one("#header", Lines).show(lambda cells, height: header(model, cells, height, self._glyphs))
+        if model.table is not None and model.now is not None:
+            rows = columns.run_rows(model.table.runs, model.now)
+            if rows != self._runs_seen:
+                self._runs_seen = rows
+                self._listing("runs").set(rows)
+
+    def _show_tabs(self) -> None:
+        model, table = self._host.model, self._host.model.table
+        rows = len(self._listing("partitions").rows)
+        counts = dict.fromkeys(_TABS, "")
+        style = ""
+        if table is not None:
+            counts = {
+                "partitions": f"{rows:,}",
+                "findings": str(len(table.findings)),
+                "runs": str(len(table.runs)),
+                "plan": str(len(table.plan.todo)),
+            }
+            style = "" if table.level is None else str(table.level)
+        tabs = [
+            Tab(
+                id=name,
+                key=str(i),
+                word=name.capitalize(),
+                number=counts[name],
+                style=style if name == "findings" else "",
+            )
+            for i, name in enumerate(_TABS, start=1)
+        ]
+        note: Line = self._note
+        if model.counting is not None:
+            note = (
+                (f" counting {model.counting.done}/{model.counting.total} ", "accent"),
+                ("esc", "key"),
+                (" stops ", "dim"),
+            )
+        self.query_one("#tabs", TabBar).set(tabs, self._tab, note)
+
+    def _show_legend(self, almanac: Almanac | None) -> None:
+        def make(cells: int, _height: int) -> tuple[Line, ...]:
+            if almanac is None:
+                return ()
+            return (legend(self._marks(almanac), cells, self._glyphs),)
+
+        self.query_one("#legend", Lines).show(make)
+
+    @staticmethod
+    def _marks(almanac: Almanac) -> set[Mark]:
+        """The states that the days from the retention edge's to the premake edge's show."""
+        marks = {e.mark for e in almanac.entries if e.bounds is not None}
+        return marks if len(marks) > 1 else marks | {Mark.PREMADE}
+
+    def _show_details(self) -> None:
+        model, span = self._host.model, self._span()
+        self.query_one("#details", Lines).show(lambda cells, height: details(model, span, cells, height, self._glyphs))
+
+    def _span(self) -> tuple[date, date]:
+        return self._calendar.span or (date.min, date.min)
+
+    # -- moving ----------------------------------------------------------------------------------------------
+
+    @on(DayChosen)
+    def _day_chosen(self, event: DayChosen) -> None:
+        event.stop()
+        self._show_details()
+        self.set_timer(_REST_SECONDS, lambda: self._rested(event.day))
+
+    def _rested(self, day: date) -> None:
+        """The cursor stayed where it is: what takes a query is fetched now."""
+        if self._calendar.day != day or (almanac := self._host.model.almanac) is None:
+            return
+        there = [e for e in almanac.day(day).entries if e.partition is not None]
+        if len(there) == 1:
+            self._host.look_closer(there[0])
+
+    @on(DayOpened)
+    def _day_opened(self, event: DayOpened) -> None:
+        """Into the list: on the row of that day, or, where a day has several, with those alone."""
+        event.stop()
+        almanac = self._host.model.almanac
+        if almanac is None:
+            return
+        entries = almanac.day(event.day).entries
+        self.action_tab("partitions")
+        if len(entries) > 1:
+            self._filter(f"{event.day}")
+        elif entries:
+            self._listing("partitions").choose(entries[0].key)
+        self._list.focus()
+
+    @on(RowChosen)
+    def _row_chosen(self, event: RowChosen) -> None:
+        event.stop()
+        entry = self._entry()
+        zone = self._zone()
+        if entry is not None and zone is not None and entry.bounds is not None and entry.bounds.lower is not None:
+            self._calendar.choose(zone.day(entry.bounds.lower))
+
+    @on(RowOpened)
+    def _row_opened(self, event: RowOpened) -> None:
+        event.stop()
+        if event.list_id == "runs":
+            self.app.push_screen(RunScreen(self._host, event.key))
+        elif event.list_id == "partitions":
+            self.action_count()
+
+    @on(TabChosen)
+    def _tab_chosen(self, event: TabChosen) -> None:
+        event.stop()
+        self.action_tab(event.tab)
+
+    @on(SortWanted)
+    def _sort_wanted(self, event: SortWanted) -> None:
+        event.stop()
+        listing = self._listing(event.list_id)
+        listing.sort_by(event.column, descending=listing.sort == event.column and not listing.descending)
+
+    def action_swap(self) -> None:
+        """From the calendar to the list and back."""
+        if self._calendar.has_focus:
+            self._follow()
+            self._list.focus()
+        else:
+            self._calendar.focus()
+
+    def _follow(self) -> None:
+        """Put the list's cursor on the chosen day."""
+        almanac, day = self._host.model.almanac, self._calendar.day
+        if almanac is not None and day is not None and (entries := almanac.day(day).entries):
+            self._listing("partitions").choose(entries[0].key)
+
+    def action_tab(self, name: str) -> None:
+        """Show a list."""
+        had = not self._calendar.has_focus
+        self._tab = name
+        self.query_one(ContentSwitcher).current = name
+        self._show_tabs()
+        if had or name != "partitions":
+            self._list.focus()
+
+    def action_today(self) -> None:
+        """To today."""
+        if (almanac := self._host.model.almanac) is not None:
+            self._calendar.choose(almanac.today)
+
+    def action_goto(self) -> None:
+        """To a date."""
+
+        def go(day: date | None) -> None:
+            if day is not None:
+                self._calendar.choose(day)
+                self._calendar.focus()
+
+        if (almanac := self._host.model.almanac) is not None:
+            self.app.push_screen(DateScreen(almanac.today, self._glyphs), go)
+
+    def action_select(self) -> None:
+        """Begin a range, or end it."""
+        calendar = self._calendar
+        if calendar.day is not None:
+            calendar.choose(calendar.day, None if calendar.begin is not None else calendar.day)
+            self._show_details()
+            calendar.focus()
+
+    def action_back(self) -> None:
+        """End what was begun: a count, a filter, a range."""
+        box = self.query_one("#filter", Input)
+        if self._host.model.counting is not None:
+            self._host.stop_counting()
+        elif box.display:
+            self._filter("")
+            box.display = False
+            self._list.focus()
+        elif self._calendar.begin is not None and self._calendar.day is not None:
+            self._calendar.choose(self._calendar.day)
+
+    # -- filter and sort -------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Open the place to type in."""
+        self.action_tab("partitions")
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.focus()
+
+    def _filter(self, text: str) -> None:
+        box = self.query_one("#filter", Input)
+        box.display = bool(text) or box.has_focus
+        box.value = text
+
+    @on(Input.Changed, "#filter")
+    def _filter_typed(self, event: Input.Changed) -> None:
+        event.stop()
+        words = event.value.lower().split()
+
+        def keep(entry: Entry) -> bool:
+            return all(word in entry.text for word in words)
+
+        self._listing("partitions").filter(keep if words else None)
+        self._show_tabs()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self, event: Input.Submitted) -> None:
+        event.stop()
+        if not event.value:
+            event.input.display = False
+        self._list.focus()
+
+    def action_sort(self) -> None:
+        """By the next column."""
+        if isinstance(self._list, Listing):
+            listing = self._listing(self._tab)
+            at = -1 if listing.sort is None else listing.sort
+            listing.sort_by((at + 1) % len(listing.columns), descending=listing.descending)
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        if isinstance(self._list, Listing):
+            listing = self._listing(self._tab)
+            listing.sort_by(listing.sort or 0, descending=not listing.descending)
+
+    # -- doing -----------------------------------------------------------------------------------------------
+
+    def _entry(self) -> Entry | None:
+        """The row that a key acts on, when the list of partitions has the keys."""
+        listing = self._listing("partitions")
+        return listing.chosen if listing.has_focus else None
+
+    def _ask(self, wish: Wish) -> None:
+        name: TableName | None = self._host.model.name
+        if name is not None:
+            self.app.push_screen(ChangeScreen(self._host, name, wish, self._glyphs), self._asked)
+
+    def _asked(self, begun: bool | None) -> None:  # noqa: FBT001  # Textual's callback
+        if begun:
+            if self._calendar.begin is not None and self._calendar.day is not None:
+                self._calendar.choose(self._calendar.day)
+            self._host.poll_now()
+
+    def action_create(self) -> None:
+        """Create the chosen days, or the missing row."""
+        if (almanac := self._host.model.almanac) is not None:
+            self._ask(Wish(command="create", target=create_target(almanac, self._span(), self._entry())))
+
+    def action_drop(self) -> None:
+        """Drop the chosen days' partitions, or the row's."""
+        if (almanac := self._host.model.almanac) is None:
+            return
+        target = drop_target(almanac, self._span(), self._entry())
+        if target is None:
+            self.say("there is no partition here to drop")
+        else:
+            self._ask(Wish(command="drop", target=target))
+
+    def action_maintain(self) -> None:
+        """What the timer does."""
+        self._ask(Wish(command="maintain"))
+
+    def action_fix(self) -> None:
+        """Create what is missing around today."""
+        self._ask(Wish(command="fix"))
+
+    def _chosen(self) -> tuple[Entry, ...]:
+        almanac, entry = self._host.model.almanac, self._entry()
+        if entry is not None:
+            return (entry,)
+        return () if almanac is None else chosen_entries(almanac, self._span())
+
+    def action_count(self) -> None:
+        """Count exactly."""
+        there = tuple(e for e in self._chosen() if e.partition is not None)
+        if there:
+            self._host.count(there, self._span()[0])
+        else:
+            self.say("there is no partition here to count")
+
+    def action_copy(self) -> None:
+        """Offer what can be copied."""
+        model, almanac = self._host.model, self._host.model.almanac
+        if almanac is None or model.name is None:
+            return
+        chosen = self._chosen()
+        name = chosen[0].name if chosen else str(model.name)
+        missing = not chosen or chosen[0].partition is None
+        wish = Wish(command="create", target=create_target(almanac, self._span(), self._entry()))
+        if not missing:
+            wish = Wish(command="drop", target=drop_target(almanac, self._span(), self._entry()) or name)
+        schema = model.name.schema
+        texts = {
+            "n": ("name", name),
+            "s": ("SQL", f"SELECT count(*) FROM {_quoted(schema)}.{_quoted(name)};"),
+            "c": ("command", command_line(self._host.invocation, model.name, wish)),
+        }
+        self.app.push_screen(CopyScreen(texts, self._glyphs), self._copied)
+
+    def _copied(self, text: str | None) -> None:
+        if text is not None:
+            self._host.copy(text)
+
+    def action_tables(self) -> None:
+        """Offer the other tables."""
+        snapshot = self._host.model.snapshot
+
+        def switch(name: TableName | None) -> None:
+            if name is not None:
+                self._host.switch(name)
+
+        if snapshot is not None:
+            self.app.push_screen(TablesScreen(self._host, snapshot.tables, self._host.model.name), switch)
+
+    def action_refresh(self) -> None:
+        """Look again now."""
+        self._host.poll_now()
+
+    def action_pause(self) -> None:
+        """Stop looking, or go on."""
+        self._host.pause()
+
+    # -- keys that are off -----------------------------------------------------------------------------------
+
+    def why_off(self, action: str) -> str | None:
+        """Why a key does nothing now, or None."""
+        name = action.partition("(")[0]
+        if name in _CHANGING:
+            return self._host.model.why_not()
+        if name in _LOOKING:
+            return self._host.model.why_blind()
+        return None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's own
+        """Grey a key that would do nothing."""
+        return True if self.why_off(action) is None else None
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why, when a greyed key is pressed."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            if (why := self.why_off(binding.action)) is not None:
+                self.say(f"{binding.description} is off: {why}")
+
+    def say(self, text: str) -> None:
+        """One sentence, for a few seconds."""
+        self.notify(text, markup=False, timeout=6)
+
+    def action_help(self) -> None:
+        """All keys of what has the focus and of the screen."""
+        self.app.push_screen(HelpScreen(tuple(self._keys()), self._glyphs))
+
+    def _keys(self) -> Iterable[tuple[str, str, str, str | None]]:
+        by_binding: dict[str, tuple[list[str], str, str, str | None]] = {}
+        for key, active in self.active_bindings.items():
+            binding = active.binding
+            if binding.id is None and not binding.tooltip:
+                continue
+            known = by_binding.setdefault(
+                binding.id or binding.action, ([], binding.description, binding.tooltip, self.why_off(binding.action))
+            )
+            known[0].append(binding.key_display or self.app.get_key_display(binding) if not known[0] else key)
+        for keys, word, tooltip, why in by_binding.values():
+            yield " ".join(keys), word, tooltip, why
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'

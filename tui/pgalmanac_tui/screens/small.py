@@ -1,0 +1,108 @@
+"""The small dialogs: go to a date, and what to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from pgalmanac_tui.format import Line, clean, fit
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.widgets.lines import Lines
+
+__all__ = ["CopyScreen", "DateScreen", "read_date"]
+
+_PARTS = 3
+
+
+def read_date(text: str, today: date) -> date | None:
+    """`2025-11-02`, `11-02`, `2` (of this month), `2025-11`, `+7` or `-30` (days from today), else None."""
+    text = text.strip()
+    try:
+        if text[:1] in {"+", "-"}:
+            return today + timedelta(days=int(text))
+        parts = [int(part) for part in text.split("-")]
+        if len(parts) == _PARTS:
+            return date(*parts)
+        if len(parts) == _PARTS - 1:
+            return date(parts[0], parts[1], 1) if len(text.split("-")[0]) > 2 else date(today.year, *parts)  # noqa: PLR2004
+        return today.replace(day=parts[0])
+    except (ValueError, OverflowError):
+        return None
+
+
+class DateScreen(ModalScreen["date | None"]):
+    """Asks for a date."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel", id="date.cancel")]
+
+    def __init__(self, today: date, glyphs: Glyphs) -> None:
+        """Relative dates count from *today*."""
+        super().__init__()
+        self._today, self._glyphs = today, glyphs
+
+    def compose(self) -> ComposeResult:
+        """A question and a place for the answer."""
+        with Vertical(id="small"):
+            yield Lines(self._glyphs, id="question")
+            yield Input(placeholder=f"{self._today}, {self._today:%Y-%m}, -30 or +7", compact=True)
+
+    def on_mount(self) -> None:
+        """Ask."""
+        self._ask("Go to a date", "")
+
+    def _ask(self, text: str, style: str) -> None:
+        self.query_one("#question", Lines).show(lambda _cells, _height: (((f" {text}", style or "strong"),),))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go there, or say what a date looks like."""
+        event.stop()
+        found = read_date(event.value, self._today)
+        if found is None:
+            self._ask("That is no date: write 2025-11-02, 2025-11, -30 or +7", "critical")
+        else:
+            self.dismiss(found)
+
+
+class CopyScreen(ModalScreen["str | None"]):
+    """Offers texts to copy, each under a key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "cancel", id="copy.cancel"),
+        Binding("n", "take('n')", "the name", id="copy.name"),
+        Binding("s", "take('s')", "the SQL", id="copy.sql"),
+        Binding("c", "take('c')", "the command line", id="copy.command"),
+    ]
+
+    def __init__(self, texts: Mapping[str, tuple[str, str]], glyphs: Glyphs) -> None:
+        """*texts* has for each key what it is called and what it is."""
+        super().__init__()
+        self._texts, self._glyphs = texts, glyphs
+
+    def compose(self) -> ComposeResult:
+        """The list of what can be copied."""
+        with Vertical(id="small"):
+            yield Lines(self._glyphs, id="texts")
+
+    def on_mount(self) -> None:
+        """Show it."""
+
+        def make(cells: int, _height: int) -> tuple[Line, ...]:
+            lines: list[Line] = [((" Copy", "strong"),)]
+            for key, (word, text) in self._texts.items():
+                shown = fit(clean(text), max(cells - len(word) - 6, 4), self._glyphs.cut)
+                lines.append(((f" {key}", "key"), (f" {word}  ", ""), (shown, "dim")))
+            return tuple(lines)
+
+        self.query_one("#texts", Lines).show(make)
+
+    def action_take(self, key: str) -> None:
+        """Copy this one."""
+        if key in self._texts:
+            self.dismiss(self._texts[key][1])

@@ -1,0 +1,100 @@
+"""The last line: the keys that work here now, the others greyed. And the line of tabs, drawn the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+
+from pgalmanac_tui.format import Line, Span, width
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.messages import TabChosen
+from pgalmanac_tui.widgets.lines import Lines
+
+__all__ = ["KeyBar", "Tab", "TabBar"]
+
+# The key, its word, and whether it works now.
+Key = tuple[str, str, bool]
+
+
+class KeyBar(Lines):
+    """Made from the bindings of the screen, which are made once and shown here, in the help and in the palette."""
+
+    def on_mount(self) -> None:
+        """Follow the bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._renew)
+        self.call_after_refresh(self._renew)
+
+    def _renew(self, _screen: object = None) -> None:
+        if not self.is_attached or not self.screen.is_current:
+            return
+        shown: list[Key] = []
+        for key, active in self.screen.active_bindings.items():
+            binding = active.binding
+            if binding.show and not any(known[1] == binding.description for known in shown):
+                shown.append((binding.key_display or key, binding.description, active.enabled))
+        self.show(lambda cells, _height: (_keys(shown, cells),))
+
+
+def _keys(shown: Sequence[Key], cells: int) -> Line:
+    """As many keys as there is room for; the last one, which leads to all others, is always there."""
+    spans: list[Span] = []
+    room = cells - 1
+    last: Sequence[Key] = shown[-1:]
+    need = sum(width(f" {key} {word} ") for key, word, _ in last)
+    for key, word, enabled in shown[:-1]:
+        if (room - width(f" {key} {word} ")) < need:
+            continue
+        room -= width(f" {key} {word} ")
+        spans += [(f" {key}", "key" if enabled else "off"), (f" {word} ", "" if enabled else "off")]
+    for key, word, _ in last:
+        spans += [(f" {key}", "key"), (f" {word}", "")]
+    return tuple(spans)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """One tab: its key, its word and a number beside it."""
+
+    id: str
+    key: str
+    word: str
+    number: str = ""
+    style: str = ""
+
+
+class TabBar(Lines):
+    """Names of the lists, the one in view standing out, and a note at the right end."""
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+        """Start without tabs."""
+        super().__init__(glyphs, id=id)
+        self._glyphs = glyphs
+        self._places: list[tuple[int, int, str]] = []
+
+    def set(self, tabs: Sequence[Tab], active: str, note: Line = ()) -> None:
+        """Show these tabs."""
+
+        def make(cells: int, _height: int) -> tuple[Line, ...]:
+            spans: list[Span] = [(self._glyphs.rule, "rule")]
+            at = 1
+            self._places = []
+            for tab in tabs:
+                text = f" {tab.key} {tab.word}{f' {tab.number}' if tab.number else ''} "
+                self._places.append((at, at + width(text), tab.id))
+                style = "selected" if tab.id == active else tab.style or "dim"
+                spans += [(text, style), (self._glyphs.rule, "rule")]
+                at += width(text) + 1
+            left = cells - at - sum(width(text) for text, _ in note)
+            if note and left < 1:
+                return (tuple(spans),)
+            return ((*spans, (self._glyphs.rule * max(left - (1 if note else 0), 0), "rule"), *note),)
+
+        self.show(make)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the tab under the mouse."""
+        for left, right, tab in self._places:
+            if left <= event.x < right:
+                self.post_message(TabChosen(tab))

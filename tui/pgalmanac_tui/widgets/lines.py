@@ -1,0 +1,77 @@
+"""A few lines of styled text that repaint only the cells that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.strip import Strip
+from textual.widget import Widget
+
+from pgalmanac_tui.format import Line
+from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.widgets.paint import COMPONENTS, Brush, changed
+
+__all__ = ["Lines"]
+
+# What to show in a widget of this width and height.
+Maker = Callable[[int, int], tuple[Line, ...]]
+
+
+def _nothing(_width: int, _height: int) -> tuple[Line, ...]:
+    return ()
+
+
+class Lines(Widget):
+    """Shows what a function of its size returns. Nothing moves that did not change."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+        """Start empty."""
+        super().__init__(id=id)
+        self._brush = Brush(self, glyphs)
+        self._make: Maker = _nothing
+        self._strips: list[Strip] = []
+        self._stale = True
+
+    def show(self, make: Maker) -> None:
+        """Show what *make* returns, now and after each change of size."""
+        self._make = make
+        if self.size.width == 0:
+            return
+        before, self._strips = self._strips, self._painted()
+        if self._stale:
+            self._stale = False
+            self.refresh()
+        elif regions := changed(before, self._strips):
+            self.refresh(*regions)
+
+    def text(self) -> str:
+        """What is shown, as plain text."""
+        return "\n".join(strip.text.rstrip() for strip in self._strips)
+
+    def _painted(self) -> list[Strip]:
+        width, height = self.size
+        strips = [self._brush.paint(line, width) for line in self._make(width, height)[:height]]
+        return strips + [self._brush.blank(width)] * (height - len(strips))
+
+    def render_line(self, y: int) -> Strip:
+        """One line, as it was painted when it was shown."""
+        if self._stale:
+            self._stale = False
+            self._strips = self._painted()
+        if y < len(self._strips):
+            return self._strips[y]
+        return self._brush.blank(self.size.width)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """A line is made for a width."""
+        self._stale = True
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """A theme came, or a class: the colours in the strips are old, and Textual asks for all of them anyway."""
+        super().notify_style_update()
+        self._stale = True

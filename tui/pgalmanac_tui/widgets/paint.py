@@ -1,0 +1,91 @@
+"""What the widgets that draw their own lines share: named styles from the style sheet, and repainting only changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from pgalmanac_tui.format import Line, ascii_only
+from pgalmanac_tui.glyphs import Glyphs, Mark
+
+__all__ = ["COMPONENTS", "Brush", "changed"]
+
+# Every name that a line may use. app.tcss says how each looks.
+STYLES = (
+    *("dim", "strong", "key", "off", "critical", "warning", "ok", "info", "accent", "label", "cursor", "blurred"),
+    *("selected", "head", "sql", "month", "today", "edge", "rule"),
+    *(str(mark) for mark in Mark),
+)
+
+
+COMPONENTS: Final = frozenset(f"p--{name}" for name in STYLES)
+
+
+class Brush:
+    """Paints lines in the styles that the style sheet gives a widget."""
+
+    def __init__(self, widget: Widget, glyphs: Glyphs) -> None:
+        """Paint for *widget*, whose COMPONENT_CLASSES are COMPONENTS."""
+        self._widget = widget
+        self._plain = glyphs.ascii
+
+    def style_of(self, name: str) -> Style:
+        """The style of this name; the empty name is the widget's own."""
+        return self._widget.get_component_rich_style(f"p--{name}") if name else self._widget.rich_style
+
+    def paint(self, line: Line, cells: int, over: str = "") -> Strip:
+        """*line* in exactly so many cells; *over* is a style laid over all of it."""
+        layer = self._layer(over) if over else None
+        segments = [Segment(ascii_only(text) if self._plain else text, self._under(name, layer)) for text, name in line]
+        return Strip(segments).adjust_cell_length(cells, self._under("", layer)).simplify()
+
+    def blank(self, cells: int) -> Strip:
+        """An empty line."""
+        return Strip.blank(cells, self._widget.rich_style)
+
+    def _under(self, name: str, layer: Style | None) -> Style:
+        style = self.style_of(name)
+        return style if layer is None else style + layer
+
+    def _layer(self, name: str) -> Style:
+        """What a style lays over others: background and attributes, and its colour where others would not be read."""
+        style = self.style_of(name)
+        return Style(
+            color=style.color if name == "cursor" else None,
+            bgcolor=style.bgcolor,
+            bold=style.bold,
+            reverse=style.reverse,
+            underline=style.underline,
+        )
+
+
+def changed(old: Sequence[Strip], new: Sequence[Strip], top: int = 0) -> list[Region]:
+    """The smallest run of cells in each line that differs. Both are painted for the same width."""
+    regions: list[Region] = []
+    for y, strip in enumerate(new):
+        before = old[y] if y < len(old) else Strip.blank(strip.cell_length)
+        if before == strip:
+            continue
+        one, other = _cells(before), _cells(strip)
+        length = min(len(one), len(other))
+        left = next((x for x in range(length) if one[x] != other[x]), length)
+        right = next((x for x in range(length) if one[-1 - x] != other[-1 - x]), 0)
+        regions.append(Region(left, top + y, max(len(other) - right - left, 1), 1))
+    return regions
+
+
+def _cells(strip: Strip) -> list[tuple[str, Style | None]]:
+    """One item a cell; of a wide character's two, the second is empty."""
+    cells: list[tuple[str, Style | None]] = []
+    for text, style, _ in strip:
+        for character in text:
+            wide = 1 if character.isascii() else Segment(character).cell_length
+            cells.extend([(character, style)] if wide else [])
+            cells.extend([("", style)] * (wide - 1))
+    return cells
