@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -26,12 +27,13 @@ from pgalmanac.errors import (
 )
 from pgalmanac.model import Server
 
-__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "one_line", "scrub", "translated"]
+__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential", "one_line", "scrub", "translated"]
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
-# Of our reads; a step sets its own.
 _KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+# Of our reads; a step sets its own.
 LOCK_TIMEOUT: Final = "2s"
+_CREDENTIAL: Final = "pgalmanac.pgpassword"
 # "pgal": a parent's advisory lock has this as its classid in pg_locks, and the table's oid as its objid.
 LOCK_CLASS: Final = 0x7067616C
 _TRANSACTION_TIMEOUT_SINCE: Final = 170_000
@@ -146,6 +148,24 @@ async def connect(dsn: str, *, read_only: bool = False) -> AsyncGenerator[Sessio
         await conn.close()
 
 
+def credential(environ: Mapping[str, str]) -> str | None:
+    """The password that systemd handed to this service, or None. Raises ConfigError for one that cannot be read.
+
+    Not by PGPASSFILE: libpq wants that file closed to the group, and systemd 254 and newer open it to ours.
+    """
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return None
+    try:
+        return Path(folder, _CREDENTIAL).read_text(encoding="utf-8").rstrip("\r\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(
+            f"the credential {_CREDENTIAL} cannot be read ({exc})", hint="see LoadCredential= in the unit"
+        ) from exc
+
+
 async def _open(dsn: str) -> AsyncConnection[TupleRow]:
     try:
         given = conninfo_to_dict(dsn)
@@ -157,6 +177,10 @@ async def _open(dsn: str) -> AsyncConnection[TupleRow]:
     extra: dict[str, Any] = {"application_name": "pgalmanac"} if "application_name" not in given else {}
     if "connect_timeout" not in given and "PGCONNECT_TIMEOUT" not in os.environ and "service" not in given:
         extra["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+    # A server that vanished without a word is noticed within a minute; libpq's own patience is the system's two hours.
+    extra |= {name: value for name, value in _KEEPALIVES.items() if name not in given and "service" not in given}
+    if "password" not in given and "PGPASSWORD" not in os.environ and (password := credential(os.environ)) is not None:
+        extra["password"] = password
     try:
         return await AsyncConnection.connect(dsn, autocommit=True, client_encoding="utf8", **extra)
     except psycopg.Error as exc:
@@ -179,10 +203,6 @@ def _connection_error(exc: psycopg.Error) -> PgalmanacError:
         f"cannot reach the database ({text})", hint="is it running, and are --dsn or the PG* variables right?"
     )
 
-    # A server that vanished without a word is noticed within a minute; libpq's own patience is the system's two hours.
-    extra |= {name: value for name, value in _KEEPALIVES.items() if name not in given and "service" not in given}
-    if "password" not in given and "PGPASSWORD" not in os.environ and (password := credential(os.environ)) is not None:
-        extra["password"] = password
 
 async def _introduce(conn: AsyncConnection[TupleRow], *, read_only: bool) -> _Introduction:
     """Ask who is there and settle the session, in one round trip."""

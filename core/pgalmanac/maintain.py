@@ -108,7 +108,6 @@ class _Run:
         )
 
 
-def _standby(server: Server) -> tuple[Finding, ...]:
 async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool) -> Session:
     """A session that is to hold an advisory lock, and gives it back when nothing was heard of us for five minutes."""
     session = await stack.enter_async_context(connect(settings.dsn, read_only=read_only))
@@ -117,6 +116,7 @@ async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool
     return session
 
 
+def _standby(server: Server) -> tuple[Finding, ...]:
     if not server.standby:
         return ()
     message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"
