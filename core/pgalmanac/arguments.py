@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
-from pgalmanac.commands import COMMANDS, EXIT_CODES, GLOBALS, HELP, OWN, WRITING, flag
+from pgalmanac.commands import COMMANDS, EXIT_CODES, FLAGS_ONLY, GLOBALS, HELP, OWN, WRITING, flag
 from pgalmanac.errors import ConfigError, UsageError
-from pgalmanac.options import POLICY, did_you_mean
+from pgalmanac.options import POLICY, did_you_mean, is_text
 
 __all__ = ["Arguments", "Help", "command_of", "parse"]
 
@@ -38,6 +38,7 @@ class Arguments:
     dry_run: bool = False
     yes: bool = False
     exact: bool = False
+    no_cache: bool = False
     target: str = ""
     back: int = 30
     ahead: int = 30
@@ -45,6 +46,13 @@ class Arguments:
     run: str | None = None
     wait: int = 0
     triggered_by: str | None = None
+    log_format: str = "text"
+    probe: bool = False
+    textfile: str | None = None
+    user: bool = False
+    print: bool = False
+    install: bool = False
+    root: str | None = None
 
 
 class Help(Exception):  # noqa: N818  # not an error: somebody asked
@@ -68,6 +76,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Arguments:
 
     Raises UsageError for what cannot be obeyed, ConfigError for a variable that is no value, and Help.
     """
+    for word in argv:
+        if not is_text(word):
+            raise UsageError(f"{word} is not text in this system's encoding", hint="type it again")
     first, rest = _split(argv)
     options = rest[: rest.index("--")] if "--" in rest else rest
     if {"-h", "--help"} & set(options):
@@ -82,7 +93,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Arguments:
 
 def command_of(argv: Sequence[str]) -> str | None:
     """The command that *argv* names, also when the rest of it is wrong: check has exit codes of its own."""
-    takes_value = {"--dsn", "--config", "--table"}
+    takes_value = {"--dsn", "--config", "--table", "--log-format"}
     words = iter(argv)
     for word in words:
         if word in takes_value:
@@ -133,7 +144,7 @@ def _unknown(word: str, command: str) -> UsageError:
     known = map(flag, (*COMMANDS[command].options, *GLOBALS))
     meant = did_you_mean(word.partition("=")[0], known) if word.startswith("-") else None
     hint = f"did you mean {meant}?" if meant else f"see pgalmanac {command} --help"
-    return UsageError(f"pgalmanac {command} does not take {word}", hint=hint)
+    return UsageError(f"{command} does not take {word}", hint=hint)
 
 
 def _arguments(values: dict[str, Any], environ: Mapping[str, str]) -> Arguments:
@@ -144,7 +155,7 @@ def _arguments(values: dict[str, Any], environ: Mapping[str, str]) -> Arguments:
             read[name] = (
                 option.read_text(given, where=option.flag, error=UsageError) if isinstance(given, str) else given
             )
-        elif text := environ.get(option.variable):
+        elif name not in FLAGS_ONLY and (text := environ.get(option.variable)):
             read[name] = option.read_text(text, where=option.variable, error=ConfigError)
     read["verbose"] = min(read.get("verbose", 0), 2)
     policy = {name: values.pop(name) for name in POLICY if name in values}
@@ -163,6 +174,10 @@ def _consistent(arguments: Arguments) -> None:
         raise UsageError("--reset starts the demo over", hint="write --demo --reset")
     if arguments.demo and arguments.dsn is not None:
         raise UsageError("--demo brings a database of its own, and --dsn names another", hint="leave one of them out")
+    if arguments.probe and arguments.read_only:
+        raise UsageError(
+            "--probe inserts a row and rolls it back, and --read-only forbids it", hint="leave one of them out"
+        )
     if arguments.read_only and command in WRITING and not arguments.dry_run:
         hint = f"pgalmanac {command} --dry-run shows what it would do" if command != "init" else "leave --read-only out"
         raise UsageError(f"{command} writes, and --read-only forbids it", hint=hint)
@@ -180,7 +195,8 @@ def _add(add: Callable[..., argparse.Action], names: Sequence[str]) -> None:
             add("--version", action="store_true", default=None, help="print the version")
             continue
         about, metavar = HELP[name]
-        about = f"{about} [PGALMANAC_{name.upper()}]".replace("%", "%%")
+        source = "" if name in FLAGS_ONLY else f" [PGALMANAC_{name.upper()}]"
+        about = f"{about}{source}".replace("%", "%%")
         if name == "verbose":
             add("-v", "--verbose", action="count", help=about)
         elif name == "table":

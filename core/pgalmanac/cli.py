@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, as_json, verbose = command_of(words), "--json" in words, 0
     try:
         arguments = parse(words, os.environ)
+        if arguments.log_format == "json":
+            stderr.speak_json()
         if arguments.version:
             return _print(f"pgalmanac {__version__}", stderr)
         as_json, verbose = arguments.json, arguments.verbose

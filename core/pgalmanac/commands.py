@@ -9,9 +9,10 @@ from typing import Final
 from pgalmanac.options import Option, choice, switch, whole
 from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
 
-__all__ = ["COMMANDS", "EXIT_CODES", "GLOBALS", "HELP", "OWN", "TRIGGERS", "WRITING", "Command", "flag"]
+__all__ = ["COMMANDS", "EXIT_CODES", "FLAGS_ONLY", "GLOBALS", "HELP", "OWN", "TRIGGERS", "WRITING", "Command", "flag"]
 
 TRIGGERS: Final = ("scheduler", "manual", "startup")
+LOG_FORMATS: Final = ("text", "json")
 
 _MAX_LIMIT: Final = 1_000_000
 _MAX_WAIT_SECONDS: Final = 86_400
@@ -37,13 +38,16 @@ COMMANDS: Final[Mapping[str, Command]] = {
         ),
         writes=True,
     ),
-    "check": Command(about="say what is wrong: exits 0 ok, 1 warning, 2 critical, 3 bad usage"),
+    "check": Command(
+        about="say what is wrong: exits 0 ok, 1 warning, 2 critical, 3 bad usage",
+        options=("probe",),
+    ),
     "fix": Command(
         about="create what is missing around today, and prove that an insert for now works",
         options=("back", "ahead", "dry_run"),
         writes=True,
     ),
-    "status": Command(about="list the partitions with their rows, newest first", options=("exact", "limit")),
+    "status": Command(about="list the partitions with their rows, newest first", options=("exact", "no_cache", "limit")),
     "history": Command(about="list the last runs, newest first", options=("limit", "run")),
     "create": Command(
         about="create the partitions of a period or range",
@@ -60,7 +64,22 @@ COMMANDS: Final[Mapping[str, Command]] = {
         operand_help="a period as the table's interval writes it, FIRST..LAST (both included), or a partition's name",
         writes=True,
     ),
-    "init": Command(about="create the history tables and print a starting configuration", writes=True),
+    "init": Command(
+        about="create the history tables and the function partition_health, print a starting configuration",
+        writes=True,
+    ),
+    "metrics": Command(about="print what Prometheus collects, or write it to a file", options=("textfile",)),
+    "doctor": Command(about="look at everything that maintaining depends on: a line each, ok or what to do"),
+    "units": Command(
+        about="show which systemd units would be written where, print or install them",
+        options=("user", "print", "install", "root"),
+    ),
+    "alert": Command(about="tell the journal, and the hook on_failure, which service failed; systemd starts it"),
+    "completion": Command(
+        about="print the completion script of a shell",
+        operand="SHELL",
+        operand_help="bash, zsh or fish",
+    ),
 }
 WRITING: Final = frozenset(name for name, command in COMMANDS.items() if command.writes)
 
@@ -69,16 +88,25 @@ OWN: Final[Mapping[str, Option]] = {
     o.name: o
     for o in (
         *(switch(name) for name in ("demo", "reset", "read_only", "json", "headless", "dry_run", "yes", "exact")),
+        switch("no_cache"),
+        *(switch(name) for name in ("probe", "user", "print", "install")),
         whole("verbose", 0, 2, "a whole number"),
         whole("back", 0, MAX_RETENTION_DAYS, "a whole number of days"),
         whole("ahead", 0, MAX_PREMAKE_DAYS, "a whole number of days"),
         whole("limit", 1, _MAX_LIMIT, "a whole number"),
         whole("wait", 0, _MAX_WAIT_SECONDS, "a whole number of seconds"),
         choice("triggered_by", TRIGGERS),
+        choice("log_format", LOG_FORMATS),
         Option(name="run", wanted="the id of a run", reader=str),
+        Option(name="textfile", wanted="the path of a file", reader=str),
+        Option(name="root", wanted="the path of a folder", reader=str),
     )
 }
-GLOBALS: Final = ("dsn", "config", "table", "demo", "reset", "read_only", "json", "verbose", "headless", "version")
+# Without a variable: they are typed once, and $PGALMANAC_USER may well be somebody's name for something else.
+FLAGS_ONLY: Final = frozenset({"user", "print", "install", "root"})
+GLOBALS: Final = (
+    *("dsn", "config", "table", "demo", "reset", "read_only", "json", "log_format", "verbose", "headless", "version"),
+)
 HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "dsn": ("where the database is: a libpq connection string or URI; without it the PG* variables count", "C"),
     "config": ("the configuration file", "F"),
@@ -87,6 +115,7 @@ HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "reset": ("with --demo: start over", None),
     "read_only": ("refuse every command that writes", None),
     "json": ("print one JSON document", None),
+    "log_format": ("how stderr speaks: text, or json for one object a line", "FORMAT"),
     "verbose": ("say more: each partition and statement, and the causes of an error; -vv adds the traceback", None),
     "headless": ("never open the dashboard", None),
     "dry_run": ("show the plan and change nothing", None),
@@ -100,9 +129,16 @@ HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "back": ("how many days before today, at most to the edge of retention (30)", "N"),
     "ahead": ("how many days after today (30)", "N"),
     "exact": ("count the rows instead of estimating them", None),
+    "no_cache": ("with --exact: count again what has not changed since it was counted", None),
     "limit": ("how many to list", "N"),
     "run": ("one run with its actions", "ID"),
     "yes": ("drop without asking", None),
+    "probe": ("also prove that an insert for now finds its partition, in a transaction that is rolled back", None),
+    "textfile": ("write them to this file, in one step, for a textfile collector", "PATH"),
+    "user": ("units for your own account, without root", None),
+    "print": ("print the units", None),
+    "install": ("write the units; what was changed by hand stays as it is", None),
+    "root": ("the folder below which they are written, for packagers", "DIR"),
 }
 EXIT_CODES: Final = """\
 exit codes (check has its own: 0 ok, 1 warning, 2 critical, 3 bad usage):

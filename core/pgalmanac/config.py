@@ -16,10 +16,22 @@ from pgalmanac.config_file import Found, read_file
 from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
 from pgalmanac.log import secrets_of
 from pgalmanac.model import TableName, TableRef
-from pgalmanac.options import CONNECTION, DASHBOARD, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean, variable
+from pgalmanac.options import (
+    CONNECTION,
+    COUNTS,
+    DASHBOARD,
+    HISTORY,
+    METRICS,
+    POLICY,
+    TABLE_NAME,
+    TOP,
+    Option,
+    did_you_mean,
+    variable,
+)
 from pgalmanac.policy import Policy
 
-__all__ = ["USUAL_TABLE", "Dashboard", "Settings", "load"]
+__all__ = ["USUAL_TABLE", "Counting", "Dashboard", "Settings", "load"]
 
 # The table that is meant, and may be dropped from, when nobody names one.
 USUAL_TABLE: Final = "events"
@@ -47,6 +59,22 @@ class Dashboard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """How partitions are counted exactly.
+
+    Over so many connections, for so long in all and per partition; what was not counted by then stays estimated.
+    *consistent* counts all in one snapshot, which holds a transaction open until the last is counted, and takes
+    nothing from the *cache* of counts that are still true.
+    """
+
+    connections: int = 2
+    max_seconds: int = 600
+    statement_seconds: int = 300
+    consistent: bool = False
+    cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a command needs to know beside its own arguments.
 
@@ -63,8 +91,12 @@ class Settings:
     # The global options by which the same server and settings are reached, for a command line that is shown.
     invocation: tuple[str, ...] = ()
     dashboard: Dashboard = field(default_factory=Dashboard)
+    counts: Counting = field(default_factory=Counting)
     history_table: TableRef = field(default_factory=lambda: TableRef(name="housekeeper_runs"))
     history_keep_days: int = 365
+    # Where the metrics go at the end of every maintain, and whom the failure unit calls.
+    metrics_textfile: str | None = None
+    on_failure: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     tables: tuple[tuple[TableRef, Layer], ...] = ()
     flags: Layer = field(default_factory=Layer)
@@ -134,21 +166,26 @@ def load(
     tables_of_file = tuple((ref, _layer(found, ConfigError)) for ref, found in file.tables)
     named = tuple(ref for ref, _ in tables_of_file)
     connection, history, dashboard = _values(file.connection), _values(file.history), _values(file.dashboard)
+    metrics, top = _values(file.metrics), _values(file.top) | _values(_from_environ(TOP, environ))
     if not demo:
         named = _environment_tables(environ) or named
         connection |= _values(_from_environ(CONNECTION, environ))
         history |= _values(_from_environ(HISTORY, environ, prefix="history_"))
+        metrics |= _values(_from_environ(METRICS, environ, prefix="metrics_"))
     dashboard |= _values(_from_environ(DASHBOARD, environ, prefix="dashboard_"))
-    requested = tuple(TableRef.parse(t) for t in tables) or named
+    requested = tuple(TABLE_NAME.read_text(t, where="--table", error=UsageError) for t in tables) or named
     settings = Settings(
         dsn=dsn if dsn is not None else connection.get("dsn", ""),
         label=connection.get("label"),
         read_only=read_only,
         invocation=_invocation(dsn=dsn, config=config, demo=demo),
         dashboard=Dashboard(**dashboard),
+        counts=Counting(**_values(file.counts) | _values(_from_environ(COUNTS, environ, prefix="counts_"))),
         requested=tuple(dict.fromkeys(requested)),
         history_table=history.get("table", TableRef(name="housekeeper_runs")),
         history_keep_days=history.get("keep_days", 365),
+        metrics_textfile=metrics.get("textfile"),
+        on_failure=top.get("on_failure", ()),
         warnings=tuple(_slips(environ)),
         tables=tables_of_file,
         flags=_layer([_text(POLICY[k], text, POLICY[k].flag) for k, text in (flags or {}).items()], UsageError),
@@ -221,7 +258,8 @@ def _table_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def _slips(environ: Mapping[str, str]) -> Iterator[str]:
     """Variables of ours that are no setting but nearly one; others may be somebody else's (a container's links)."""
     known = [*POLICY, *CONNECTION, *(f"history_{name}" for name in HISTORY), *_ELSEWHERE]
-    known += [f"dashboard_{name}" for name in DASHBOARD]
+    known += [f"dashboard_{name}" for name in DASHBOARD] + [f"metrics_{name}" for name in METRICS] + [*TOP]
+    known += [f"counts_{name}" for name in COUNTS]
     for name in environ:
         key = name.removeprefix("PGALMANAC_").lower()
         if name.startswith("PGALMANAC_") and key not in known and (meant := did_you_mean(key, known)):

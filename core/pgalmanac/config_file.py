@@ -10,7 +10,18 @@ from typing import Any, Final, cast
 
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import TableRef
-from pgalmanac.options import CONNECTION, DASHBOARD, HISTORY, POLICY, TABLE_NAME, Option, did_you_mean
+from pgalmanac.options import (
+    CONNECTION,
+    COUNTS,
+    DASHBOARD,
+    HISTORY,
+    METRICS,
+    POLICY,
+    TABLE_NAME,
+    TOP,
+    Option,
+    did_you_mean,
+)
 
 __all__ = ["File", "Found", "read_file", "starting_configuration"]
 
@@ -19,9 +30,11 @@ Found = tuple[Option, object, str]
 
 _SECTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "connection": CONNECTION,
+    "counts": COUNTS,
     "dashboard": DASHBOARD,
     "defaults": POLICY,
     "history": HISTORY,
+    "metrics": METRICS,
 }
 
 
@@ -30,9 +43,12 @@ class File:
     """What a file sets: keys that exist, values not yet looked at. Empty when there is no file."""
 
     connection: Sequence[Found] = ()
+    counts: Sequence[Found] = ()
     dashboard: Sequence[Found] = ()
     defaults: Sequence[Found] = ()
     history: Sequence[Found] = ()
+    metrics: Sequence[Found] = ()
+    top: Sequence[Found] = ()
     tables: Sequence[tuple[TableRef, Sequence[Found]]] = ()
 
 
@@ -44,7 +60,8 @@ def read_file(chosen: str | None, *, search: bool) -> File:
     path, document = _document(chosen, search=search)
     _check_sections(path, document)
     found = {section: _keys(path, section, document.get(section, {}), known) for section, known in _SECTIONS.items()}
-    return File(**found, tables=tuple(_entries(path, document)))
+    top = [(option, document[key], f"{path}: {key}") for key, option in TOP.items() if key in document]
+    return File(**found, top=top, tables=tuple(_entries(path, document)))
 
 
 def _document(chosen: str | None, *, search: bool) -> tuple[str, dict[str, Any]]:
@@ -87,7 +104,9 @@ def _parse(shown: str, path: Path) -> dict[str, Any]:
 def _check_sections(path: str, document: Mapping[str, Any]) -> None:
     """Refuse what is no section, with the section or the place that was probably meant."""
     for key, value in document.items():
-        known = [*_SECTIONS, "tables"]
+        if key in TOP:
+            continue
+        known = [*_SECTIONS, *TOP, "tables"]
         if key not in known:
             home = next((s for s, options in _SECTIONS.items() if key in options), None)
             hint = f"write it below [{home}]" if home is not None else _meant(key, known)
@@ -142,6 +161,8 @@ _START: Final = """\
 # pgalmanac's configuration. Save it as pgalmanac/config.toml in your configuration folder (~/.config on Linux) or
 # the site's (/etc/xdg), or name it with --config. What is commented out is the default.
 
+# on_failure = ["/usr/local/bin/page-somebody"]   # called by the failure unit, the report as JSON on its stdin
+
 [connection]
 # dsn = "service=events"        # any libpq connection string; without it the PG* variables count
 # label = "production"          # shown by the dashboard
@@ -161,6 +182,16 @@ _START: Final = """\
 [history]
 # table = "housekeeper_runs"
 # keep_days = 365
+
+[counts]                        # how status --exact and the dashboard count
+# connections = 2               # so many partitions at once
+# max_seconds = 600             # what is not counted by then stays an estimate
+# statement_seconds = 300       # the same for one partition
+# consistent = false            # true: all in one snapshot, and nothing from earlier counts
+# cache = true                  # a partition that has not changed since is not counted again
+
+[metrics]
+# textfile = "/var/lib/pgalmanac/pgalmanac.prom"  # for Prometheus, written at the end of every maintain
 
 [dashboard]
 # theme = "auto"                # dark, light, ansi-dark, ansi-light, or another theme of Textual

@@ -41,6 +41,7 @@ class Code(StrEnum):
     LAST_RUN_FAILED = "last_run_failed"
     LAST_SUCCESS_OLD = "last_success_old"
     HISTORY_UNAVAILABLE = "history_unavailable"
+    PROBE_FAILED = "probe_failed"
     PRIVILEGE = "privilege"
     STANDBY = "standby"
     INDEX_INVALID = "index_invalid"

@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
-from pgalmanac import maintain
+from pgalmanac import maintain, operations
 from pgalmanac.arguments import Arguments
 from pgalmanac.commands import COMMANDS
 from pgalmanac.config import USUAL_TABLE, Settings, load
 from pgalmanac.config_file import starting_configuration
+from pgalmanac.db import credential
 from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminated, UsageError
 from pgalmanac.log import Stderr, secrets_of
 from pgalmanac.model import TableName, TableRef
+from pgalmanac.notify import notify_status
 from pgalmanac.plan import Plan, Status
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import Outcome, PartitionCount, RunReport
@@ -31,6 +34,7 @@ T = TypeVar("T")
 # What demo.py fills its database with.
 _DEMO_TABLES: Final = ("events", "device_logs")
 _BOOT_SECONDS: Final = 300
+_CONTAINER: Final = "/run/systemd/container"
 _LONGEST_PAUSE: Final = 15.0
 
 
@@ -41,10 +45,29 @@ class Answer:
     text: str = ""
     exit_code: int = 0
 
+    @classmethod
+    def of(cls, told: tuple[str, int]) -> Answer:
+        """The answer of a command in operations.py."""
+        text, code = told
+        return cls(text=text, exit_code=code)
+
 
 def obey(arguments: Arguments, stderr: Stderr) -> Answer:
     """Do what was asked for. Raises PgalmanacError when it cannot be done at all."""
     signal.signal(signal.SIGTERM, terminate)
+    match arguments.command:
+        case "completion":
+            return Answer.of(operations.complete(arguments))
+        case "units":
+            return Answer.of(operations.units(arguments))
+        case "alert":
+            return Answer.of(operations.alert(arguments, stderr, lambda: _settings(arguments, stderr)))
+        case _:
+            return _with_settings(arguments, stderr)
+
+
+def _settings(arguments: Arguments, stderr: Stderr) -> Settings:
+    """The settings of this command line; from here on their passwords are hidden, and their warnings said."""
     settings = load(
         environ=os.environ,
         flags=arguments.policy,
@@ -55,8 +78,15 @@ def obey(arguments: Arguments, stderr: Stderr) -> Answer:
         demo=arguments.demo,
     )
     stderr.hide(secrets_of(settings.dsn))
+    password = credential(os.environ)
+    stderr.hide([password] if password else [])
     for warning in settings.warnings:
         stderr.warning(warning)
+    return settings
+
+
+def _with_settings(arguments: Arguments, stderr: Stderr) -> Answer:
+    settings = _settings(arguments, stderr)
     if not arguments.demo:
         return _answer(arguments, settings, stderr)
     from pgalmanac.demo import demo_server  # noqa: PLC0415  # needs a system with Unix sockets, and its own extra
@@ -77,7 +107,11 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
             tables = _run(maintain.initialise(settings))
             return Answer(text=render_init(tables, _start(settings), as_json=arguments.json))
         case "check":
-            report = _run(maintain.check(settings))
+            report = _run(maintain.check(settings, probe=arguments.probe))
+        case "doctor":
+            return Answer.of(_run(operations.doctor(arguments, settings)))
+        case "metrics":
+            return Answer.of(_run(operations.metrics(arguments, settings)))
         case "status":
             watch = _Watch(settings, stderr, limit=arguments.limit)
             report = _run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
@@ -126,6 +160,7 @@ def _change(
         back=arguments.back,
         ahead=arguments.ahead,
         triggered_by=_trigger(arguments),
+        invocation_id=os.environ.get("INVOCATION_ID"),
     )
     watch = _Watch(settings, stderr)
     if arguments.dry_run:
@@ -139,7 +174,10 @@ def _change(
         _confirm(plan, request, stderr)
 
     async def work() -> RunReport:
-        return await maintain.perform(settings, request, observer=watch)
+        report = await maintain.perform(settings, request, observer=watch)
+        if command == "maintain":
+            await operations.export(settings, stderr)
+        return report
 
     return _run(_patiently(work, arguments.wait, stderr))
 
@@ -164,7 +202,7 @@ def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> None
 class _Watch:
     """Follows a run: flags that do not count are said before anything is done, then how far it is."""
 
-    def __init__(self, settings: Settings, stderr: Stderr, *, limit: int | None = None) -> None:
+    def __init__(self, settings: Settings, stderr: Stderr) -> None:
         self._settings = settings
         self._stderr = stderr
         self._limit = limit
@@ -177,6 +215,7 @@ class _Watch:
                 counted = len(event.table.partitions[: self._limit]) + (event.table.default is not None)
                 self._total, self._done = len(event.todo) or counted, 0
                 self.warn(event.table.name)
+                notify_status(f"{event.table.name}: {self._total} to do")
             case Outcome():
                 self._done += event.action.status is Status.PLANNED
                 self._show(f"{event.action.kind} {event.action.partition}")
@@ -185,6 +224,7 @@ class _Watch:
                 self._show(f"counted {event.name}")
 
     def _show(self, what: str) -> None:
+        notify_status(f"{self._done} of {self._total}: {what}")
         self._stderr.progress(what, min(self._done / self._total, 1.0) if self._total else None)
 
     def warn(self, name: TableName) -> None:
@@ -204,6 +244,7 @@ async def _patiently(work: Callable[[], Coroutine[Any, Any, RunReport]], seconds
             if left <= 0:
                 raise
             stderr.warning(f"{exc.message}; trying again for {left:.0f} seconds")
+            notify_status(f"waiting for the database, {left:.0f} seconds left")
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -220,10 +261,17 @@ def _trigger(arguments: Arguments) -> Literal["scheduler", "manual", "startup"]:
             pass
     if "INVOCATION_ID" not in os.environ or sys.stdin.isatty():
         return "manual"
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    if time.clock_gettime(clock) < _BOOT_SECONDS:
+    if _seconds_since_boot() < _BOOT_SECONDS:
         return "startup"
     return "scheduler" if "TRIGGER_UNIT" in os.environ else "manual"
+
+
+def _seconds_since_boot() -> float:
+    """How long the system has been up. A container's own start is when its systemd wrote down that it is in one."""
+    try:
+        return time.time() - Path(_CONTAINER).stat().st_mtime
+    except OSError:
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -43,6 +43,8 @@ class Request:
     back: int = 30
     ahead: int = 30
     triggered_by: Literal["scheduler", "manual", "startup"] = "manual"
+    # systemd's id of this service run, by which the failure unit finds what it recorded.
+    invocation_id: str | None = None
 
 
 MAINTAIN: Final = Request(command="maintain")

@@ -6,10 +6,12 @@ is a line of progress that comes and goes. Nothing here repeats a password or ob
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final, TextIO
 from urllib.parse import unquote
@@ -75,7 +77,13 @@ class Stderr:
         self._secrets: frozenset[str] = frozenset()
         self._painted = 0
         self._next_paint = 0.0
+        self._as_json = False
         self.terminal = stream is not None and not journal and stream.isatty()
+
+    def speak_json(self) -> None:
+        """From now on write one JSON object a line, with time (UTC), level and message, and no progress."""
+        self._as_json = True
+        self.terminal = False
 
     def hide(self, secrets: Iterable[str]) -> None:
         """From now on write *** instead of these."""
@@ -91,20 +99,20 @@ class Stderr:
 
     def error(self, text: str) -> None:
         """Say why the command ends."""
-        self._say(f"pgalmanac: {text}", Priority.ERROR)
+        self._say(text, Priority.ERROR)
 
     def detail(self, text: str) -> None:
         """Add to an error, line by line: its causes, its traceback."""
         for line in text.splitlines():
-            self._say(line, Priority.ERROR)
+            self._say(line, Priority.ERROR, prefix="")
 
     def warning(self, text: str) -> None:
         """Say what the operator should know although the command goes on."""
-        self._say(f"pgalmanac: warning: {text}", Priority.WARNING)
+        self._say(text, Priority.WARNING, prefix="pgalmanac: warning: ")
 
     def info(self, text: str) -> None:
         """Say what is going on."""
-        self._say(f"pgalmanac: {text}", Priority.INFO)
+        self._say(text, Priority.INFO)
 
     def text(self, text: str) -> None:
         """Show a text of several lines that asks something of a person."""
@@ -129,10 +137,15 @@ class Stderr:
         self._painted = 0
         self._next_paint = 0.0
 
-    def _say(self, text: str, priority: Priority) -> None:
+    def _say(self, text: str, priority: Priority, *, prefix: str = "pgalmanac: ") -> None:
         self.clear()
-        prefix = f"<{priority.value}>" if self._journal else ""
-        self._write(f"{prefix}{shown(self.scrub(text))}\n")
+        number = f"<{priority.value}>" if self._journal else ""
+        if self._as_json:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = json.dumps({"time": now, "level": priority.name.lower(), "message": self.scrub(text)})
+        else:
+            line = shown(prefix + self.scrub(text))
+        self._write(f"{number}{line}\n")
 
     def _write(self, text: str) -> None:
         if self._stream is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,12 +20,12 @@ from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeE
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
-from pgalmanac.plan import Action, Plan, Status, view
+from pgalmanac.plan import Action, ActionKind, Plan, Status, View, view
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome, PartitionCount, RunReport, TableReport
 
-__all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview", "status"]
+__all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
 
 # Called as work goes on: a plan before it is applied, each outcome after its transaction closed.
 Observer = Callable[["Plan | Outcome | PartitionCount"], None]
@@ -124,7 +124,7 @@ def _standby(server: Server) -> tuple[Finding, ...]:
 
 
 def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
-    if request.command in {"create", "drop"} and len(refs) > 1:
+    if request.command not in {"maintain", "fix"} and len(refs) > 1:
         raise UsageError(
             f"{request.command} acts on one table, and {len(refs)} are configured", hint="name it with --table"
         )
@@ -172,7 +172,10 @@ async def _perform_one(run: _Run, request: Request, ref: TableRef) -> TableRepor
     table = seen.plan.table
     if seen.plan.todo and table.missing_grants:
         raise PrivilegeError(f"this role cannot maintain {table.name}", hint="; ".join(table.missing_grants))
-    await recorder.begin(table, request.triggered_by, {"command": request.command, "parent_oid": table.oid})
+    details: dict[str, Any] = {"command": request.command, "parent_oid": table.oid}
+    if request.invocation_id is not None:
+        details["invocation_id"] = request.invocation_id
+    await recorder.begin(table, request.triggered_by, details)
     run.observer(seen.plan)
     outcomes: list[Outcome] = []
     try:
@@ -268,7 +271,7 @@ def _why_failed(report: TableReport) -> str | None:
 def summary(report: TableReport) -> str:
     """One line about what a table's run did, for the history and the journal."""
     parts = [f"{report.created} created", f"{report.dropped} dropped"]
-    parts += [f"{n} {word}" for word, n in (("rows moved", report.moved_rows),) if n]
+    parts += [f"{n} {word}" for word, n in _more(report).items() if n]
     parts += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := report.count(s))]
     return f"{report.table}: {', '.join(parts)}"
 
@@ -282,18 +285,35 @@ def _details(report: TableReport) -> dict[str, Any]:
     return details
 
 
-async def check(settings: Settings) -> RunReport:
-    """Findings of every table; changes and records nothing."""
+async def check(settings: Settings, *, probe: bool = False) -> RunReport:
+    """Findings of every table; changes and records nothing.
+
+    With *probe* also the proof that an insert for now finds its partition, in a transaction that is rolled back.
+    """
     async with AsyncExitStack() as stack:
         run = await _Run.open(stack, settings, read_only=True)
 
         async def one(ref: TableRef) -> TableReport:
             seen = await look(run.session, settings, ref, await run.recorder())
-            return TableReport(
+            report = TableReport(
                 table=str(seen.plan.table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)
             )
+            return await _probed(run.session, seen, report) if probe and not run.session.server.standby else report
 
         return run.report("check", await run.each(one))
+
+
+async def _probed(session: Session, seen: Inspection, report: TableReport) -> TableReport:
+    """The report with the partition that an insert for now finds, or with the finding that it finds none."""
+    await session.execute("SET default_transaction_read_only = off")
+    try:
+        return replace(report, proved=await prove_insert(session, seen.view))
+    except ProofError as exc:
+        finding = Finding(level=Level.CRITICAL, code=Code.PROBE_FAILED, message=str(exc))
+        return replace(report, findings=(*report.findings, finding))
+    finally:
+        if not session.conn.closed:
+            await session.execute("SET default_transaction_read_only = on")
 
 
 async def status(
@@ -333,10 +353,14 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
 
 
 async def initialise(settings: Settings) -> tuple[str, ...]:
-    """Make the history tables where they are missing; the names of both. PrivilegeError where the role may not."""
+    """Make the history tables where they are missing, and partition_health; the names of both tables.
+
+    Raises PrivilegeError where the role may not.
+    """
     async with connect(settings.dsn) as session:
         try:
             history = await History.make(session, settings.history_table)
         except HistoryError as exc:
             raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc
+        await make_health_function(session, history)
         return str(history.runs), str(history.actions)

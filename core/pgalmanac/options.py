@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
 from pgalmanac.errors import PgalmanacError, UsageError
@@ -20,14 +21,18 @@ from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
 
 __all__ = [
     "CONNECTION",
+    "COUNTS",
     "DASHBOARD",
     "FOREVER",
     "HISTORY",
+    "METRICS",
     "POLICY",
     "TABLE_NAME",
+    "TOP",
     "Option",
     "choice",
     "did_you_mean",
+    "is_text",
     "switch",
     "whole",
 ]
@@ -40,6 +45,10 @@ _SWITCH: Final = {
 }
 # More digits than any range here; int() itself refuses thousands of them with an error of its own.
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+# So much of a wrong value is repeated in the error: the sentence should still end on its line.
+_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +76,17 @@ class Option:
 
     def read(self, value: object, *, where: str, error: type[PgalmanacError]) -> Any:  # noqa: ANN401  # each option has a type of its own
         """The value as the program uses it. Raises *error*, which says what stands *where* and what should."""
+        if isinstance(value, str) and not is_text(value):
+            raise self._refusal(value, where=where, error=error)
         try:
             return self.reader(value)
         except ValueError as exc:
-            meant = did_you_mean(value, self.words()) if isinstance(value, str) else None
-            hint = f"write {self.wanted}" if meant is None else f"did you mean {meant}?"
-            raise error(f"{where} is {_shown(value)}", hint=hint) from exc
+            raise self._refusal(value, where=where, error=error) from exc
+
+    def _refusal(self, value: object, *, where: str, error: type[PgalmanacError]) -> PgalmanacError:
+        meant = did_you_mean(value, self.words()) if isinstance(value, str) else None
+        hint = f"write {self.wanted}" if meant is None else f"did you mean {meant}?"
+        return error(f"{where} is {_shown(value)}", hint=hint)
 
     def read_text(self, text: str, *, where: str, error: type[PgalmanacError]) -> Any:  # noqa: ANN401  # as above
         """The same for a flag or an environment variable."""
@@ -93,6 +107,11 @@ def variable(name: str) -> str:
     return "PGALMANAC_" + name.upper()
 
 
+def is_text(word: str) -> bool:
+    """Whether every byte of an argument or variable was a character: Python keeps the others as lone surrogates."""
+    return not any("\ud800" <= c <= "\udfff" for c in word)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The known word that *word* is most likely a slip of, or None."""
     folded = {k.lower(): k for k in known}
@@ -107,8 +126,9 @@ def _shown(value: object) -> str:
         return "a list"
     if isinstance(value, bool):
         return str(value).lower()
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…'"  # noqa: PLR2004  # the sentence should still end on its line
+    text = str(value)
+    text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return f'"{text}"' if isinstance(value, str) else text
 
 
 def whole(name: str, least: int, most: int, unit: str, *, word: str | None = None) -> Option:
@@ -170,6 +190,17 @@ def _table(name: str) -> Option:
     return Option(name=name, wanted='events, app.events or \'"Big App"."My.Events"\'', reader=reader)
 
 
+def _command(value: object) -> tuple[str, ...]:
+    """A program and its arguments: a list in a file, words as a shell splits them in a variable."""
+    words = shlex.split(value) if isinstance(value, str) else value
+    if not isinstance(words, list) or not words:
+        raise ValueError(value)
+    found = cast("list[object]", words)
+    if not all(isinstance(word, str) and "\0" not in word for word in found) or not found[0]:
+        raise ValueError(value)
+    return tuple(map(str, found))
+
+
 def _zone(value: object) -> ZoneInfo:
     if not isinstance(value, str):
         raise ValueError(value)  # noqa: TRY004  # as in switch
@@ -215,6 +246,14 @@ DASHBOARD: Final = _by_name(
     _text("label_color", "a colour, such as red or #cc3300"),
     choice("mouse", ("auto", "on", "off")),
 )
+# How partitions are counted exactly; the names are those of the fields of Counting.
+COUNTS: Final = _by_name(
+    whole("connections", 1, 16, "a whole number of connections"),
+    whole("max_seconds", 1, 86_400, "a whole number of seconds"),
+    whole("statement_seconds", 1, 86_400, "a whole number of seconds"),
+    switch("consistent"),
+    switch("cache"),
+)
 CONNECTION: Final = _by_name(
     _text("dsn", "a connection string or URI as libpq reads it", empty=True),
     _text("label", "a word for this server"),
@@ -222,5 +261,10 @@ CONNECTION: Final = _by_name(
 HISTORY: Final = _by_name(
     _table("table"),
     whole("keep_days", 1, MAX_RETENTION_DAYS, "a whole number of days"),
+)
+METRICS: Final = _by_name(_text("textfile", "the path of a file whose name ends in .prom"))
+# What stands above every section.
+TOP: Final = _by_name(
+    Option(name="on_failure", wanted='a command as a list, such as ["/usr/local/bin/page", "--now"]', reader=_command)
 )
 TABLE_NAME: Final = _table("name")

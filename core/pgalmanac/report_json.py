@@ -102,7 +102,7 @@ def _run(table: TableReport) -> dict[str, Any]:
 def _check(table: TableReport) -> dict[str, Any]:
     seen = table.view
     partitions = seen.table.ranged if seen is not None else ()
-    return {
+    document = {
         "table": table.table,
         "today": _today(seen),
         "error": _error(table.error),
@@ -113,6 +113,7 @@ def _check(table: TableReport) -> dict[str, Any]:
         "newest": str(partitions[-1].name) if partitions else None,
         "findings": _findings(table.findings),
     }
+    return document if table.proved is None else {**document, "proved": table.proved}
 
 
 def _status(table: TableReport) -> dict[str, Any]:

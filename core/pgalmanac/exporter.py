@@ -1,0 +1,118 @@
+"""What the metrics say of each table: the same findings as check, its last runs, and how much its last period held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import psycopg
+from psycopg import errors, sql
+
+from pgalmanac import counts
+from pgalmanac.catalog import choose
+from pgalmanac.config import Settings
+from pgalmanac.db import Session, connect
+from pgalmanac.ddl import qualified
+from pgalmanac.diagnose import diagnose
+from pgalmanac.errors import PgalmanacError
+from pgalmanac.history import RunRecord, task_name
+from pgalmanac.inspection import look
+from pgalmanac.model import Partition, Server, TableRef
+from pgalmanac.plan import View
+from pgalmanac.recorder import Recorder
+from pgalmanac.results import TableReport
+
+__all__ = ["Observation", "Observed", "observe"]
+
+# Stray rows are counted up to here: more of them need no exact number, and a default partition can be huge.
+MOST_STRAYS: Final = 100_000
+# How far back the last finished run is looked for, past those that were interrupted or go on.
+_RUNS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One table: what check would report, and figures. Moments are instants in UTC; None is unknown.
+
+    *last_run* is the newest one that has ended. *period_rows* (an estimate) and *period_bytes* are of the newest
+    partition that is complete.
+    """
+
+    report: TableReport
+    last_run: RunRecord | None = None
+    last_success: datetime | None = None
+    stray_rows: int | None = None
+    period_rows: int | None = None
+    period_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Every table of one server at one time."""
+
+    server: Server
+    label: str | None
+    tables: tuple[Observed, ...]
+
+
+async def observe(settings: Settings) -> Observation:
+    """Look at every table and change nothing. A table that cannot be looked at is one with an error."""
+    async with connect(settings.dsn, read_only=True) as session:
+        refs = settings.requested or (await choose(session),)
+        tables: list[Observed] = []
+        for ref in refs:
+            try:
+                tables.append(await _observe_one(session, settings, ref))
+            except PgalmanacError as exc:
+                tables.append(Observed(report=TableReport(table=str(ref), error=exc)))
+        return Observation(server=session.server, label=settings.label, tables=tuple(tables))
+
+
+async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> Observed:
+    recorder = await Recorder.open(session, settings.history_table, make=False)
+    seen = await look(session, settings, ref, recorder)
+    table = seen.view.table
+    ended: list[RunRecord] = []
+    if recorder.history is not None and recorder.trouble is None:
+        try:
+            runs = await recorder.history.read(limit=_RUNS, task=task_name(table))
+            ended = [run for run in runs if run.status in {"success", "error"}]
+        except psycopg.Error:
+            await session.rollback()  # diagnose says what is the matter with the history
+    complete = _newest_complete(seen.view)
+    size = next((c for c in await counts.estimates(session, seen.view) if complete and c.oid == complete.oid), None)
+    return Observed(
+        report=TableReport(
+            table=str(table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)
+        ),
+        last_run=next(iter(ended), None),
+        last_success=seen.past.last_success,
+        stray_rows=await _strays(session, table.default) if table.default_has_rows else _none_or_unknown(seen.view),
+        period_rows=None if size is None else size.rows,
+        period_bytes=None if size is None else size.bytes,
+    )
+
+
+def _none_or_unknown(seen: View) -> int | None:
+    """No stray rows: for certain, or the default partition could not be read."""
+    return None if seen.table.default_has_rows is None else 0
+
+
+def _newest_complete(seen: View) -> Partition | None:
+    """The newest partition whose whole period lies in the past."""
+    past = (p for p in reversed(seen.table.ranged) if p.bounds is not None and p.bounds.upper is not None)
+    return next((p for p in past if p.bounds is not None and p.bounds.upper and p.bounds.upper <= seen.now), None)
+
+
+async def _strays(session: Session, default: Partition | None) -> int | None:
+    if default is None:
+        return 0
+    query = sql.SQL("SELECT count(*) FROM (SELECT FROM ONLY {} LIMIT {}) AS some").format(
+        qualified(default.name), MOST_STRAYS
+    )
+    try:
+        row = await (await session.execute(query)).fetchone()
+    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.UndefinedTable):
+        return None
+    return row[0] if row else None
