@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,12 +20,12 @@ from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeE
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
-from pgalmanac.plan import Action, ActionKind, Plan, Status, View, view
+from pgalmanac.plan import Action, Plan, Status, view
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome, PartitionCount, RunReport, TableReport
 
-__all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
+__all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview", "status"]
 
 # Called as work goes on: a plan before it is applied, each outcome after its transaction closed.
 Observer = Callable[["Plan | Outcome | PartitionCount"], None]
@@ -124,7 +124,7 @@ def _standby(server: Server) -> tuple[Finding, ...]:
 
 
 def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
-    if request.command not in {"maintain", "fix"} and len(refs) > 1:
+    if request.command in {"create", "drop"} and len(refs) > 1:
         raise UsageError(
             f"{request.command} acts on one table, and {len(refs)} are configured", hint="name it with --table"
         )
@@ -271,7 +271,7 @@ def _why_failed(report: TableReport) -> str | None:
 def summary(report: TableReport) -> str:
     """One line about what a table's run did, for the history and the journal."""
     parts = [f"{report.created} created", f"{report.dropped} dropped"]
-    parts += [f"{n} {word}" for word, n in _more(report).items() if n]
+    parts += [f"{n} {word}" for word, n in (("rows moved", report.moved_rows),) if n]
     parts += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := report.count(s))]
     return f"{report.table}: {', '.join(parts)}"
 
