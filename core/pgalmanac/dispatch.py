@@ -202,7 +202,7 @@ def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> None
 class _Watch:
     """Follows a run: flags that do not count are said before anything is done, then how far it is."""
 
-    def __init__(self, settings: Settings, stderr: Stderr) -> None:
+    def __init__(self, settings: Settings, stderr: Stderr, *, limit: int | None = None) -> None:
         self._settings = settings
         self._stderr = stderr
         self._limit = limit

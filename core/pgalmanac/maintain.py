@@ -17,6 +17,7 @@ from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, one_line, scrub, translated
 from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
 from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeError, UsageError
+from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
