@@ -26,6 +26,7 @@ from pgalmanac.errors import (
     ServerError,
 )
 from pgalmanac.model import Server
+from pgalmanac.versions import TRANSACTION_TIMEOUT
 
 __all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential", "one_line", "scrub", "translated"]
 
@@ -36,7 +37,6 @@ LOCK_TIMEOUT: Final = "2s"
 _CREDENTIAL: Final = "pgalmanac.pgpassword"
 # "pgal": a parent's advisory lock has this as its classid in pg_locks, and the table's oid as its objid.
 LOCK_CLASS: Final = 0x7067616C
-_TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 
 # What the server, or libpq for it, says to a role that may not come in.
 _REFUSED: Final = re.compile(
@@ -206,7 +206,7 @@ def _connection_error(exc: psycopg.Error) -> PgalmanacError:
 
 async def _introduce(conn: AsyncConnection[TupleRow], *, read_only: bool) -> _Introduction:
     """Ask who is there and settle the session, in one round trip."""
-    newer = _SETTLE_17 if conn.info.server_version >= _TRANSACTION_TIMEOUT_SINCE else ""
+    newer = _SETTLE_17 if conn.info.server_version >= TRANSACTION_TIMEOUT else ""
     async with conn.cursor(row_factory=class_row(_Introduction)) as cursor:
         await cursor.execute(_INTRODUCE + _SETTLE + newer + (_READ_ONLY if read_only else _WRITABLE))
         found = await cursor.fetchone()

@@ -11,10 +11,9 @@ from psycopg.rows import class_row
 from pgalmanac.db import Session
 from pgalmanac.ddl import qualified
 from pgalmanac.model import PartitionedTable, RelationKind, TableName
+from pgalmanac.versions import PARAMETER_PRIVILEGES, PUBLISHED_ONCE_ATTACHED
 
 __all__ = ["REFERENCES", "Published", "can_silence_triggers", "joined", "published_by", "why_immovable"]
-
-_PARAMETER_PRIVILEGE_SINCE: Final = 150_000
 
 # tgtype bit 3 is DELETE. Under session_replication_role = replica those of state O (origin) keep quiet; A and R fire.
 _TRIGGERS: Final[LiteralString] = """
@@ -56,8 +55,7 @@ class Published:
     deletes: str | None
     wide: bool
 
-    @property
-    def why_immovable(self) -> str | None:
+    def why_immovable(self, version_num: int) -> str | None:
         """Why no way of moving is right for every subscriber, or None when there is one."""
         if self.deletes is not None:
             return f"the publication {self.deletes} carries deletes and no inserts: subscribers would lose moved rows"
@@ -65,6 +63,8 @@ class Published:
             return (
                 f"the publication {self.inserts} carries inserts and no deletes: subscribers would get moved rows twice"
             )
+        if self.inserts is not None and version_num < PUBLISHED_ONCE_ATTACHED:
+            return f"subscribers of the publication {self.inserts} would miss later rows: this server is older than 15"
         return None
 
 
@@ -81,7 +81,7 @@ async def can_silence_triggers(session: Session) -> bool:
     """Whether this role may set session_replication_role, under which a moved row is no deleted row."""
     if session.server.superuser:
         return True
-    if session.server.version_num < _PARAMETER_PRIVILEGE_SINCE:
+    if session.server.version_num < PARAMETER_PRIVILEGES:
         return False
     row = await (await session.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')")).fetchone()
     return bool(row and row[0])
@@ -98,8 +98,8 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
     if default.kind is not RelationKind.TABLE:
         return f"{default.name} is no plain table; move its rows by hand"
     published = await published_by(session, table)
-    if published.why_immovable is not None:
-        return f"{published.why_immovable}; move them by hand"
+    if (why := published.why_immovable(session.server.version_num)) is not None:
+        return f"{why}; move them by hand"
     row = await (await session.execute(_TRIGGERS, [default.oid])).fetchone()
     on_origin, always, trigger = row or (False, False, "")
     if always:

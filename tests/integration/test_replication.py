@@ -108,6 +108,7 @@ def test_a_subscriber_keeps_the_rows_that_move(publisher: str, subscriber: str, 
     _same(publisher, subscriber)
 
 
+@pytest.mark.pg(">= 15")
 def test_a_subscriber_to_inserts_alone_gets_no_row_twice(publisher: str, subscriber: str) -> None:
     """A publication of the table's inserts: a moved row was inserted once, and is not sent again."""
     create_log(publisher, days=(0,), rows_a_day=10, default=True)
@@ -164,6 +165,20 @@ def test_publications_for_which_no_move_is_right_are_refused(publisher: str, pub
     assert move.status is Status.REFUSED
     assert "publication" in (move.error or "")
     assert rows(publisher, "SELECT count(*) FROM log_default") == [(1,)]
+
+
+@pytest.mark.pg("< 15")
+def test_a_subscriber_to_inserts_alone_misses_nothing_before_15(publisher: str) -> None:
+    """Before 15 a walsender would go on ignoring a table that it has seen rows of before: the period is refused."""
+    create_log(publisher, days=(0,), default=True)
+    execute(publisher, "CREATE PUBLICATION p FOR TABLE log WITH (publish = 'insert', publish_via_partition_root)")
+    execute(publisher, f"INSERT INTO log VALUES (1, '{midnight(1)}')")
+
+    report = maintain(publisher)
+
+    (move,) = [o for o in report.tables[0].outcomes if o.action.kind is ActionKind.MOVE_ROWS]
+    assert move.status is Status.REFUSED
+    assert "subscribers" in (move.error or "")
 
 
 def test_a_subscriber_keeps_receiving_after_drops_and_creations(publisher: str, subscriber: str) -> None:

@@ -6,6 +6,7 @@ security, replica identity, per-column settings); for these the parent is the me
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -79,22 +80,18 @@ CARRIED: Final[dict[str, str]] = {
 
 
 def _described(conninfo: str, relation: str, aspects: dict[str, str]) -> dict[str, list[tuple[Any, ...]]]:
-    """Each aspect of *relation*; its own name, inside of definitions, becomes `…`."""
-    name = relation.rsplit(".", 1)[-1].strip('"')
+    """Each aspect of *relation*; its own name, before a column and inside of definitions, becomes `…`."""
+
+    def anonymous(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        own = r"(?<=[(= ])log(?=\.(note|id|\*))" if relation == "log" else relation
+        return re.sub(own, "…", value)
+
     return {
-        aspect: [
-            tuple(v.replace(name, "…") if isinstance(v, str) else v for v in row) for row in rows(conninfo, query, *())
-        ]
-        if "%(p)s" not in query
-        else _with(conninfo, query, relation, name)
+        aspect: [tuple(map(anonymous, row)) for row in rows(conninfo, query.replace("%(p)s", f"'{relation}'"))]
         for aspect, query in aspects.items()
     }
-
-
-def _with(conninfo: str, query: str, relation: str, name: str) -> list[tuple[Any, ...]]:
-    text = query.replace("%(p)s", "'" + relation.replace("'", "''") + "'")
-    found = rows(conninfo, text)
-    return [tuple(v.replace(name, "…") if isinstance(v, str) else v for v in row) for row in found]
 
 
 def _names(conninfo: str) -> tuple[str, str]:

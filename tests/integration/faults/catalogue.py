@@ -19,10 +19,11 @@ from under_fire import midnight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from pgalmanac.pgserver import Cluster
 
-__all__ = ["FAULTS", "SERVER_FAULTS"]
+__all__ = ["DISK_FAULTS", "FAULTS", "SERVER_FAULTS"]
 
 # How long whoever is in the way stays there.
 HELD_SECONDS: Final = 4.0
@@ -202,23 +203,20 @@ def silent_network(rig: Rig, bench: Bench, cluster: Cluster) -> None:
             bench.end(process)
 
 
-def disk_full(rig: Rig, bench: Bench, cluster: Cluster) -> None:
-    """New partitions belong in a tablespace that has no room left; then it has room again."""
-    del cluster
-    space = rows(rig.conninfo, "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'small'")[0][0]
+def disk_full(rig: Rig, bench: Bench, folder: Path) -> None:
+    """New partitions belong on a disk that has no room left; then it has room again."""
     with connect(rig.conninfo) as connection:
         # The newest partition decides where the next ones go.
-        newest = f"log_{midnight(1):%Y_%m_%d}"
-        connection.execute(f"ALTER TABLE {newest} SET TABLESPACE small".encode())
-    filler = open(f"{space}/filler", "wb")  # noqa: SIM115, PTH123  # closed below
-    with filler, suppress(OSError):
-        while True:
-            filler.write(b"0" * 4096)
-            filler.flush()
+        connection.execute(
+            f"CREATE TABLE beyond PARTITION OF log FOR VALUES FROM ('{midnight(50)}') TO"
+            f" ('{midnight(51)}') TABLESPACE small".encode()
+        )
+    filler = folder / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"0" * 4096):
+            pass
     code = bench.run()
-    import os  # noqa: PLC0415
-
-    os.unlink(f"{space}/filler")  # noqa: PTH108
+    filler.unlink()
     if code == 0:
         msg = "the disk was not full"
         raise AssertionError(msg)
@@ -247,3 +245,5 @@ SERVER_FAULTS: Final[dict[str, Callable[[Rig, Bench, Cluster], None]]] = {
     "restart_immediate": _restarts("immediate"),
     "silent_network": silent_network,
 }
+# These need a folder on a disk of their own, which holds the tablespace `small`.
+DISK_FAULTS: Final[dict[str, Callable[[Rig, Bench, Path], None]]] = {"disk_full": disk_full}

@@ -1,0 +1,17 @@
+"""Where PostgreSQL's versions differ in a way that matters here, each as the first server_version_num that has it.
+
+Everything else here is written so that it is right on every supported version, 14 to 18.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["PARAMETER_PRIVILEGES", "PUBLISHED_ONCE_ATTACHED", "TRANSACTION_TIMEOUT"]
+
+# GRANT SET ON PARAMETER, with which a role that is no superuser may keep triggers quiet.
+PARAMETER_PRIVILEGES: Final = 150_000
+# Before, a walsender that has seen rows of a table before it was attached goes on thinking that it is not published.
+PUBLISHED_ONCE_ATTACHED: Final = 150_000
+# A limit that a role may be given by ALTER ROLE, and that would end a long move of rows.
+TRANSACTION_TIMEOUT: Final = 170_000
