@@ -33,7 +33,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (
         "catalog and statements",
         frozenset(
-            {"attempts", "catalog", "counts", "execute", "facts", "guard", "history", "locks", "proof", "strays"}
+            {"attempts", "catalog", "counts", "counts_cache", "figures", "execute", "facts", "guard", "history", "locks", "proof", "strays"}
             | {"structure"}
         ),
     ),

@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, LiteralString
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
+import psycopg
 from psycopg import errors, sql
 
 from pgalmanac.catalog import ESTIMATED_ROWS
-from pgalmanac.db import Session, one_line
-from pgalmanac.ddl import key_literal, qualified
-from pgalmanac.model import Partition
+from pgalmanac.config import Counting
+from pgalmanac.db import Session, connect, is_lost, one_line
+from pgalmanac.ddl import qualified
+from pgalmanac.errors import PgalmanacError
+from pgalmanac.model import Partition, RelationKind
 from pgalmanac.plan import View
-from pgalmanac.results import PartitionCount, Statistics
+from pgalmanac.results import PartitionCount
 
-__all__ = ["estimates", "exact", "statistics"]
+if TYPE_CHECKING:
+    from pgalmanac.counts_cache import CountsCache, Kept
+
+__all__ = ["DEFAULT_BREAKDOWN", "estimates", "exact", "key_time"]
 
 DEFAULT_BREAKDOWN: Final = "event_type"
-_TOP: Final = 10
-_EXACT_BREAKDOWN_DAYS: Final = 7
-# How many partitions are looked into for the oldest and the newest event before they are said to be unknown.
-_EDGE_LOOKS: Final = 5
-# Frequencies come from at most this many of the newest partitions: reading pg_stats costs about 0.1 ms each.
-_BREAKDOWN_PARTITIONS: Final = 120
+# Late rows still come in for a while after a period has ended; an older one that stays as it is needs no recount.
+_SETTLED: Final = timedelta(hours=1)
+# Before 15 the counters lag behind what is visible by half a minute and more.
+_CACHE_SINCE: Final = 150_000
+# New counts are kept at least so often while counting goes on, so that little is lost when it is called off.
+_SAVE_SECONDS: Final = 2.0
 
-# A size stats files under a lock that waits behind ACCESS EXCLUSIVE: partitions so locked are left out.
+# A size stats files under a lock that waits behind ACCESS EXCLUSIVE: partitions so locked are left out. Rows of a
+# partition that is itself partitioned stand in the partitions below it.
 _ESTIMATES: Final[LiteralString] = f"""
 WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
-                   AND pid IS DISTINCT FROM pg_backend_pid())
-SELECT c.oid::int8, {ESTIMATED_ROWS},
-       CASE WHEN c.oid IN (SELECT relation FROM locked) THEN NULL ELSE pg_total_relation_size(c.oid) END
+                   AND pid IS DISTINCT FROM pg_backend_pid()),
+     leaf AS (SELECT wanted.oid AS partition, wanted.oid AS leaf FROM unnest(%(oids)s::oid[]) AS wanted(oid)
+              UNION ALL
+              SELECT wanted.oid, tree.relid::oid FROM unnest(%(partitioned)s::oid[]) AS wanted(oid),
+                     pg_partition_tree(wanted.oid) AS tree WHERE tree.isleaf)
+SELECT leaf.partition::int8, sum({ESTIMATED_ROWS})::int8,
+       CASE WHEN bool_or(c.oid IN (SELECT relation FROM locked)) THEN NULL
+            ELSE sum(CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_total_relation_size(c.oid) END)::int8
+       END
+  FROM leaf JOIN pg_class c ON c.oid = leaf.leaf GROUP BY 1
+"""  # made of constants
+# What a partition's count is known by. The counters know what was inserted, updated and deleted, and the file node
+# changes with TRUNCATE. They say nothing once they began anew: a reset of this database's, or the reset of all that
+# follows a crash and shows in the time of the server-wide ones.
+_KEYS: Final[LiteralString] = """
+SELECT c.oid::int8,
+       concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid),
+                 pg_stat_get_tuples_deleted(c.oid), COALESCE(pg_stat_get_bgwriter_stat_reset_time()::text, '-'),
+                 COALESCE(pg_stat_get_db_stat_reset_time((SELECT d.oid FROM pg_database d
+                                                           WHERE d.datname = current_database()))::text, '-'))
   FROM unnest(%s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
-"""  # made of constants
-_TOTAL: Final[LiteralString] = f"""
-SELECT COALESCE(sum({ESTIMATED_ROWS}), 0)::int8 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
- WHERE i.inhparent = %s
-"""  # made of constants
-_FREQUENCIES: Final[LiteralString] = """
-SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
-  FROM unnest(%(oids)s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = %(column)s,
-  unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(value, frequency)
- GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(limit)s
+ WHERE current_setting('track_counts')::bool AND c.relkind = 'r'
 """
 
 
@@ -53,8 +71,12 @@ async def estimates(session: Session, seen: View, *, limit: int | None = None) -
     wanted = list(reversed(seen.table.partitions))[:limit]
     if seen.table.default is not None:
         wanted.append(seen.table.default)
+    oids = {
+        "oids": [p.oid for p in wanted if p.kind is not RelationKind.PARTITIONED],
+        "partitioned": [p.oid for p in wanted if p.kind is RelationKind.PARTITIONED],
+    }
     try:
-        cursor = await session.execute(_ESTIMATES, [[p.oid for p in wanted]])
+        cursor = await session.execute(_ESTIMATES, oids)
         found = {oid: (rows, size) for oid, rows, size in await cursor.fetchall()}
     except errors.LockNotAvailable:  # locked between the look at pg_locks and the size
         found = {}
@@ -65,120 +87,250 @@ def _estimate(partition: Partition, rows: int | None, size: int | None) -> Parti
     return PartitionCount(oid=partition.oid, name=partition.name, rows=rows, exact=False, bytes=size)
 
 
-async def exact(session: Session, seen: View, counts: Sequence[PartitionCount]) -> AsyncIterator[PartitionCount]:
-    """Count each of *counts* exactly, with its oldest and newest key, one statement a partition, in the order given.
+async def exact(
+    session: Session,
+    seen: View,
+    counts: Sequence[PartitionCount],
+    *,
+    options: Counting | None = None,
+    dsn: str | None = None,
+    cache: Path | None = None,
+) -> AsyncGenerator[PartitionCount]:
+    """Count each of *counts* exactly, with its oldest and newest key, and yield each as soon as it is known.
 
-    A partition that cannot be counted keeps its estimate, with the reason in *error*.
+    Begun in the order given: put first what somebody is waiting for, and to change the order close this and begin
+    again; what was counted once comes from the cache at once. More connections than *session* are opened by *dsn*,
+    which is empty for libpq's own defaults; without one, and where the server has no room for more, *session* does
+    all of it. *cache* names another file than the usual one.
+
+    A partition that cannot be counted keeps its estimate, with the reason in *error*; so do all that are left when
+    the budget is spent. Cancelling the task, or closing the generator, cancels what the server is counting.
     """
-    column = sql.Identifier(seen.table.key.column)
-    for count in counts:
-        query = sql.SQL(
-            "SELECT (SELECT count(*) FROM ONLY {table}), (SELECT min({column}) FROM ONLY {table}), "
-            "(SELECT max({column}) FROM ONLY {table}), clock_timestamp()"
-        ).format(table=qualified(count.name), column=column)
+    work = _Work(session=session, seen=seen, options=options or Counting(), todo=deque(counts))
+    try:
+        for kept in await work.known(cache):
+            yield kept
+        work.begin()
+        # Once more alone: a further connection that is lost leaves its partition to us.
+        for more in (dsn, None):
+            tasks = work.start(more)
+            try:
+                while (count := await work.next(tasks)) is not None:
+                    yield count
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        spent = f"the {work.options.max_seconds} seconds of counts.max_seconds are spent"
+        while work.todo:
+            yield replace(work.todo.popleft(), error=spent)
+    finally:
+        work.save()
+        await session.rollback()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """What is still to be counted, by whom, and until when."""
+
+    session: Session
+    seen: View
+    options: Counting
+    todo: deque[PartitionCount]
+    done: asyncio.Queue[PartitionCount] = field(default_factory=asyncio.Queue[PartitionCount])
+    _cache: CountsCache | None = None
+    _keys: dict[int, str] = field(default_factory=dict[int, str])
+    _new: list[PartitionCount] = field(default_factory=list[PartitionCount])
+    _saved: float = field(default_factory=monotonic)
+    _end: float = 0.0
+    # The moment of the snapshot that all share, where one was asked for.
+    _at: datetime | None = None
+
+    async def known(self, path: Path | None) -> Iterable[PartitionCount]:
+        """What the cache knows, taken off what is to be done. The keys are read here, before anything is counted."""
+        server = self.session.server
+        # A standby's counters do not count what it replays.
+        if not self.options.cache or server.standby or server.version_num < _CACHE_SINCE:
+            return ()
+        partitions = {p.oid: p for p in self.seen.table.ranged if self._settled(p)}
+        wanted = [c.oid for c in self.todo if c.oid in partitions]
+        if not wanted:
+            return ()
+        from pgalmanac.counts_cache import open_cache  # noqa: PLC0415  # sqlite, for those who count
+
+        self._cache = open_cache(self.session, path)
+        self._keys = dict(await (await self.session.execute(_KEYS, [wanted])).fetchall())
+        if self.options.consistent:
+            return ()  # kept counts are of many moments
+        kept = self._cache.read(self._keys)
+        counts, self.todo = self.todo, deque(c for c in self.todo if c.oid not in kept)
+        return [_as_kept(c, kept[c.oid]) for c in counts if c.oid in kept]
+
+    def _settled(self, partition: Partition) -> bool:
+        upper = None if partition.bounds is None else partition.bounds.upper
+        return upper is not None and upper + _SETTLED <= self.seen.now
+
+    def begin(self) -> None:
+        """The budget begins."""
+        self._end = monotonic() + self.options.max_seconds
+
+    def start(self, dsn: str | None) -> list[asyncio.Task[None]]:
+        """Count on as many connections as there are to be and is work for."""
+        if not self.todo or monotonic() >= self._end:
+            return []
+        snapshot: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        more = 0 if dsn is None else min(self.options.connections, len(self.todo)) - 1
+        return [
+            asyncio.create_task(self._first(snapshot)),
+            *(asyncio.create_task(self._further(dsn or "", snapshot)) for _ in range(more)),
+        ]
+
+    async def next(self, tasks: Sequence[asyncio.Task[None]]) -> PartitionCount | None:
+        """The next count; None when there are no more. Raises what ended the first connection."""
+        while self.done.empty():
+            running = [t for t in tasks if not t.done()]
+            if tasks and tasks[0].done() and (error := tasks[0].exception()) is not None:
+                raise error
+            if not running:
+                return None
+            arrival = asyncio.ensure_future(self.done.get())
+            try:
+                await asyncio.wait([arrival, *running], return_when=asyncio.FIRST_COMPLETED)
+                if arrival.done():
+                    return self._arrived(arrival.result())
+            finally:
+                arrival.cancel()
+        return self._arrived(self.done.get_nowait())
+
+    def _arrived(self, count: PartitionCount) -> PartitionCount:
+        if count.exact and count.oid in self._keys:
+            self._new.append(count)
+            if monotonic() - self._saved > _SAVE_SECONDS:
+                self.save()
+        return count
+
+    def save(self) -> None:
+        """Keep what was counted since the last time."""
+        if self._cache is not None and self._new:
+            from pgalmanac.counts_cache import Kept  # noqa: PLC0415  # as above
+
+            self._cache.write(
+                (c.oid, self._keys[c.oid], Kept(rows=c.rows, oldest=c.oldest, newest=c.newest, counted_at=c.counted_at))
+                for c in self._new
+                if c.rows is not None and c.counted_at is not None
+            )
+        self._new.clear()
+        self._saved = monotonic()
+
+    async def _first(self, snapshot: asyncio.Future[str]) -> None:
+        """Count on the session that was given, and finish what others had to leave."""
         try:
-            row = await (await session.execute(query)).fetchone()
-        except (
-            errors.LockNotAvailable,
-            errors.UndefinedTable,
-            errors.InsufficientPrivilege,
-            errors.QueryCanceled,
-        ) as exc:
-            yield replace(count, error=one_line(exc))
-            continue
-        rows, oldest, newest, at = row or (None, None, None, None)
-        yield replace(count, rows=rows, exact=True, oldest=key_time(oldest), newest=key_time(newest), counted_at=at)
+            if self.options.consistent:
+                await self.session.rollback()
+                await self.session.execute(_BEGIN_CONSISTENT)
+                row = await (await self.session.execute("SELECT pg_export_snapshot(), now()")).fetchone()
+                name, self._at = row or ("", None)
+                snapshot.set_result(name)
+            else:
+                snapshot.set_result("")
+        finally:
+            snapshot.cancel()
+        await self._count(self.session)
+
+    async def _further(self, dsn: str, snapshot: asyncio.Future[str]) -> None:
+        """Count on one more connection, when there is one to be had."""
+        with suppress(PgalmanacError, psycopg.Error):
+            async with connect(dsn, read_only=True) as session:
+                if name := await asyncio.shield(snapshot):
+                    await session.execute(_BEGIN_CONSISTENT)
+                    await session.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name)))
+                await self._count(session)
+
+    async def _count(self, session: Session) -> None:
+        while self.todo and (left := self._end - monotonic()) > 0:
+            count = self.todo.popleft()
+            try:
+                self.done.put_nowait(await self._count_one(session, count, left))
+            except BaseException:
+                self.todo.appendleft(count)
+                raise
+
+    async def _count_one(self, session: Session, count: PartitionCount, left: float) -> PartitionCount:
+        """Count one partition in one round trip; what keeps us from it becomes its error."""
+        limit = min(self.options.statement_seconds, left)
+        consistent = self.options.consistent
+        query = sql.SQL(
+            "{begin}; SET LOCAL statement_timeout = {limit}; SET LOCAL max_parallel_workers_per_gather = 0; "
+            "SELECT (SELECT count(*) FROM {table}), (SELECT min({column})::text FROM {table}), "
+            "(SELECT max({column})::text FROM {table}), {literal}::regclass::oid::int8, statement_timestamp(); {end}"
+        ).format(
+            begin=sql.SQL("SAVEPOINT one" if consistent else "BEGIN READ ONLY"),
+            end=sql.SQL("RELEASE SAVEPOINT one" if consistent else "COMMIT"),
+            limit=max(int(limit * 1000), 1),
+            table=qualified(count.name),
+            column=sql.Identifier(self.seen.table.key.column),
+            literal=sql.Literal(qualified(count.name).as_string(None)),
+        )
+        try:
+            cursor = await session.execute(query)
+        except psycopg.Error as exc:
+            if session.conn.closed or is_lost(exc):
+                raise
+            await session.conn.execute("ROLLBACK TO SAVEPOINT one" if consistent else "ROLLBACK")
+            return replace(count, error=_why(exc, self.options, left))
+        while cursor.description is None:
+            cursor.nextset()
+        row = await cursor.fetchone()
+        rows, oldest, newest, oid, at = row or (None, None, None, None, None)
+        if oid != count.oid:
+            return replace(count, error="another table has taken its name")
+        return replace(
+            count,
+            rows=rows,
+            exact=True,
+            oldest=key_time(oldest),
+            newest=key_time(newest),
+            # The statement began before its snapshot was taken: what was committed until then is counted.
+            counted_at=self._at or at,
+        )
+
+
+# The exporting transaction may have nothing left to do while others still count.
+_BEGIN_CONSISTENT: Final[LiteralString] = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
+)
+
+
+def _as_kept(count: PartitionCount, kept: Kept) -> PartitionCount:
+    return replace(
+        count,
+        rows=kept.rows,
+        exact=True,
+        oldest=kept.oldest,
+        newest=kept.newest,
+        counted_at=kept.counted_at,
+        cached=True,
+    )
+
+
+def _why(exc: psycopg.Error, options: Counting, left: float) -> str:
+    """Why a partition could not be counted; a time limit by the name of its setting."""
+    if not isinstance(exc, errors.QueryCanceled) or "timeout" not in str(exc):
+        return one_line(exc)
+    if left < options.statement_seconds:
+        return f"the {options.max_seconds} seconds of counts.max_seconds are spent"
+    return f"counting it took longer than the {options.statement_seconds} seconds of counts.statement_seconds"
 
 
 def key_time(value: Any) -> datetime | None:  # noqa: ANN401  # whatever type the key column has
-    """A value of the key column as key time; None for NULL and for moments that no calendar holds."""
+    """A value of the key column, or its text, as key time; None for NULL and for moments that no calendar holds."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:  # infinity, before Christ, past year 9999
+            return None
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     return None
-
-
-async def statistics(session: Session, seen: View, counts: Sequence[PartitionCount] = ()) -> Statistics:
-    """The figures at the end of a report. Exact where *counts* are all exact, else the server's estimates."""
-    is_exact = bool(counts) and all(c.exact for c in counts)
-    if is_exact:
-        rows = sum(c.rows or 0 for c in counts)
-        oldest = min((c.oldest for c in counts if c.oldest is not None), default=None)
-        newest = max((c.newest for c in counts if c.newest is not None), default=None)
-    else:
-        found = await (await session.execute(_TOTAL, [seen.table.oid])).fetchone()
-        rows = found[0] if found else 0
-        oldest = await _edge(session, seen, seen.table.ranged, "min")
-        newest = await _edge(session, seen, _until_now(seen), "max")
-    column, values = await _breakdown(session, seen, exact=is_exact)
-    return Statistics(
-        partitions=len(seen.table.partitions),
-        rows=rows,
-        exact=is_exact,
-        oldest_event=oldest,
-        newest_event=newest,
-        breakdown_column=column,
-        breakdown=values,
-    )
-
-
-def _until_now(seen: View) -> list[Partition]:
-    """The partitions that can hold the past, newest first."""
-    return [
-        p
-        for p in reversed(seen.table.ranged)
-        if p.bounds is not None and (p.bounds.lower is None or p.bounds.lower <= seen.now)
-    ]
-
-
-async def _edge(
-    session: Session, seen: View, partitions: Sequence[Partition], function: LiteralString
-) -> datetime | None:
-    """The smallest or largest key of the first of *partitions* that has rows: with an index, one page of one table."""
-    for partition in partitions[:_EDGE_LOOKS]:
-        query = sql.SQL(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = '2s'; SELECT {}({}) FROM ONLY {}; COMMIT"
-        ).format(sql.SQL(function), sql.Identifier(seen.table.key.column), qualified(partition.name))
-        try:
-            cursor = await session.execute(query)
-        except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
-            await session.rollback()
-            return None
-        cursor.nextset()
-        cursor.nextset()
-        row = await cursor.fetchone()
-        if row is not None and (found := key_time(row[0])) is not None:
-            return found
-    return None
-
-
-async def _breakdown(session: Session, seen: View, *, exact: bool) -> tuple[str | None, tuple[tuple[str, int], ...]]:
-    """The ten most frequent values of the policy's column, or of event_type where there is one."""
-    column = seen.policy.breakdown or DEFAULT_BREAKDOWN
-    cursor = await session.execute(
-        "SELECT EXISTS (SELECT FROM pg_attribute "
-        "WHERE attrelid = %s AND attname = %s AND attnum > 0 AND NOT attisdropped)",
-        [seen.table.oid, column],
-    )
-    there = await cursor.fetchone()
-    if there is None or not there[0]:
-        return None, ()
-    if exact:
-        key = seen.table.key
-        query = sql.SQL(
-            "SELECT {column}::text, count(*) FROM {table} WHERE {key} >= {since} AND {key} < {until} "
-            "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}"
-        ).format(
-            column=sql.Identifier(column),
-            table=qualified(seen.table.name),
-            key=sql.Identifier(key.column),
-            since=key_literal(key.type, seen.now - timedelta(days=_EXACT_BREAKDOWN_DAYS)),
-            until=key_literal(key.type, seen.day(1)),
-            limit=_TOP,
-        )
-        cursor = await session.execute(query)
-    else:
-        oids = [p.oid for p in _until_now(seen)[:_BREAKDOWN_PARTITIONS]]
-        cursor = await session.execute(_FREQUENCIES, {"oids": oids, "column": column, "limit": _TOP})
-    return column, tuple((value, rows) for value, rows in await cursor.fetchall())

@@ -25,7 +25,7 @@ from pgalmanac.model import TableName, TableRef
 from pgalmanac.notify import notify_status
 from pgalmanac.plan import Plan, Status
 from pgalmanac.report import exit_code, render, render_history, render_init
-from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.results import CountProgress, Outcome, RunReport
 
 __all__ = ["Answer", "obey", "terminate"]
 
@@ -113,7 +113,9 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
         case "metrics":
             return Answer.of(_run(operations.metrics(arguments, settings)))
         case "status":
-            watch = _Watch(settings, stderr, limit=arguments.limit)
+            watch = _Watch(settings, stderr)
+            if arguments.no_cache:
+                settings = replace(settings, counts=replace(settings.counts, cache=False))
             report = _run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
         case "maintain" | "fix" | "create" | "drop" as command:
             report = _change(arguments, settings, stderr, command)
@@ -202,26 +204,23 @@ def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> None
 class _Watch:
     """Follows a run: flags that do not count are said before anything is done, then how far it is."""
 
-    def __init__(self, settings: Settings, stderr: Stderr, *, limit: int | None = None) -> None:
+    def __init__(self, settings: Settings, stderr: Stderr) -> None:
         self._settings = settings
         self._stderr = stderr
-        self._limit = limit
         self._total = self._done = 0
 
-    def __call__(self, event: Plan | Outcome | PartitionCount) -> None:
+    def __call__(self, event: Plan | Outcome | CountProgress) -> None:
         match event:
             case Plan():
-                # A plan without actions is that of a count: of every partition up to the limit, and the default one.
-                counted = len(event.table.partitions[: self._limit]) + (event.table.default is not None)
-                self._total, self._done = len(event.todo) or counted, 0
+                self._total, self._done = len(event.todo), 0
                 self.warn(event.table.name)
                 notify_status(f"{event.table.name}: {self._total} to do")
             case Outcome():
                 self._done += event.action.status is Status.PLANNED
                 self._show(f"{event.action.kind} {event.action.partition}")
-            case PartitionCount():
-                self._done += 1
-                self._show(f"counted {event.name}")
+            case CountProgress():
+                what = f"{event.partitions} of {event.of_partitions} partitions counted, {event.rows:,} rows"
+                self._stderr.progress(what, event.share)
 
     def _show(self, what: str) -> None:
         notify_status(f"{self._done} of {self._total}: {what}")

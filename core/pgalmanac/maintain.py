@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,18 +18,19 @@ from pgalmanac.db import Session, connect, one_line, scrub, translated
 from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
 from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeError, UsageError
 from pgalmanac.health import make_health_function
+from pgalmanac.figures import statistics
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
-from pgalmanac.plan import Action, Plan, Status, view
+from pgalmanac.plan import Action, Plan, Status, View, view
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
-from pgalmanac.results import Outcome, PartitionCount, RunReport, TableReport
+from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
 
 __all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview", "status"]
 
-# Called as work goes on: a plan before it is applied, each outcome after its transaction closed.
-Observer = Callable[["Plan | Outcome | PartitionCount"], None]
+# Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting is.
+Observer = Callable[["Plan | Outcome | CountProgress"], None]
 
 # How long closing the history row of an interrupted run may take before the process ends all the same.
 _CLOSING_SECONDS: Final = 5
@@ -236,7 +237,7 @@ async def _looked_again(run: _Run, request: Request, seen: Inspection, report: T
                 now = view(await inspect(run.session, seen.plan.table.name.ref), now.policy)
             if request.command == "fix":
                 report = replace(report, proved=await prove_insert(run.session, now))
-            report = replace(report, view=now, statistics=await counts.statistics(run.session, now))
+            report = replace(report, view=now, statistics=await statistics(run.session, now))
     except ProofError as exc:
         report = replace(report, view=now, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
     except PgalmanacError as exc:
@@ -330,15 +331,24 @@ async def status(
             found = await counts.estimates(run.session, seen, limit=limit)
             if exact:
                 run.observer(Plan(view=seen))
-                counted: list[PartitionCount] = []
-                async for count in counts.exact(run.session, seen, found):
-                    counted.append(count)
-                    run.observer(count)
-                found = tuple(counted)
-            figures = await counts.statistics(run.session, seen, found if limit is None else ())
+                found = await _counted(run, seen, found)
+            figures = await statistics(run.session, seen, found if limit is None else ())
             return TableReport(table=str(table.name), view=seen, counts=found, statistics=figures)
 
         return run.report("status", await run.each(one))
+
+
+async def _counted(run: _Run, seen: View, found: Sequence[PartitionCount]) -> tuple[PartitionCount, ...]:
+    """The same counts, exact, in the same order."""
+    progress = CountProgress.begin(found)
+    counted: dict[int, PartitionCount] = {}
+    stream = counts.exact(run.session, seen, found, options=run.settings.counts, dsn=run.settings.dsn)
+    async with aclosing(stream):
+        async for count in stream:
+            counted[count.oid] = count
+            progress = progress.after(count)
+            run.observer(progress)
+    return tuple(counted[c.oid] for c in found)
 
 
 async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None) -> tuple[RunRecord, ...]:

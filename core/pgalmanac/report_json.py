@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pgalmanac.diagnose import Finding, runway_days
@@ -143,6 +143,9 @@ def _partition(count: PartitionCount, seen: View | None) -> dict[str, Any]:
         "min": _moment(count.oldest, seen),
         "max": _moment(count.newest, seen),
         "bytes": count.bytes,
+        "counted_at": None if count.counted_at is None else count.counted_at.astimezone(UTC).isoformat(),
+        "cached": count.cached,
+        "error": count.error,
     }
 
 

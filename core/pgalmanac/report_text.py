@@ -175,6 +175,7 @@ def _status(table: TableReport) -> Iterator[str]:
         yield f"  {'partition':<{width}} {'rows':>12} {'size':>10}  {'oldest':<16}  newest"
         for name, count in zip(names, table.counts, strict=True):
             yield from _count_lines(name.ljust(width), count, seen)
+        yield from _as_of(table.counts)
     if seen is not None:
         yield from _coverage(seen)
         if table.statistics is not None:
@@ -189,6 +190,16 @@ def _count_lines(name: str, count: PartitionCount, seen: View | None) -> Iterato
     yield f"  {name} {rows:>12} {size:>10}  {oldest:<16}  {newest}"
     if count.error is not None:
         yield from _wrapped(count.error, "      ")
+
+
+def _as_of(counts: Sequence[PartitionCount]) -> Iterator[str]:
+    """When counts that were not made now were."""
+    kept = [c.counted_at for c in counts if c.cached and c.counted_at is not None]
+    if kept:
+        times = sorted({_second(moment) for moment in (min(kept), max(kept))})
+        some = "all" if len(kept) == len(counts) else f"{len(kept)} of {len(counts)}"
+        text = f"{some} exact as of {' .. '.join(times)} UTC and unchanged since; --no-cache counts anew"
+        yield from _wrapped(text, "  ")
 
 
 def finding_lines(finding: Finding, indent: str = "") -> list[str]:

@@ -12,7 +12,7 @@ from pgalmanac.errors import BusyError, PgalmanacError, PrivilegeError
 from pgalmanac.model import Server, TableName
 from pgalmanac.plan import Action, ActionKind, Status, View
 
-__all__ = ["Outcome", "PartitionCount", "RunReport", "Statistics", "TableReport", "exit_code"]
+__all__ = ["CountProgress", "Outcome", "PartitionCount", "RunReport", "Statistics", "TableReport", "exit_code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,8 @@ class PartitionCount:
     """What is known of one partition's rows.
 
     *exact* is False for the server's estimates; *oldest* and *newest* are the smallest and largest key times, and
-    *counted_at* the instant of an exact count.
+    *counted_at* the instant as of which an exact count is one. *cached* is an earlier count: the server's counters
+    say that nothing was written since. It never authorises a drop.
     """
 
     oid: int
@@ -57,7 +58,41 @@ class PartitionCount:
     newest: datetime | None = None
     bytes: int | None = None
     counted_at: datetime | None = None
+    cached: bool = False
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountProgress:
+    """How far counting is, of what was estimated before it: in partitions, rows and bytes."""
+
+    partitions: int = 0
+    of_partitions: int = 0
+    rows: int = 0
+    of_rows: int = 0
+    bytes: int = 0
+    of_bytes: int = 0
+
+    @classmethod
+    def begin(cls, estimates: Sequence[PartitionCount]) -> CountProgress:
+        """Nothing is counted yet."""
+        rows, size = sum(e.rows or 0 for e in estimates), sum(e.bytes or 0 for e in estimates)
+        return cls(of_partitions=len(estimates), of_rows=rows, of_bytes=size)
+
+    def after(self, count: PartitionCount) -> CountProgress:
+        """One more partition is counted, or was given up."""
+        return replace(
+            self,
+            partitions=self.partitions + 1,
+            rows=self.rows + (count.rows or 0),
+            bytes=self.bytes + (count.bytes or 0),
+        )
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1, by bytes, which say best how long it takes; by partitions where no size is known."""
+        done, of = (self.bytes, self.of_bytes) if self.of_bytes else (self.partitions, self.of_partitions)
+        return min(done / of, 1.0) if of else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

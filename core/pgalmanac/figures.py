@@ -1,0 +1,173 @@
+"""The figures at the end of a report: rows, oldest and newest event, most frequent values; estimates unless counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, LiteralString
+
+from psycopg import errors, sql
+
+from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.counts import DEFAULT_BREAKDOWN, key_time
+from pgalmanac.db import Session
+from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.model import Partition
+from pgalmanac.plan import View
+from pgalmanac.results import PartitionCount, Statistics
+
+__all__ = ["statistics"]
+
+_TOP: Final = 10
+_EXACT_BREAKDOWN_DAYS: Final = 7
+# How many partitions are looked into for the oldest and the newest event before they are said to be unknown.
+_EDGE_LOOKS: Final = 5
+# Frequencies come from at most this many of the newest partitions: reading pg_stats costs about 0.1 ms each.
+_BREAKDOWN_PARTITIONS: Final = 120
+# Each of the looks below; without an index on the key even one partition can take long.
+_SECONDS: Final = 2
+
+_TOTAL: Final[LiteralString] = f"""
+SELECT COALESCE(sum({ESTIMATED_ROWS}), 0)::int8,
+       EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = {{parent}} AND attname = {{column}} AND attnum > 0 AND NOT attisdropped)
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = {{parent}};
+"""  # made of constants
+_FREQUENCIES: Final[LiteralString] = """
+SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
+  FROM unnest({oids}::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = {column},
+  unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(value, frequency)
+ GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit};
+"""
+
+
+async def statistics(session: Session, seen: View, counts: Sequence[PartitionCount] = ()) -> Statistics:
+    """The figures at the end of a report. Exact where *counts* are all exact, else the server's estimates."""
+    if counts and all(c.exact for c in counts):
+        return await _counted(session, seen, counts)
+    column = _column(seen)
+    total, (oldest, newest), frequencies = await _estimated(session, seen)
+    rows, has_column = total
+    return Statistics(
+        partitions=len(seen.table.partitions),
+        rows=rows,
+        exact=False,
+        oldest_event=oldest,
+        newest_event=newest,
+        breakdown_column=column if has_column else None,
+        breakdown=tuple(frequencies) if has_column else (),
+    )
+
+
+async def _estimated(
+    session: Session, seen: View
+) -> tuple[tuple[int, bool], tuple[datetime | None, datetime | None], list[tuple[str, int]]]:
+    """Rows and whether there is a column to break down by; oldest and newest key; frequencies. In one round trip."""
+    oldest = seen.table.ranged[:_EDGE_LOOKS]
+    past = _until_now(seen)
+    names = {"parent": sql.Literal(seen.table.oid), "column": sql.Literal(_column(seen))}
+    frequencies = sql.SQL(_FREQUENCIES).format(
+        **names, oids=sql.Literal([p.oid for p in past[:_BREAKDOWN_PARTITIONS]]), limit=sql.Literal(_TOP)
+    )
+    total = sql.SQL(_TOTAL).format(**names)
+    edges = sql.SQL("SELECT {}, {};").format(_first(seen, oldest, "min"), _first(seen, past[:_EDGE_LOOKS], "max"))
+    try:
+        (found,), (edge,), values = await _together(session, total, edges, frequencies)
+    except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
+        # One partition that is locked, gone or closed to us must not hide what the others say.
+        (found,), values = await _together(session, total, frequencies)
+        edge = (await _edge(session, seen, oldest, "min"), await _edge(session, seen, past[:_EDGE_LOOKS], "max"))
+    return (found[0], found[1]), (key_time(edge[0]), key_time(edge[1])), [(value, rows) for value, rows in values]
+
+
+async def _together(session: Session, *queries: sql.Composed) -> list[list[tuple[Any, ...]]]:
+    """The rows of each query, all of them asked for at once and bounded in time."""
+    begin = sql.SQL("BEGIN READ ONLY; SET LOCAL statement_timeout = {};").format(_SECONDS * 1000)
+    try:
+        cursor = await session.execute(sql.Composed([begin, *queries, sql.SQL("COMMIT")]))
+    finally:
+        await session.rollback()
+    results: list[list[tuple[Any, ...]]] = []
+    while True:
+        if cursor.description is not None:
+            results.append(await cursor.fetchall())
+        if not cursor.nextset():
+            return results
+
+
+def _first(seen: View, partitions: Sequence[Partition], function: LiteralString) -> sql.Composable:
+    """The smallest or largest key of the first of *partitions* that has rows; the others are not looked into."""
+    if not partitions:
+        return sql.NULL
+    looks = [_look(seen, p, function) for p in partitions]
+    return sql.SQL("COALESCE({})").format(sql.SQL(", ").join(looks))
+
+
+def _look(seen: View, partition: Partition, function: LiteralString) -> sql.Composed:
+    """One page of one table, where the key has an index. As text, because the key may be infinite."""
+    return sql.SQL("(SELECT {}({})::text FROM {})").format(
+        sql.SQL(function), sql.Identifier(seen.table.key.column), qualified(partition.name)
+    )
+
+
+async def _edge(session: Session, seen: View, partitions: Sequence[Partition], function: LiteralString) -> str | None:
+    """As _first, one partition at a time; None when one that counts cannot be looked into."""
+    for partition in partitions:
+        query = sql.SQL("SELECT {};").format(_look(seen, partition, function))
+        try:
+            ((row,),) = await _together(session, query)
+        except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
+            return None
+        if row[0] is not None:
+            return str(row[0])
+    return None
+
+
+async def _counted(session: Session, seen: View, counts: Sequence[PartitionCount]) -> Statistics:
+    """The figures of partitions that were all counted; the most frequent values of the last days, counted too."""
+    column, values = await _breakdown(session, seen)
+    return Statistics(
+        partitions=len(seen.table.partitions),
+        rows=sum(c.rows or 0 for c in counts),
+        exact=True,
+        oldest_event=min((c.oldest for c in counts if c.oldest is not None), default=None),
+        newest_event=max((c.newest for c in counts if c.newest is not None), default=None),
+        breakdown_column=column,
+        breakdown=values,
+    )
+
+
+async def _breakdown(session: Session, seen: View) -> tuple[str | None, tuple[tuple[str, int], ...]]:
+    """The most frequent values of the last days, where the column is there."""
+    column, key = _column(seen), seen.table.key
+    query = sql.SQL(
+        "SELECT {column}::text, count(*) FROM {table} WHERE {key} >= {since} AND {key} < {until} "
+        "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}"
+    ).format(
+        column=sql.Identifier(column),
+        table=qualified(seen.table.name),
+        key=sql.Identifier(key.column),
+        since=key_literal(key.type, seen.now - timedelta(days=_EXACT_BREAKDOWN_DAYS)),
+        until=key_literal(key.type, seen.day(1)),
+        limit=_TOP,
+    )
+    try:
+        cursor = await session.execute(query)
+    except (errors.UndefinedColumn, errors.LockNotAvailable, errors.InsufficientPrivilege):
+        return None, ()
+    return column, tuple((value, rows) for value, rows in await cursor.fetchall())
+
+
+def _column(seen: View) -> str:
+    return seen.policy.breakdown or DEFAULT_BREAKDOWN
+
+
+def _until_now(seen: View) -> list[Partition]:
+    """The partitions that can hold the past, newest first."""
+    return [
+        p
+        for p in reversed(seen.table.ranged)
+        if p.bounds is not None and (p.bounds.lower is None or p.bounds.lower <= seen.now)
+    ]
