@@ -23,8 +23,8 @@ TUI: Final = ROOT / "tui" / "pgalmanac_tui"
 # module fails the test until it is given a place here; where it then stands says what it may know.
 LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("version", frozenset({"pgalmanac"})),
-    ("errors", frozenset({"errors"})),
-    ("words", frozenset({"model", "marks"})),
+    ("errors", frozenset({"errors", "versions"})),
+    ("words", frozenset({"model", "mend", "marks"})),
     ("calendar", frozenset({"periods", "naming", "policy"})),
     ("thinking", frozenset({"plan", "diagnose", "ddl", "steps", "results"})),
     ("settings", frozenset({"options", "commands", "config", "arguments", "log"})),
