@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -68,8 +68,8 @@ class Engine:
             self._thread.start()
         return self._loop
 
-    def stop(self) -> None:
-        """Call off what is under way, wait until it is undone, and end the thread. Blocks; for the program's end."""
+    def stop(self, *closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Call off what is under way, wait until it is undone, close, and end the thread. Blocks; for the very end."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
@@ -81,6 +81,8 @@ class Engine:
                 task.cancel()
             if rest:
                 await asyncio.wait(rest, timeout=_UNDO_SECONDS)
+            for close in closing:
+                await close()
 
         with suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(wind_up(), loop).result(timeout=_UNDO_SECONDS + 1)

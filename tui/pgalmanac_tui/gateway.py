@@ -97,7 +97,7 @@ class ServerGateway:
 
     def stop(self) -> None:
         """Call off everything, undo it, and disconnect."""
-        self._engine.stop()
+        self._engine.stop(self._polling.close, self._looking.close, self._counting.close)
 
     # -- looking ------------------------------------------------------------------------------------------------
 

@@ -130,7 +130,8 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     old = f"what you see is {duration(max(model.age, 0.0))} old"
     if model.link is Link.LOST:
         again = "" if model.retry_in is None else f", trying again in {model.retry_in:.0f} s"
-        matter = (glyphs.critical, f"{model.problem}; {old if snapshot else 'nothing seen yet'}{again}", "critical", ())
+        text = f"no connection{again}; {old if snapshot else 'nothing seen yet'}: {model.problem}"
+        matter = (glyphs.critical, text, "critical", ())
     elif snapshot is None or model.now is None:
         matter = (" ", "connecting to the server", "dim", ())
     elif table is None:

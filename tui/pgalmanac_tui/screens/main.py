@@ -128,6 +128,11 @@ class MainScreen(Screen[None]):
     # -- parts -----------------------------------------------------------------------------------------------
 
     @property
+    def _whole(self) -> bool:
+        """Whether the parts are there: not yet, and no more, while the program begins and ends."""
+        return self.is_mounted and bool(self.query("#header")) and bool(self.query("#keys"))
+
+    @property
     def _calendar(self) -> Calendar:
         return self.query_one("#calendar", Calendar)
 
@@ -146,7 +151,7 @@ class MainScreen(Screen[None]):
 
     def show(self) -> None:
         """Show the host's model; what is as it was is left alone."""
-        if not self.is_mounted:
+        if not self._whole:
             return
         model = self._host.model
         self.tick()
@@ -170,7 +175,7 @@ class MainScreen(Screen[None]):
     def tick(self) -> None:
         """What changes with the clock alone."""
         model = self._host.model
-        if not self.is_mounted:
+        if not self._whole:
             return
         self.query_one("#header", Lines).show(lambda cells, height: header(model, cells, height, self._glyphs))
         if model.table is not None and model.now is not None:

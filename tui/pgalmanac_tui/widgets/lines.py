@@ -41,9 +41,8 @@ class Lines(Widget):
         self._make = make
         if self.size.width == 0:
             return
-        before, self._strips = self._strips, self._painted()
-        if self._stale:
-            self._stale = False
+        before, self._strips, self._stale = self._strips, self._painted(), False
+        if [s.cell_length for s in before] != [s.cell_length for s in self._strips]:
             self.refresh()
         elif regions := changed(before, self._strips):
             self.refresh(*regions)
@@ -72,6 +71,6 @@ class Lines(Widget):
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """A theme came, or a class: the colours in the strips are old, and Textual asks for all of them anyway."""
+        """A theme came, or a class: the colours in the strips may be old. If they are, Textual asks for all of them."""
         super().notify_style_update()
         self._stale = True

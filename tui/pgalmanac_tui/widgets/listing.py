@@ -260,8 +260,3 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         self.virtual_size = Size(self.scrollable_content_region.width, len(self.rows) + 1)
         self._reveal()
         self.refresh()
-
-    def notify_style_update(self) -> None:
-        """The colours in what was drawn are old, and Textual asks for all of it anyway."""
-        super().notify_style_update()
-        self._drawn.clear()

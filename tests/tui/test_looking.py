@@ -1,0 +1,331 @@
+"""What is on the screen, how one moves about it, and that it comes back when the server does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dashboards import opened, shown, text_of, typed, until
+from pgalmanac.model import TableRef
+from pgalmanac.pgserver import Cluster
+from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.model import Link
+from pgalmanac_tui.panels.details import day_title
+from pgalmanac_tui.screens.main import MainScreen
+from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
+from pgalmanac_tui.widgets.calendar import Calendar
+from pgalmanac_tui.widgets.listing import Listing
+from support import add_default, add_partitions, add_rows, connect, create_events, rows, today
+
+
+def calendar(app: Dashboard) -> Calendar:
+    """The calendar of the main screen."""
+    return app.screen.query_one(Calendar)
+
+
+def listing(app: Dashboard, name: str = "partitions") -> Listing[Any]:
+    """A list of the main screen."""
+    return app.screen.query_one(f"#{name}", Listing)
+
+
+async def test_the_header_says_where_one_is(database: str) -> None:
+    """Database, role, primary, version, and the label of the configuration."""
+    add_partitions(database, days=range(-3, 31))
+
+    async with opened(database, label="production", size=(120, 30)) as (app, _):
+        header = text_of(app, "#header")
+        [(name, version)] = rows(database, "SELECT current_database()::text, current_setting('server_version')")
+
+    assert " production " in header
+    assert f"{name}@" in header
+    assert "as postgres" in header
+    assert "primary" in header
+    assert version.split()[0] in header
+    assert "34 partitions" in header
+
+
+async def test_arrows_move_by_days_and_weeks_and_the_details_follow(database: str) -> None:
+    """Right is a week on, up a day back; t comes back to today."""
+    add_partitions(database, days=range(-30, 31))
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("left", "left", "up")
+        moved = calendar(app).day
+        assert day_title(today() - timedelta(days=15)) in text_of(app, "#details")
+        await pilot.press("t")
+
+        assert today() - timedelta(days=15) == moved
+        assert today() == calendar(app).day
+
+
+async def test_g_goes_to_a_date(database: str) -> None:
+    """A full date, a month, or days from today; nonsense is refused and asked again."""
+    add_partitions(database, days=range(-30, 31))
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("g")
+        await typed(pilot, "soon")
+        await pilot.press("enter")
+        assert "That is no date" in shown(app)
+        await pilot.press(*["backspace"] * 4)
+        await typed(pilot, "-10")
+        await pilot.press("enter")
+        await pilot.pause()
+
+        assert today() - timedelta(days=10) == calendar(app).day
+
+
+async def test_the_filter_looks_at_name_date_and_state(database: str) -> None:
+    """Each word has to be found; escape shows all again."""
+    add_partitions(database, days=range(-95, 1), rows_a_day=1)
+
+    async with opened(database) as (app, pilot):
+        everything = len(listing(app).rows)
+        await pilot.press("slash")
+        await typed(pilot, "expiring")
+        assert 5 == len(listing(app).rows)
+        await pilot.press(*["backspace"] * 8)
+        await typed(pilot, f"{today() - timedelta(days=3)}")
+        assert 1 == len(listing(app).rows)
+        await pilot.press("escape")
+
+        assert everything == len(listing(app).rows)
+        assert 96 + 30 == everything
+
+
+async def test_any_column_sorts(database: str) -> None:
+    """s goes on to the next column and S turns the order round."""
+    add_partitions(database, days=range(-3, 1))
+    add_rows(database, day=-2, count=500)
+    with connect(database) as connection:
+        connection.execute(b"ANALYZE events")
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("s", "s")
+        assert "rows" == listing(app).columns[listing(app).sort or 0].title
+        most = listing(app).rows[0]
+        await pilot.press("S")
+        least = listing(app).rows[0]
+
+        assert 500 == most.count.rows
+        assert least.count is None or not least.count.rows
+
+
+async def test_exact_counts_on_demand_with_the_hours_and_the_types(database: str) -> None:
+    """e counts the chosen day: exact rows, the hours as bars, the most frequent event types."""
+    add_partitions(database, days=range(-3, 31), rows_a_day=240)
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("up", "e")
+        await until(pilot, lambda: "order." in text_of(app, "#details"))
+        details = text_of(app, "#details")
+
+    assert "240 rows" in details
+    assert "≈240" not in details
+    assert "exact, counted just now" in details
+    assert "████████████████████████ hours" in details
+
+
+async def test_a_count_can_be_called_off(database: str) -> None:
+    """Escape cancels the statement on the server; the count before it stays."""
+    add_partitions(database, days=range(-3, 31), rows_a_day=2)
+    with connect(database) as blocker, blocker.transaction():
+        blocker.execute(f"LOCK TABLE events_{today() - timedelta(days=1):%Y_%m_%d}".encode())
+        async with opened(database) as (app, pilot):
+            await pilot.press("up", "e")
+            await until(pilot, lambda: app.model.counting is not None)
+            assert "counting 0/1" in text_of(app, "#tabs")
+            await pilot.press("escape")
+            await until(pilot, lambda: app.model.counting is None)
+            waiting = rows(database, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+    assert [] == waiting
+
+
+async def test_findings_say_what_to_do(database: str) -> None:
+    """Each one in full, with its key."""
+    add_partitions(database, days=[-5, -4, -2, -1, 0])
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("2")
+        text = text_of(app, "#findings")
+
+    assert "missing between partitions" in text
+    assert "f fix" in text
+    assert "m maintain" in text
+
+
+async def test_runs_are_listed_and_open(database: str) -> None:
+    """A run's row opens to its actions with their statements."""
+    add_partitions(database, days=[0])
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("c")
+        await pilot.pause(0.3)
+        await pilot.press("escape")
+        await pilot.press("down", "c")
+        await until(pilot, lambda: "1 to create" in text_of(app, "#title"))
+        await pilot.press("enter")
+        await until(pilot, lambda: "done" in text_of(app, "#title"))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen) and len(listing(app, "runs").rows) == 1)
+        await pilot.press("3", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and "CREATE TABLE" in text_of(app, "#text"))
+
+        assert "1 created" in text_of(app, "#text")
+
+
+async def test_a_run_elsewhere_is_seen_as_it_happens(database: str) -> None:
+    """Whoever holds the table's advisory lock and has an open row in the history is in the headline."""
+    add_partitions(database, days=range(-3, 31))
+    with connect(database) as other:
+        [(oid,)] = other.execute(b"SELECT 'events'::regclass::oid::int8").fetchall()
+        other.execute(
+            b"CREATE TABLE housekeeper_runs (id bigint PRIMARY KEY, task_name text, started_at timestamptz,"
+            b" completed_at timestamptz, status text, duration_ms bigint, output text, error text,"
+            b" triggered_by text, created_at timestamptz, details jsonb);"
+            b"INSERT INTO housekeeper_runs VALUES (1, 'events-partition-maintenance', now(), NULL, 'running', NULL,"
+            b""" NULL, NULL, 'scheduler', now(), '{"command": "maintain"}')"""
+        )
+        other.execute(f"SELECT pg_advisory_lock({0x7067616C}::int8 << 32 | {oid})".encode())
+        async with opened(database, size=(120, 30)) as (app, _):
+            header = text_of(app, "#header")
+
+    assert "maintain at work" in header
+    assert "scheduler" in header
+
+
+async def test_another_table_can_be_chosen(database: str) -> None:
+    """The switcher shows each table's health, and enter shows the table."""
+    add_partitions(database, days=range(-3, 31))
+    with connect(database) as connection:
+        connection.execute(b"CREATE TABLE other (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+
+    async with opened(database, requested=(TableRef(name="events"), TableRef(name="other"))) as (app, pilot):
+        await pilot.press("o")
+        await until(pilot, lambda: "CRITICAL" in shown(app) and "public.other" in shown(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.model.name is not None and app.model.name.name == "other")
+
+        assert "public.other" in text_of(app, "#header")
+
+
+async def test_help_lists_the_keys_and_says_why_one_is_off(database: str) -> None:
+    """Keys come from the same bindings as the last line."""
+    add_partitions(database, days=range(-3, 31))
+
+    async with opened(database, read_only=True) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        text = text_of(app, "#text")
+
+    assert "exact" in text
+    assert "off: the dashboard was started with --read-only" in text
+    assert "missing today" in text
+
+
+async def test_it_comes_back_after_a_restart_of_the_server(own_server: Cluster) -> None:
+    """Meanwhile it shows the old data and says how old; keys that need the server are off."""
+    create_events(own_server.conninfo(), days=range(-3, 31))
+
+    async with opened(own_server.conninfo()) as (app, pilot):
+        own_server.stop()
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LOST)
+        assert "what you see is" in text_of(app, "#header")
+        assert "34 partitions" in text_of(app, "#header")
+        assert app.model.why_not() == "the connection is lost"
+        own_server.start()
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LIVE)
+
+        assert "what you see is" not in text_of(app, "#header")
+
+
+async def test_a_database_without_a_partitioned_table(empty_database: str) -> None:
+    """It says what would be maintained, and how to begin."""
+    async with opened(empty_database, requested=(), size=(120, 30)) as (app, _):
+        screen = shown(app)
+
+    assert "no table that is partitioned by range of one time column" in screen
+    assert "pgalmanac init" in screen
+
+
+async def test_a_parent_without_partitions(database: str) -> None:
+    """All of it is to be created, today is missing."""
+    async with opened(database) as (app, _):
+        header = text_of(app, "#header")
+        marks = {e.mark for e in listing(app).rows}
+
+    assert "CRITICAL" in header
+    assert {"missing", "wanted"} == {str(m) for m in marks}
+
+
+async def test_text_of_the_database_is_shown_and_not_obeyed(database: str) -> None:
+    """A name with an escape sequence, markup and quotes, and an event type with a newline."""
+    with connect(database) as connection:
+        connection.execute(
+            'CREATE TABLE "ev[red]il\x1b[31m\'x" PARTITION OF events'
+            f" FOR VALUES FROM ('{today()}') TO ('{today() + timedelta(days=1)}')".encode()
+        )
+        connection.execute(
+            b"INSERT INTO events (event_id, event_type, event_version, timestamp, aggregate_type, aggregate_id, data)"
+            b" VALUES (gen_random_uuid(), E'[bold]a\\nb\\x1b]0;x\\x07', 1, now() AT TIME ZONE 'UTC', 'a', 'b', '{}')"
+        )
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("e")
+        await until(pilot, lambda: "[bold]a" in text_of(app, "#details"))
+        screen = shown(app)
+
+    assert "ev[red]il\\x1b[31m'x" in screen
+    assert "\x1b" not in screen
+    assert "\x07" not in screen
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 60)])
+async def test_every_size_shows_what_matters(database: str, size: tuple[int, int]) -> None:
+    """Down to 40 by 10 the worst finding, the calendar and the keys are in sight, also after a resize."""
+    async with opened(database, size=(100, 30)) as (app, pilot):
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        screen = shown(app)
+
+    assert "no partition for now" in screen
+    assert "Mon" in screen
+    assert "? help" in screen
+    assert size[1] == len(screen.splitlines()) or size[1] - 1 == len(screen.splitlines())
+
+
+async def test_stray_rows_are_in_the_calendar(database: str) -> None:
+    """A day without a partition whose rows wait in the default one has its own mark."""
+    add_partitions(database, days=[-3, -1, 0])
+    add_default(database)
+    add_rows(database, day=-2, count=7)
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("up", "up")
+        details = text_of(app, "#details")
+
+    assert "stray rows" in details
+    assert "7 stray rows wait for it" in details
+
+
+async def test_a_poll_that_changed_nothing_paints_nothing(database: str) -> None:
+    """The parts compare what they would show with what they show."""
+    add_partitions(database, days=range(-30, 31), rows_a_day=1)
+
+    async with opened(database) as (app, pilot):
+        await pilot.pause(0.5)
+        refreshed: list[object] = []
+        for widget in app.screen.query("*"):
+            original = widget.refresh
+            widget.refresh = lambda *a, o=original, w=widget, **k: (refreshed.append(w), o(*a, **k))[1]  # type: ignore[method-assign]
+        seen = app.model.snapshot
+        app.poll_now()
+        await until(pilot, lambda: app.model.snapshot is not seen)
+        await pilot.pause()
+
+    assert [] == [w for w in refreshed if w.id != "header"]  # type: ignore[attr-defined]
