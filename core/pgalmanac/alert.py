@@ -39,7 +39,9 @@ class Failure:
         """One sentence: the unit, how it ended, and the ids of its runs."""
         how = ", ".join(word for word in (self.result, self.status and f"status {self.status}") if word)
         ids = ", ".join(f"{run.id} of {run.task_name}" for run in runs)
-        return f"{self.unit} failed" + (f" ({how})" if how else "") + (f"; run {ids}" if ids else "; no run is recorded")
+        return (
+            f"{self.unit} failed" + (f" ({how})" if how else "") + (f"; run {ids}" if ids else "; no run is recorded")
+        )
 
     def of(self, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
         """Those of *runs* that were recorded by the invocation that failed."""

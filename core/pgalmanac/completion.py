@@ -61,14 +61,14 @@ _pgalmanac() {{
   local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} command= word words=
   COMPREPLY=()
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
-    case $word in {'|'.join(COMMANDS)}) command=$word; break ;; esac
+    case $word in {"|".join(COMMANDS)}) command=$word; break ;; esac
   done
   case $prev in
 {chr(10).join(cases)}
     *)
-      words='{' '.join([*_flags(GLOBALS), '--help'])}'
+      words='{" ".join([*_flags(GLOBALS), "--help"])}'
       case $command in
-    '') words+=' {' '.join(COMMANDS)}' ;;
+    '') words+=' {" ".join(COMMANDS)}' ;;
 {options}
       esac ;;
   esac
@@ -85,14 +85,16 @@ def _zsh() -> str:
         specs = [*map(_zsh_option, command.options)]
         if command.operand is not None:
             words = " ".join(_operands(name))
-            specs.append(_single(f"1:{command.operand.lower()}:({words})" if words else f"1:{command.operand.lower()}: "))
+            specs.append(
+                _single(f"1:{command.operand.lower()}:({words})" if words else f"1:{command.operand.lower()}: ")
+            )
         cases.append(f"        {name}) _arguments -S $globals {' '.join(specs)} ;;")
     return f"""#compdef pgalmanac
 _pgalmanac() {{
   local curcontext=$curcontext state line
   local -a globals commands
   globals=(
-{chr(10).join('    ' + _zsh_option(name) for name in GLOBALS)}
+{chr(10).join("    " + _zsh_option(name) for name in GLOBALS)}
     '(-h --help){{-h,--help}}[print this]'
   )
   globals[-1]=('(-h --help)-h[print this]' '(-h --help)--help[print this]')
@@ -157,5 +159,5 @@ def _fish_option(name: str, condition: str = "") -> str:
 
 
 def _single(text: str) -> str:
-    """*text* as one word of a shell; fish alone reads \\' inside quotes, so that a quote is closed and opened again."""
+    """*text* as one word of a shell; a quote in it ends the quoting and begins it anew."""
     return "'" + text.replace("'", "'\\''") + "'"

@@ -61,7 +61,7 @@ def obey(arguments: Arguments, stderr: Stderr) -> Answer:
         case "units":
             return Answer.of(operations.units(arguments))
         case "alert":
-            return Answer.of(operations.alert(arguments, stderr, lambda: _settings(arguments, stderr)))
+            return Answer.of(operations.alert(stderr, lambda: _settings(arguments, stderr)))
         case _:
             return _with_settings(arguments, stderr)
 

@@ -225,9 +225,11 @@ def _terminal(environ: Mapping[str, str]) -> Iterator[Line]:
         return
     size = os.get_terminal_size()
     truecolor = environ.get("COLORTERM") in {"truecolor", "24bit"}
-    colours = "without colour (NO_COLOR)" if environ.get("NO_COLOR") else (
-        "24-bit colour" if truecolor else "256 colours" if "256" in term else "few colours"
+    colours = (
+        "without colour (NO_COLOR)"
+        if environ.get("NO_COLOR")
+        else ("24-bit colour" if truecolor else "256 colours" if "256" in term else "few colours")
     )
     utf8 = locale.getencoding().lower().replace("-", "") == "utf8"
-    text = f"{term}, {size.columns}×{size.lines}, {colours}, {'UTF-8' if utf8 else 'no UTF-8: glyphs are ASCII'}"
+    text = f"{term}, {size.columns} by {size.lines}, {colours}, {'UTF-8' if utf8 else 'no UTF-8: glyphs are ASCII'}"
     yield _ok("terminal", text)

@@ -83,9 +83,7 @@ async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> O
     complete = _newest_complete(seen.view)
     size = next((c for c in await counts.estimates(session, seen.view) if complete and c.oid == complete.oid), None)
     return Observed(
-        report=TableReport(
-            table=str(table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)
-        ),
+        report=TableReport(table=str(table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)),
         last_run=next(iter(ended), None),
         last_success=seen.past.last_success,
         stray_rows=await _strays(session, table.default) if table.default_has_rows else _none_or_unknown(seen.view),

@@ -131,7 +131,8 @@ _WITH_DETAILS: Final[LiteralString] = """
         SELECT max(COALESCE(r.completed_at, r.started_at))::timestamptz INTO last_success FROM {runs} r
          WHERE r.status::text = 'success' AND COALESCE(r.details ->> 'command', 'maintain') = 'maintain'
            AND (r.task_name = full_task
-                OR r.task_name = short_task AND COALESCE(r.details ->> 'parent_oid', parent::oid::text) = parent::oid::text);
+                OR r.task_name = short_task
+                AND COALESCE(r.details ->> 'parent_oid', parent::oid::text) = parent::oid::text);
 """
 _WITHOUT_DETAILS: Final[LiteralString] = """
         SELECT max(COALESCE(r.completed_at, r.started_at))::timestamptz INTO last_success FROM {runs} r

@@ -42,7 +42,7 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "up": ("Whether the table could be looked at: 1 yes, 0 no.", ("table",)),
 }
 _SECONDS_A_DAY: Final = 86_400
-_STATES: Final = ("past", "current", "future", "default", "detach_pending", "other")
+_STATES: Final[tuple[str, ...]] = ("past", "current", "future", "default", "detach_pending", "other")
 # A textfile collector runs as somebody else, and the unit's UMask would keep it out.
 _MODE: Final = 0o644
 
@@ -99,7 +99,7 @@ def _states(seen: View | None) -> dict[str, int]:
     """How many partitions are in each state; every state is named, so that none vanishes from a graph."""
     if seen is None:
         return {}
-    found = dict.fromkeys(_STATES, 0)
+    found: dict[str, int] = dict.fromkeys(_STATES, 0)
     found["default"] = int(seen.table.default is not None)
     for partition in seen.table.partitions:
         bounds = partition.bounds
@@ -116,7 +116,7 @@ def _states(seen: View | None) -> dict[str, int]:
 
 
 def write_textfile(path: Path, text: str) -> None:
-    """Replace *path* in one step, readable for everybody: a collector sees the old file or the new one. Raises OSError."""
+    """Replace *path* in one step, readable for everybody: a collector sees the old file or the new. Raises OSError."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -127,5 +127,3 @@ def write_textfile(path: Path, text: str) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
-
-

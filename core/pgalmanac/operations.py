@@ -106,8 +106,8 @@ async def export(settings: Settings, stderr: Stderr) -> None:
         stderr.warning(f"the metrics were not written: {exc.message}")
 
 
-def alert(arguments: Arguments, stderr: Stderr, load: Callable[[], Settings]) -> tuple[str, int]:
-    """Say what failed, with its last lines, and call the hook. Works without a configuration: that may be what failed."""
+def alert(stderr: Stderr, load: Callable[[], Settings]) -> tuple[str, int]:
+    """Say what failed, with its last lines, and call the hook; also without a configuration, which may have failed."""
     from pgalmanac.alert import HookError, call_hook, last_lines, read_failure  # noqa: PLC0415  # see above
 
     failure = read_failure(os.environ)

@@ -96,7 +96,8 @@ async def test_a_success_that_is_too_old_is_critical(database: str) -> None:
     assert told_by_sql(database) == set()
     with connect(database) as connection:
         connection.execute(
-            "UPDATE housekeeper_runs SET started_at = started_at - interval '30 h', completed_at = completed_at - interval '30 h'"
+            "UPDATE housekeeper_runs SET started_at = started_at - interval '30 h',"
+            " completed_at = completed_at - interval '30 h'"
         )
     assert [("critical", "last_success_old")] == [(a, b) for a, b, _ in told_by_sql(database)]
     assert await told_by_check(database) == told_by_sql(database)
@@ -141,7 +142,8 @@ async def test_nobody_can_put_functions_in_its_way(database: str) -> None:
         connection.execute(
             "CREATE SCHEMA evil;"
             " CREATE FUNCTION evil.format(text, VARIADIC text[]) RETURNS text LANGUAGE sql AS $$ SELECT 'evil' $$;"
-            " CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2000-01-01'::timestamptz $$;"
+            " CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+            " AS $$ SELECT '2000-01-01'::timestamptz $$;"
             " CREATE TEMP TABLE pg_inherits (inhparent oid, inhrelid oid, inhdetachpending bool);"
             " SET search_path = evil, pg_temp, pg_catalog, public"
         )

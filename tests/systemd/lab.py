@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -123,8 +124,10 @@ class Machine:
         """Start it and wait until it is up."""
         with (self.scratch / "boot.log").open("wb") as log:
             self.nspawn = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private"]
-                + ["sh", "-c", BOOT, "boot", str(self.base), str(self.scratch), str(self.wheelhouse)],
+                [
+                    *("unshare", "--mount", "--propagation", "private"),
+                    *("sh", "-c", BOOT, "boot", str(self.base), str(self.scratch), str(self.wheelhouse)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -266,7 +269,9 @@ def install(machine: Machine, results: Results) -> None:
 
 def no_configuration(machine: Machine, results: Results) -> None:
     """Exit 78 alerts at once, is not tried again, and calls the hook once."""
-    machine.write("/usr/local/bin/hook", "#!/bin/sh\ncat >>/var/lib/pgalmanac/hook; echo >>/var/lib/pgalmanac/hook\n", "755")
+    machine.write(
+        "/usr/local/bin/hook", "#!/bin/sh\ncat >>/var/lib/pgalmanac/hook; echo >>/var/lib/pgalmanac/hook\n", "755"
+    )
     machine.write("/etc/default/pgalmanac", "PGALMANAC_ON_FAILURE=/usr/local/bin/hook\n")
     status = machine.start()
     results.see("without a configuration the service ends with 78", status == ("78", "exit-code"), status)
@@ -369,8 +374,10 @@ def stopped(machine: Machine, results: Results) -> None:
     """Stopped in the middle of a run: clean for systemd, 143, and recorded."""
     machine.sql("DROP TABLE events_" + machine.sql("SELECT to_char(now() AT TIME ZONE 'UTC' + '9 d', 'YYYY_MM_DD')"))
     holder = subprocess.Popen(
-        [*machine.entrance(), "runuser", "-u", "postgres", "--", "psql", "-Xq", "app", "-c"]
-        + ["BEGIN; LOCK TABLE events IN ACCESS SHARE MODE; LOCK TABLE events; SELECT pg_sleep(60)"],
+        [
+            *(*machine.entrance(), "runuser", "-u", "postgres", "--", "psql", "-Xq", "app", "-c"),
+            "BEGIN; LOCK TABLE events; SELECT pg_sleep(60)",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -387,7 +394,8 @@ def stopped(machine: Machine, results: Results) -> None:
     state = machine.shown(SERVICE, "ActiveState")["ActiveState"]
     ended = machine.run("cat", "/var/lib/pgalmanac/ended")
     machine.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
     )
     holder.wait(timeout=30)
     good = running and ended == "exited 143 success" and state == "inactive"
@@ -406,9 +414,13 @@ def late(machine: Machine, results: Results) -> None:
     machine.run("systemctl", "start", "--no-block", SERVICE)
     time.sleep(3)
     machine.run("systemctl", "start", "postgresql.service")
-    good = until(lambda: machine.shown(SERVICE, "ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"})
+    good = until(
+        lambda: machine.shown(SERVICE, "ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"}
+    )
     said = machine.journal(SERVICE, "--lines=20")
-    results.see("it waits for a database that comes up later, and says so", good and "trying again" in said, said[-300:])
+    results.see(
+        "it waits for a database that comes up later, and says so", good and "trying again" in said, said[-300:]
+    )
     machine.run("rm", "-f", "/var/lib/pgalmanac/hook")
     machine.write(
         "/etc/systemd/system/pgalmanac.service.d/hurry.conf",
@@ -423,7 +435,11 @@ def late(machine: Machine, results: Results) -> None:
     found = machine.shown(SERVICE, "ExecMainStatus", "NRestarts", "ActiveState")
     calls = hooks(machine)
     tried = found == {"ExecMainStatus": "69", "NRestarts": "3", "ActiveState": "failed"}
-    results.see("without a database it ends with 69, three times, then the hook is called once", tried and len(calls) == 1, (found, len(calls)))
+    results.see(
+        "without a database it ends with 69, three times, then the hook is called once",
+        tried and len(calls) == 1,
+        (found, len(calls)),
+    )
     last = machine.shown(SERVICE, "ExecMainPID")
     machine.try_run("systemctl", "start", SERVICE)
     again = machine.shown(SERVICE, "ExecMainPID")
@@ -464,7 +480,9 @@ def elsewhere(machine: Machine, results: Results) -> None:
     status = machine.start()
     line = machine.run("grep", "^ExecStart", f"/etc/systemd/system/{SERVICE}")
     results.see("a program below /root is let through to", status == ("0", "success"), (status, line))
-    machine.run("sh", "-c", "rm /etc/systemd/system/pgalmanac*; mv /etc/saved/* /etc/systemd/system/; systemctl daemon-reload")
+    machine.run(
+        "sh", "-c", "rm /etc/systemd/system/pgalmanac*; mv /etc/saved/* /etc/systemd/system/; systemctl daemon-reload"
+    )
 
     machine.run("useradd", "--create-home", "op")
     machine.sql("CREATE ROLE op LOGIN; GRANT pgalmanac TO op; GRANT ALL ON ALL TABLES IN SCHEMA pgalmanac TO op")
@@ -475,7 +493,8 @@ def elsewhere(machine: Machine, results: Results) -> None:
     machine.run(*as_op, PROGRAM, "units", "--user", "--install")
     machine.write(
         "/home/op/.config/pgalmanac/config.toml",
-        '[connection]\ndsn = "dbname=app"\n[history]\ntable = "pgalmanac.housekeeper_runs"\n[[tables]]\nname = "public.events"\n',
+        '[connection]\ndsn = "dbname=app"\n[history]\ntable = "pgalmanac.housekeeper_runs"\n'
+        '[[tables]]\nname = "public.events"\n',
     )
     machine.run(*as_op, "systemctl", "--user", "daemon-reload")
     started = machine.try_run(*as_op, "systemctl", "--user", "start", SERVICE)
@@ -483,6 +502,11 @@ def elsewhere(machine: Machine, results: Results) -> None:
     good = "Result=success" in found and "ExecMainStatus=0" in found and started.returncode == 0
     results.see("user units work without root", good, found + started.stderr)
     machine.run("loginctl", "disable-linger", "op")
+
+
+def more_runs(machine: Machine, before: int) -> bool:
+    """Whether a run has ended since *before* were counted."""
+    return machine.count("status <> 'running'") > before
 
 
 def reboots(machine: Machine, results: Results) -> None:
@@ -497,21 +521,42 @@ def reboots(machine: Machine, results: Results) -> None:
         machine.power_off()
         machine.boot()
         until(lambda: machine.try_run("systemctl", "is-active", "postgresql@15-main").stdout.strip() == "active")
-        until(lambda before=before: machine.count("status <> 'running'") > before)
+        until(partial(more_runs, machine, before))
         time.sleep(8)  # a second run would have come by now
-        by = machine.sql(f"SELECT string_agg(triggered_by, ' ') FROM (SELECT * FROM {HISTORY} ORDER BY started_at OFFSET {before}) r")
+        by = machine.sql(
+            f"SELECT string_agg(triggered_by, ' ') FROM (SELECT * FROM {HISTORY} ORDER BY started_at OFFSET {before}) r"
+        )
         due = machine.run("systemctl", "list-timers", "--no-legend", "pgalmanac.timer")
         results.see(what, by == "startup", f"{by}; next: {due}")
 
 
 def doctors(machine: Machine, results: Results) -> None:
     """The doctor knows the timer, and the least role is enough for it."""
-    said = machine.try_run("runuser", "-u", "pgalmanac", "--", PROGRAM, "--config", "/etc/pgalmanac/config.toml", "doctor")
-    results.see("doctor finds nothing to mend", said.returncode == 0 and "pgalmanac.timer is enabled" in said.stdout, said.stdout + said.stderr)
+    said = machine.try_run(
+        "runuser", "-u", "pgalmanac", "--", PROGRAM, "--config", "/etc/pgalmanac/config.toml", "doctor"
+    )
+    results.see(
+        "doctor finds nothing to mend",
+        said.returncode == 0 and "pgalmanac.timer is enabled" in said.stdout,
+        said.stdout + said.stderr,
+    )
 
 
 SCENES: Final[Sequence[Callable[[Machine, Results], None]]] = (
-    *(install, no_configuration, peer, timer, password, outside, stopped, late, failed_run, elsewhere, reboots, doctors),
+    *(
+        install,
+        no_configuration,
+        peer,
+        timer,
+        password,
+        outside,
+        stopped,
+        late,
+        failed_run,
+        elsewhere,
+        reboots,
+        doctors,
+    ),
 )
 
 

@@ -81,8 +81,8 @@ def test_fish_offers_what_fits() -> None:
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 def test_zsh_knows_the_function() -> None:
-    """compinit takes the script for the program's completion."""
-    program = "autoload -U compinit; compinit -u -D; eval \"$SCRIPT\" 2>/dev/null; whence -w _pgalmanac"
+    """The completion system takes the script for the program's."""
+    program = 'autoload -U compinit; compinit -u -D; eval "$SCRIPT" 2>/dev/null; whence -w _pgalmanac'
     done = subprocess.run(
         ["zsh", "-f", "-c", program],
         capture_output=True,
@@ -102,9 +102,7 @@ def test_the_manual_in_the_repository_is_the_one_that_would_be_made() -> None:
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 def test_roff_has_nothing_to_say_about_the_manual() -> None:
     """No warning of any kind."""
-    done = subprocess.run(
-        ["groff", "-man", "-Tutf8", "-ww", "-z", PAGE], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", PAGE], capture_output=True, text=True, check=False)
 
     assert (0, "") == (done.returncode, done.stderr)
 

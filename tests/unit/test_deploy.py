@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from pgalmanac.arguments import parse
 from pgalmanac.metrics import METRICS
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
@@ -154,8 +155,6 @@ def test_the_cronjob_is_as_safe_as_the_timer() -> None:
 
 def test_the_containers_arguments_are_ones_that_the_program_takes() -> None:
     """A manifest is no place to find out about a renamed option."""
-    from pgalmanac.arguments import parse
-
     job = yaml.safe_load((DEPLOY / "kubernetes/cronjob.yaml").read_text())["spec"]
     (container,) = job["jobTemplate"]["spec"]["template"]["spec"]["containers"]
 

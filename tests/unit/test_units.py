@@ -163,7 +163,9 @@ def test_the_night_is_that_of_utc(timer: str) -> None:
     assert re.search(r"02:00:00 UTC", done.stdout)
 
 
-@pytest.mark.parametrize("unit", [p for p in (*UNITS, *USER_UNITS) if p.suffix == ".service" and "failure" not in p.name])
+@pytest.mark.parametrize(
+    "unit", [p for p in (*UNITS, *USER_UNITS) if p.suffix == ".service" and "failure" not in p.name]
+)
 def test_what_does_not_mend_itself_is_not_tried_again(unit: Path) -> None:
     """The restart rules know the program's exit codes, and a stop is no failure."""
     text = unit.read_text()

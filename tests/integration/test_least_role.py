@@ -1,0 +1,64 @@
+"""The role of docs/operations.md is enough for everything that is to be done every night, and for no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from pgalmanac import maintain
+from pgalmanac.config import load
+from pgalmanac.doctor import Verdict, examine
+from pgalmanac.exporter import observe
+from pgalmanac.maintain import Request
+from support import add_partitions, connect, rows
+
+MANUAL: Final = Path(__file__).parents[2] / "docs/operations.md"
+
+
+@pytest.fixture
+def as_role(database: str, make_role: Callable[..., str]) -> str:
+    """Give the conninfo of the manual's role, on a table of somebody who is nobody special."""
+    owner, role = make_role(), make_role()
+    found = re.search(r"```sql\n(.*?)```", MANUAL.read_text(), re.DOTALL)
+    assert found is not None
+    text = found[1].replace("CREATE ROLE pgalmanac LOGIN;", "")
+    text = re.sub(r"\bpgalmanac\b", role, text).replace("app_owner", owner)
+    with connect(database) as connection:
+        connection.execute(f"GRANT CREATE ON SCHEMA public TO {owner}; ALTER TABLE events OWNER TO {owner}".encode())
+    add_partitions(database, days=range(-95, 1))
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE other (a int); REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        for (name,) in rows(database, "SELECT inhrelid::regclass::text FROM pg_inherits"):
+            connection.execute(f"ALTER TABLE {name} OWNER TO {owner}".encode())
+        connection.execute(text.encode())
+    return conninfo.make_conninfo(database, user=role)
+
+
+async def test_it_can_do_everything_that_is_done_at_night(as_role: str, database: str) -> None:
+    """Create, drop, record, fix with its proof, check, probe, metrics, the health function and doctor."""
+    settings = load(environ={}, dsn=as_role, tables=["public.events"], config=None, demo=True)
+    await maintain.initialise(settings)
+    report = await maintain.perform(settings, Request(command="maintain"))
+
+    assert 0 == report.exit_code
+    assert (30, 5) == (report.tables[0].created, report.tables[0].dropped)
+    assert 0 == (await maintain.perform(settings, Request(command="fix"))).exit_code
+    assert (await maintain.check(settings, probe=True)).tables[0].proved is not None
+    assert (await observe(settings)).tables[0].last_success is not None
+    assert [] == [x for x in await examine(settings, {}) if x.verdict is Verdict.FIX]
+    schema = conninfo.conninfo_to_dict(as_role)["user"]
+    assert [] == rows(as_role, f"SELECT * FROM {schema}.partition_health('public.events')")
+    owners = rows(database, "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relname LIKE 'events%'")
+    assert 1 == len(owners), "a new partition belongs to the table's owner, not to this role"
+
+
+def test_it_can_do_no_more(as_role: str) -> None:
+    """Another table in the same schema is none of its business."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        rows(as_role, "SELECT * FROM other")
