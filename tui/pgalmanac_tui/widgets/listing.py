@@ -129,7 +129,7 @@ class Listing(ScrollView, Generic[R], can_focus=True):
             self.at = next((i for i, r in enumerate(rows) if r.key == key), min(self.at, max(len(rows) - 1, 0)))
         else:
             self.at = min(self.at, max(len(rows) - 1, 0))
-        self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
+        self.virtual_size = Size(1, len(rows) + 1)
         self._reveal()
         self._redraw()
 
@@ -257,6 +257,6 @@ class Listing(ScrollView, Generic[R], can_focus=True):
     def on_resize(self, _event: events.Resize) -> None:
         """Columns come and go with the width."""
         self._drawn.clear()
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.rows) + 1)
+        self.virtual_size = Size(1, len(self.rows) + 1)
         self._reveal()
         self.refresh()
