@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -44,14 +44,15 @@ _REFUSED: Final = re.compile(
     r"|permission denied for database"
 )
 
-# Who we are, as the role's own settings have it; qualified throughout, because the path is still anybody's.
+# Who we are, as the role's own settings have it; qualified throughout, because the path is still anybody's. The time is
+# a number, because DateStyle and TimeZone are still the role's.
 _INTRODUCE: Final[LiteralString] = """
 SELECT pg_catalog.current_setting('server_version') AS version,
        pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version_num,
        pg_catalog.current_database()::pg_catalog.text AS database,
        current_user::pg_catalog.text AS role,
        pg_catalog.pg_is_in_recovery() AS standby,
-       pg_catalog.clock_timestamp() AS now,
+       EXTRACT(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8 AS now,
        (SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()) AS system_id,
        COALESCE(pg_catalog.host(pg_catalog.inet_server_addr()) OPERATOR(pg_catalog.||) ':'
                 OPERATOR(pg_catalog.||) pg_catalog.inet_server_port()::pg_catalog.text, '') AS address,
@@ -84,7 +85,7 @@ class _Introduction:
     database: str
     role: str
     standby: bool
-    now: datetime
+    now: float
     system_id: str
     address: str
     search_path: str
@@ -222,7 +223,7 @@ def _server(found: _Introduction) -> Server:
         database=found.database,
         role=found.role,
         standby=found.standby,
-        now=found.now,
+        now=datetime.fromtimestamp(found.now, UTC),
         system_id=found.system_id,
         address=found.address,
         search_path=found.search_path,

@@ -168,6 +168,8 @@ class Rig:
         while not self._stop.is_set():
             try:
                 with connect(self.conninfo) as connection:
+                    # A confirmed row is one that a crash of the server does not take back.
+                    connection.execute(b"SET synchronous_commit = on")
                     yield connection
             except psycopg.OperationalError:
                 time.sleep(0.05)

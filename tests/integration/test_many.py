@@ -1,0 +1,152 @@
+"""Many tables, many partitions, many drops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pgalmanac.inspection import Request
+from pgalmanac.model import Interval
+from pgalmanac.pgserver import temporary_cluster
+from pgalmanac.plan import Status
+from support import connect, rows
+from under_fire import create_log, execute, maintain, midnight, todo
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+TABLES: Final = 200
+# What a server has when nobody changes it; a transaction that locks thousands of relations fails on it.
+SETTINGS: Final = {
+    "fsync": "off",
+    "max_locks_per_transaction": "64",
+    "max_connections": "20",
+    "autovacuum": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
+
+
+@pytest.fixture
+def small_server(pg_binaries: Path) -> Generator[str]:
+    """Give a server with the lock table that PostgreSQL has by default."""
+    with temporary_cluster(binaries=pg_binaries, settings=SETTINGS) as cluster:
+        yield cluster.conninfo()
+
+
+def _hours(conninfo: str, first: int, count: int) -> None:
+    """Give `log` *count* hourly partitions from *first* hours after midnight, a few hundred a transaction."""
+    with connect(conninfo) as connection:
+        for start in range(first, first + count, 500):
+            connection.execute(
+                "DO $$ BEGIN FOR n IN {start}..{end} LOOP EXECUTE format('CREATE TABLE %I (LIKE log INCLUDING ALL)',"
+                " 'log_' || to_char('{day}'::timestamptz + n * interval '1 hour', 'YYYY_MM_DD_HH24'));"
+                " EXECUTE format('ALTER TABLE log ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',"
+                " 'log_' || to_char('{day}'::timestamptz + n * interval '1 hour', 'YYYY_MM_DD_HH24'),"
+                " '{day}'::timestamptz + n * interval '1 hour', '{day}'::timestamptz + (n + 1) * interval '1 hour');"
+                " END LOOP; END $$".format(
+                    start=start, end=min(start + 500, first + count) - 1, day=midnight()
+                ).encode()
+            )
+
+
+def test_one_broken_table_of_many_stops_no_other(empty_database: str) -> None:
+    """Twenty tables, one of which is no partitioned table, one is not there, one has a trigger that forbids DDL."""
+    names = [f"t{n:02}" for n in range(20)]
+    for name in names:
+        if name == "t07":
+            execute(empty_database, f"CREATE TABLE {name} (ts timestamptz)")
+        elif name != "t13":
+            create_log(empty_database, table=name)
+    execute(
+        empty_database,
+        "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN IF EXISTS (SELECT FROM"
+        " pg_event_trigger_ddl_commands() WHERE object_identity LIKE ''%t03_%'') THEN RAISE ''no t03''; END IF; END'",
+        "CREATE EVENT TRIGGER forbid ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION forbid()",
+    )
+
+    report = maintain(empty_database, *names)
+
+    broken = {t.table for t in report.tables if t.failed}
+    assert report.exit_code == 1
+    assert {"t07", "t13", "public.t03"} == broken
+    assert [4] * 17 == [t.created for t in report.tables if not t.failed]
+
+
+@pytest.mark.slow
+def test_two_hundred_tables_in_one_run(small_server: str) -> None:
+    """200 tables, one of them broken: 199 are maintained, and a second run finds nothing to do."""
+    names = [f"t{n:03}" for n in range(TABLES)]
+    for name in names:
+        if name != "t100":
+            create_log(small_server, days=(-9,), table=name, default=name.endswith("5"))
+
+    first = maintain(small_server, *names)
+    second = maintain(small_server, *names)
+
+    assert first.exit_code == 1
+    assert [TABLES - 1] == [sum(1 for t in first.tables if (t.created, t.dropped) == (4, 1))]
+    assert [0] * TABLES == [len(t.outcomes) for t in second.tables]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("default", [False, True])
+def test_ten_thousand_partitions(small_server: str, default: bool) -> None:  # noqa: FBT001  # by name
+    """10,000 hourly partitions: a run creates what is missing and drops what is due with 64 locks a transaction."""
+    create_log(small_server, default=default)
+    _hours(small_server, -9976, 10_000)
+    policy: dict[str, Any] = {"interval": Interval.HOURLY, "premake_days": 1, "retention_days": 415}
+
+    report = maintain(small_server, **policy, max_drops=100)
+
+    assert report.exit_code == 0, [o.error for o in report.tables[0].outcomes if o.error][:3]
+    assert (24, 16) == (report.tables[0].created, report.tables[0].dropped)
+    assert todo(small_server, **policy, max_drops=100) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("default", [False, True])
+def test_five_thousand_drops_on_purpose(small_server: str, default: bool) -> None:  # noqa: FBT001  # by name
+    """The fuse holds 5,000 drops back; allowed on purpose they go, one transaction each, and no lock table overflows."""
+    create_log(small_server, default=default)
+    _hours(small_server, -5240, 5264)
+    policy: dict[str, Any] = {"interval": Interval.HOURLY, "premake_days": 0, "retention_days": 9}
+
+    held = maintain(small_server, **policy)
+    allowed = maintain(small_server, **policy, max_drops=6000)
+
+    due = held.tables[0].count(Status.REFUSED)
+    assert held.exit_code == 1
+    assert due > 5000
+    assert allowed.exit_code == 0, [o.error for o in allowed.tables[0].outcomes if o.error][:3]
+    assert due == allowed.tables[0].dropped
+    assert rows(small_server, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'log'::regclass") == [
+        (5264 - due + default,)
+    ]
+
+
+def test_the_fuse_counts_every_drop_of_a_run(empty_database: str) -> None:
+    """One more than the fuse allows: none goes, creating goes on, and the message says which command allows it."""
+    create_log(empty_database, days=range(-20, 1), rows_a_day=1)
+
+    report = maintain(empty_database, max_drops=14)
+    allowed = maintain(empty_database, max_drops=15)
+
+    refused = [o for o in report.tables[0].outcomes if o.status is Status.REFUSED]
+    assert (1, 0, 3) == (report.exit_code, report.tables[0].dropped, report.tables[0].created)
+    assert len(refused) == 15
+    assert "--max-drops 15" in (refused[0].error or "")
+    assert allowed.tables[0].dropped == 15
+
+
+def test_a_range_of_a_thousand_days_by_hand(empty_database: str) -> None:
+    """create takes a range up to max_creates, in one transaction each."""
+    create_log(empty_database, days=(0,))
+    target = f"{midnight(1):%Y-%m-%d}..{midnight(60):%Y-%m-%d}"
+
+    report = maintain(empty_database, request=Request(command="create", target=target))
+
+    assert report.exit_code == 0
+    assert report.tables[0].created == 60

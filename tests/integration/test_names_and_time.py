@@ -1,0 +1,474 @@
+"""Names, text and time as hostile as PostgreSQL allows, and maintenance that means the same in all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pgalmanac.apply import apply
+from pgalmanac.catalog import inspect
+from pgalmanac.db import connect as open_session
+from pgalmanac.diagnose import Code
+from pgalmanac.inspection import Request
+from pgalmanac.model import Interval, TableRef
+from pgalmanac.plan import Plan, Status, plan_maintain
+from pgalmanac.policy import Policy
+from pgalmanac.structure import read_structure
+from support import connect, rows
+from under_fire import create_log, execute, log_partition, maintain, midnight, planned, todo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pgalmanac.results import RunReport
+
+NAMES: Final = (
+    "log",
+    "Big Log",
+    'quo"te',
+    "sem;i--colon",
+    "per%cent %s {x} {{}}",
+    "back\\slash",
+    "it's",
+    "select",
+    "événements_日本",
+    "l" * 63,
+    "ü" * 31,
+    "dotted.name",
+    "new\nline",
+    "1digit",
+    "$dollar",
+    "tab\there",
+)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _errors(report: RunReport) -> list[str | None]:
+    return [o.error for t in report.tables for o in t.outcomes if o.error]
+
+
+@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_table_schema_and_column(empty_database: str, name: str, default: bool) -> None:  # noqa: FBT001  # pytest passes it by name
+    """A run, its move of stray rows and its drop work with every name that a server takes; nothing is cut or guessed."""
+    table = f"{_quoted(name)}.{_quoted(name)}"
+    with connect(empty_database) as connection:
+        for text in (
+            f"CREATE SCHEMA {_quoted(name)}",
+            f"CREATE TABLE {table} (id int, {_quoted(name)} timestamptz NOT NULL, PRIMARY KEY (id, {_quoted(name)}))"
+            f" PARTITION BY RANGE ({_quoted(name)})",
+            f"CREATE TABLE {_quoted(name)}.old PARTITION OF {table}"
+            f" FOR VALUES FROM ('{midnight(-9)}') TO ('{midnight(-8)}')",
+            *(
+                (
+                    f"CREATE TABLE {_quoted(name)}.rest PARTITION OF {table} DEFAULT",
+                    f"INSERT INTO {table} VALUES (1, '{midnight(1)}')",
+                )
+                if default
+                else ()
+            ),
+        ):
+            connection.execute(text.encode())
+
+    report = maintain(empty_database, table)
+
+    found = report.tables[0]
+    assert report.exit_code == 0, _errors(report)
+    assert (4, 1, int(default)) == (found.created, found.dropped, found.moved_rows)
+    assert todo(empty_database, table) == []
+    made = [o.action.partition.name for o in found.outcomes if o.status is Status.DONE][:4]
+    assert all(len(n.encode()) <= 63 for n in made)
+    assert all(n.endswith(f"{midnight(day):%Y_%m_%d}") for day, n in enumerate(made))
+
+
+def test_names_that_collide_when_shortened_are_refused(empty_database: str) -> None:
+    """Two tables whose 63 bytes differ only at the end: the second one's partitions are refused, not confused."""
+    first, second = "a" * 62 + "x", "a" * 62 + "y"
+    for name in (first, second):
+        execute(empty_database, f"CREATE TABLE {name} (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)")
+
+    report = maintain(empty_database, first, second)
+
+    one, other = report.tables
+    assert (4, 0) == (one.created, one.count(Status.REFUSED))
+    assert (0, 4) == (other.created, other.count(Status.REFUSED))
+    assert report.exit_code == 1
+    assert rows(empty_database, f"SELECT count(*) FROM pg_inherits WHERE inhparent = '{second}'::regclass") == [(0,)]
+
+
+@pytest.mark.parametrize("kind", ["TABLE {} (x int)", "VIEW {} AS SELECT 1", "SEQUENCE {}", "TYPE {} AS (x int)"])
+def test_a_taken_name_refuses_one_period(empty_database: str, kind: str) -> None:
+    """Something of another kind has tomorrow's name: that day is refused, and the others are made."""
+    create_log(empty_database, days=(0,))
+    execute(empty_database, "CREATE " + kind.format(f"log_{midnight(1):%Y_%m_%d}"))
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 1
+    assert (2, 1) == (report.tables[0].created, report.tables[0].count(Status.REFUSED))
+
+
+def test_a_schema_off_the_path_beside_one_of_the_same_name_on_it(empty_database: str) -> None:
+    """`app.log` means that one, whatever else is called log on the path."""
+    create_log(empty_database, days=(0,))
+    execute(empty_database, "CREATE SCHEMA app")
+    create_log(empty_database, table="app.log")
+
+    report = maintain(empty_database, "app.log")
+
+    assert report.tables[0].created == 4
+    assert rows(empty_database, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'public.log'::regclass") == [(1,)]
+
+
+HOSTILE: Final = (
+    "CREATE FUNCTION hostile.now() RETURNS timestamptz LANGUAGE sql AS $$SELECT '1999-01-01'::timestamptz$$",
+    "CREATE FUNCTION hostile.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$SELECT '1999-01-01'::timestamptz$$",
+    "CREATE FUNCTION hostile.evil() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE 'hijacked'; END$$",
+    "CREATE FUNCTION hostile.ge(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT hostile.evil()'",
+    "CREATE OPERATOR hostile.>= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.ge)",
+    "CREATE OPERATOR hostile.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.ge)",
+    "CREATE FUNCTION hostile.eq(oid, oid) RETURNS boolean LANGUAGE sql AS 'SELECT hostile.evil()'",
+    "CREATE OPERATOR hostile.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = hostile.eq)",
+    "CREATE FUNCTION hostile.eqn(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT hostile.evil()'",
+    "CREATE OPERATOR hostile.= (LEFTARG = name, RIGHTARG = name, FUNCTION = hostile.eqn)",
+    "CREATE FUNCTION hostile.sub(timestamptz, timestamptz) RETURNS interval LANGUAGE plpgsql"
+    " AS $$BEGIN RAISE 'hijacked'; END$$",
+    "CREATE OPERATOR hostile.- (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.sub)",
+    "CREATE FUNCTION hostile.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql"
+    " AS $$BEGIN RAISE 'hijacked'; END$$",
+    "CREATE VIEW hostile.pg_class AS SELECT 1 AS oid, hostile.evil()",
+    "CREATE VIEW hostile.pg_inherits AS SELECT 1 AS inhrelid, hostile.evil()",
+    "CREATE DOMAIN hostile.timestamptz AS pg_catalog.timestamptz CHECK (hostile.evil())",
+)
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_a_hostile_search_path_changes_nothing(empty_database: str, default: bool) -> None:  # noqa: FBT001  # by name
+    """Functions, operators, views and types in front of pg_catalog's on the role's path are never used."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3, default=default)
+    if default:
+        execute(empty_database, f"INSERT INTO log VALUES (1, '{midnight(1)}')")
+    execute(empty_database, "CREATE SCHEMA hostile", *HOSTILE)
+    name = rows(empty_database, "SELECT current_database()")[0][0]
+    execute(empty_database, f"ALTER DATABASE {name} SET search_path = hostile, pg_catalog, public")
+
+    report = maintain(empty_database, "public.log")
+
+    assert report.exit_code == 0, _errors(report)
+    assert (3, 1, int(default)) == (report.tables[0].created, report.tables[0].dropped, report.tables[0].moved_rows)
+
+
+def test_unqualified_functions_of_the_user_are_found(empty_database: str) -> None:
+    """A default, a check, a trigger and an event trigger that rely on the role's path work under maintenance."""
+    execute(
+        empty_database,
+        "CREATE SCHEMA own",
+        "CREATE FUNCTION own.fine(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN own_too(); END'",
+        "CREATE FUNCTION own.own_too() RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'",
+    )
+    create_log(empty_database, days=(-9, 0), default=True)
+    name = rows(empty_database, "SELECT current_database()")[0][0]
+    execute(
+        empty_database,
+        "ALTER TABLE log ADD CHECK (own.fine(note)) NOT VALID",
+        "CREATE TABLE seen (tag text)",
+        "CREATE FUNCTION own.see() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " 'BEGIN IF own_too() THEN INSERT INTO public.seen VALUES (tg_tag); END IF; END'",
+        "CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION own.see()",
+        f"ALTER DATABASE {name} SET search_path = own, public",
+    )
+    with connect(empty_database) as connection:
+        connection.execute(b"SET search_path = own, public")
+        connection.execute(f"INSERT INTO public.log VALUES (1, '{midnight(1)}')".encode())
+
+    report = maintain(empty_database, "public.log")
+
+    assert report.exit_code == 0, _errors(report)
+    assert report.tables[0].moved_rows == 1
+    assert ("CREATE TABLE",) in rows(empty_database, "SELECT DISTINCT tag FROM public.seen")
+
+
+STYLES: Final = ("ISO, DMY", "SQL, MDY", "German", "Postgres, YMD")
+ZONES: Final = ("UTC", "America/St_Johns", "Asia/Kolkata", "Pacific/Apia")
+ENCODINGS: Final = ("UTF8", "LATIN1", "SQL_ASCII", "WIN1252")
+
+
+@pytest.fixture(scope="module")
+def settled(new_database: Callable[..., object]) -> Generator[tuple[str, str, list[tuple[object, ...]]]]:
+    """Give a database with a maintained table, a role for settings, and what maintenance said and made in plain UTC."""
+    with new_database() as conninfo:  # type: ignore[attr-defined]
+        create_log(conninfo, days=(-9, 0), rows_a_day=2, default=True, table="lög")
+        execute(conninfo, f"INSERT INTO lög VALUES (1, '{midnight(2)}')")
+        role = f"settled_{uuid4().hex[:8]}"
+        execute(conninfo, f"CREATE ROLE {role} LOGIN SUPERUSER")
+        yield conninfo, role, _plan(_as(conninfo, role))
+        execute(conninfo, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def _as(conninfo: str, role: str) -> str:
+    return conninfo.replace("user='postgres'", f"user='{role}'")
+
+
+def _plan(conninfo: str) -> list[tuple[object, ...]]:
+    report = planned(conninfo, "lög")
+    return [
+        (o.action.kind, str(o.action.partition), o.action.bounds, o.statements)
+        for t in report.tables
+        for o in t.outcomes
+    ]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("where", ["role", "client"])
+def test_settings_of_role_and_client_change_no_plan(
+    settled: tuple[str, str, list[tuple[object, ...]]],
+    monkeypatch: pytest.MonkeyPatch,
+    style: str,
+    where: str,
+) -> None:
+    """DateStyle, TimeZone, client_encoding and the rest of the role or of PG* variables change no byte of a plan."""
+    conninfo, role, expected = settled
+    for zone, encoding in itertools.product(ZONES, ENCODINGS):
+        if where == "role":
+            execute(
+                conninfo,
+                f"ALTER ROLE {role} SET DateStyle = '{style}'",
+                f"ALTER ROLE {role} SET TimeZone = '{zone}'",
+                f"ALTER ROLE {role} SET client_encoding = '{encoding}'",
+                f"ALTER ROLE {role} SET IntervalStyle = 'sql_standard'",
+                f"ALTER ROLE {role} SET extra_float_digits = -15",
+                f"ALTER ROLE {role} SET standard_conforming_strings = off",
+                f"ALTER ROLE {role} SET bytea_output = escape",
+                f"ALTER ROLE {role} SET transform_null_equals = on",
+                f"ALTER ROLE {role} SET default_transaction_isolation = 'serializable'",
+                f"ALTER ROLE {role} SET default_transaction_read_only = on",
+                f"ALTER ROLE {role} SET statement_timeout = '10s'",
+                f"ALTER ROLE {role} SET enable_partition_pruning = off",
+            )
+        else:
+            monkeypatch.setenv("PGDATESTYLE", style)
+            monkeypatch.setenv("PGTZ", zone)
+            monkeypatch.setenv("PGCLIENTENCODING", encoding)
+
+        assert expected == _plan(_as(conninfo, role)), (zone, encoding)
+
+
+def test_a_run_under_a_roles_odd_settings_works(
+    settled: tuple[str, str, list[tuple[object, ...]]], new_database: Callable[..., object]
+) -> None:
+    """Not only planned but done: a role with the oddest settings maintains the table, and nothing is left to do."""
+    conninfo, role, _ = settled
+    name = rows(conninfo, "SELECT current_database()")[0][0]
+    for setting, value in (
+        ("standard_conforming_strings", "off"),
+        ("DateStyle", "German"),
+        ("TimeZone", "Pacific/Apia"),
+        ("default_transaction_isolation", "serializable"),
+        ("default_transaction_read_only", "on"),
+        ("default_transaction_deferrable", "on"),
+        ("client_encoding", "LATIN1"),
+        ("synchronous_commit", "off"),
+        ("role", "none"),
+    ):
+        execute(conninfo, f"ALTER ROLE {role} SET {setting} = '{value}'")
+    with new_database(template=name) as copy:  # type: ignore[attr-defined]
+        report = maintain(_as(copy, role), "lög")
+
+        assert report.exit_code == 0, _errors(report)
+        assert report.tables[0].moved_rows == 1
+        assert todo(copy, "lög") == []
+
+
+def _run_at(conninfo: str, now: datetime, policy: Policy) -> tuple[Plan, list[str | None]]:
+    """Plan and apply as of another instant; what was to be dropped is looked at again by the server's own clock."""
+
+    async def run() -> tuple[Plan, list[str | None]]:
+        async with open_session(conninfo) as session:
+            table = replace(await inspect(session, TableRef(name="log")), now=now)
+            plan = plan_maintain(table, policy)
+            structure = await read_structure(session, table)
+            outcomes = [o async for o in apply(session, plan, structure)]
+            again = plan_maintain(replace(await inspect(session, TableRef(name="log")), now=now), policy)
+            assert again.todo == (), "planning the result gives an empty plan"
+            return plan, [o.error for o in outcomes if o.status is not Status.DONE]
+
+    return asyncio.run(run())
+
+
+CHANGES: Final = (
+    ("Europe/Berlin", datetime(2025, 3, 28, 12, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2025, 10, 24, 22, 30, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2025, 3, 7, 3, 29, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2025, 10, 31, 3, tzinfo=UTC)),
+    ("Asia/Kolkata", datetime(2025, 10, 31, 18, 31, tzinfo=UTC)),
+    ("America/Santiago", datetime(2025, 9, 5, 12, tzinfo=UTC)),  # midnight does not exist on the 7th
+    ("Pacific/Apia", datetime(2011, 12, 28, 12, tzinfo=UTC)),  # the 30th does not exist
+    ("UTC", datetime(2024, 2, 27, 12, tzinfo=UTC)),  # leap day
+    ("UTC", datetime(2025, 12, 30, 23, 59, 59, 999999, tzinfo=UTC)),
+    ("Asia/Kolkata", datetime(1969, 12, 30, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2038, 1, 17, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2262, 4, 10, tzinfo=UTC)),
+)
+
+
+@pytest.mark.parametrize("key", ["timestamptz", "timestamp", "date"])
+@pytest.mark.parametrize("interval", [Interval.DAILY, Interval.HOURLY, Interval.MONTHLY])
+@pytest.mark.parametrize(("zone", "now"), CHANGES)
+def test_partitions_follow_each_other_without_a_hole(
+    empty_database: str, zone: str, now: datetime, interval: Interval, key: str
+) -> None:
+    """Over changes of clocks, leap days and year boundaries every moment of three days has exactly one partition."""
+    if key == "date" and interval is Interval.HOURLY:
+        pytest.skip("a date has no hours")
+    execute(empty_database, f"CREATE TABLE log (ts {key} NOT NULL) PARTITION BY RANGE (ts)")
+    policy = Policy(interval=interval, premake_days=4, retention_days=None, timezone=ZoneInfo(zone))
+
+    plan, bad = _run_at(empty_database, now, policy)
+
+    bounds = sorted((a.bounds.lower, a.bounds.upper) for a in plan.actions if a.bounds.lower and a.bounds.upper)
+    assert bad == []
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(bounds)), "no hole, no overlap"
+    assert len({a.partition for a in plan.actions}) == len(plan.actions)
+    with connect(empty_database) as connection:
+        for minutes in range(0, 3 * 24 * 60, 29):
+            moment = now + timedelta(minutes=minutes)
+            shown = moment if key == "timestamptz" else moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            connection.execute(f"INSERT INTO log VALUES (%s::{key})".encode(), [shown])
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "kept"),
+    [
+        ("'-infinity'", "'2001-01-01'", True),
+        ("MINVALUE", "'2001-01-01'", True),
+        ("'4000-01-01 BC'", "'3999-12-31 BC'", True),
+        ("'0001-01-01'", "'0001-01-02'", True),
+        ("'1968-02-29'", "'1968-03-01'", False),
+    ],
+)
+def test_the_far_past(empty_database: str, lower: str, upper: str, kept: bool) -> None:  # noqa: FBT001  # by name
+    """What has no beginning that a calendar knows is kept, with its reason; what has one is past retention and goes."""
+    execute(
+        empty_database,
+        "CREATE TABLE log (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)",
+        f"CREATE TABLE past PARTITION OF log FOR VALUES FROM ({lower}) TO ({upper})",
+    )
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert (0 if kept else 1) == report.tables[0].dropped
+    assert rows(empty_database, "SELECT to_regclass('past') IS NOT NULL") == [(kept,)]
+
+
+@pytest.mark.parametrize("upper", ["'infinity'", "MAXVALUE", "'20000-01-01'"])
+def test_the_far_future(empty_database: str, upper: str) -> None:
+    """A partition for ever leaves nothing to create, and is never dropped."""
+    execute(
+        empty_database,
+        "CREATE TABLE log (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)",
+        f"CREATE TABLE future PARTITION OF log FOR VALUES FROM ('2001-01-01') TO ({upper})",
+    )
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert report.tables[0].outcomes == ()
+
+
+def test_partitions_of_a_berlin_session_are_continued_without_a_hole(empty_database: str) -> None:
+    """Bounds written in one session's zone are instants: UTC days that overlap them in part are a finding, no error."""
+    execute(empty_database, "CREATE TABLE log (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)")
+    with connect(empty_database) as connection:
+        connection.execute(b"SET TimeZone = 'Asia/Kolkata'")
+        for day in (-1, 0):
+            lower, upper = (f"{midnight(day + n):%Y-%m-%d}" for n in (0, 1))
+            connection.execute(
+                f"CREATE TABLE log_{day + 5} PARTITION OF log FOR VALUES FROM ('{lower}') TO ('{upper}')".encode()
+            )
+
+    report = maintain(empty_database)
+    fixed = maintain(empty_database, request=Request(command="fix", back=1, ahead=3))
+
+    assert report.exit_code == 0, _errors(report)
+    assert fixed.exit_code == 0, _errors(fixed)
+    assert Code.GAP in {f.code for f in report.tables[0].findings}
+    assert Code.GAP not in {f.code for f in fixed.tables[0].findings}
+    with connect(empty_database) as connection:
+        for minutes in range(0, 3 * 24 * 60, 10):
+            connection.execute(b"INSERT INTO log VALUES (%s)", [midnight() + timedelta(minutes=minutes)])
+
+
+def test_referenced_rows_keep_their_partition(empty_database: str) -> None:
+    """Referred to by a row of another table: skipped with the constraint's name; the unreferenced one goes."""
+    create_log(empty_database, days=(-9, -8, 0), rows_a_day=3)
+    execute(
+        empty_database,
+        "CREATE TABLE referring (id bigint, ts timestamptz, CONSTRAINT why FOREIGN KEY (id, ts) REFERENCES log)",
+        f"INSERT INTO referring SELECT id, ts FROM log WHERE ts < '{midnight(-8)}' LIMIT 1",
+    )
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert (1, 1) == (report.tables[0].dropped, report.tables[0].count(Status.SKIPPED))
+    assert any("why" in f.message for f in report.tables[0].findings)
+    assert rows(empty_database, "SELECT count(*) FROM referring JOIN log USING (id, ts)") == [(1,)]
+    assert rows(empty_database, "SELECT count(*) FROM pg_constraint WHERE conname = 'why'") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+@pytest.mark.parametrize("default", [False, True])
+def test_a_view_keeps_its_partition(empty_database: str, kind: str, default: bool) -> None:  # noqa: FBT001  # by name
+    """A view on a partition that is due: the partition stays attached, with a finding naming the view."""
+    create_log(empty_database, days=(-9, -8, 0), rows_a_day=3, default=default)
+    due = f"log_{midnight(-9):%Y_%m_%d}"
+    execute(empty_database, f"CREATE {kind} upon AS SELECT * FROM {due}")
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert report.tables[0].dropped == 1
+    assert any("upon" in f.message for f in report.tables[0].findings)
+    assert rows(empty_database, f"SELECT relispartition FROM pg_class WHERE oid = '{due}'::regclass") == [(True,)]
+
+
+def test_a_function_that_uses_the_row_type_keeps_its_partition(empty_database: str) -> None:
+    """What depends on a partition's row type would fail the drop after the detach: it is seen before."""
+    create_log(empty_database, days=(-9, 0))
+    due = f"log_{midnight(-9):%Y_%m_%d}"
+    execute(empty_database, f"CREATE FUNCTION taking({due}) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+
+    report = maintain(empty_database)
+
+    assert report.exit_code == 0, _errors(report)
+    assert (0, 1) == (report.tables[0].dropped, report.tables[0].count(Status.SKIPPED))
+
+
+def test_nothing_is_dropped_that_the_plan_did_not_name(empty_database: str) -> None:
+    """Between plan and drop somebody replaces the partition by another of its name: that one is not dropped."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3, default=True)
+    due = f"log_{midnight(-9):%Y_%m_%d}"
+
+    async def run() -> list[Status]:
+        async with open_session(empty_database) as session:
+            table = await inspect(session, TableRef(name="log"))
+            plan = plan_maintain(table, Policy(premake_days=0, retention_days=5))
+            execute(empty_database, f"DROP TABLE {due}")
+            log_partition(empty_database, -9, rows_a_day=7)
+            return [o.status async for o in apply(session, plan, None)]
+
+    statuses = asyncio.run(run())
+
+    assert statuses == [Status.REFUSED]
+    assert rows(empty_database, f"SELECT count(*) FROM {due}") == [(7,)]
