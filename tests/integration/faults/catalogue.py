@@ -37,23 +37,23 @@ def nothing(rig: Rig, bench: Bench) -> None:
 
 
 def killed(rig: Rig, bench: Bench) -> None:
-    """SIGKILL at a random moment, several times."""
-    del rig
-    for _ in range(6):
+    """SIGKILL at a random moment, several times; a reader keeps the run from being over before that."""
+    for _ in range(4):
         process = bench.start()
-        time.sleep(random.uniform(0.2, 1.2))
-        process.kill()
-        bench.end(process)
+        with _holding(rig, "SELECT count(*) FROM log"):
+            time.sleep(random.uniform(0.3, 1.5))
+            process.kill()
+            bench.end(process)
 
 
 def terminated(rig: Rig, bench: Bench) -> None:
     """SIGTERM at a random moment, several times: the tool ends in order."""
-    del rig
-    for _ in range(4):
+    for _ in range(3):
         process = bench.start()
-        time.sleep(random.uniform(0.4, 1.0))
-        process.send_signal(signal.SIGTERM)
-        bench.end(process)
+        with _holding(rig, "SELECT count(*) FROM log"):
+            time.sleep(random.uniform(0.8, 2.0))
+            process.send_signal(signal.SIGTERM)
+            bench.end(process)
 
 
 def frozen(rig: Rig, bench: Bench) -> None:
@@ -103,7 +103,8 @@ def _holding(rig: Rig, *statements: str) -> Generator[None]:
                 connection.execute(statement.encode())
             held.set()
             released.wait(HELD_SECONDS)
-            connection.execute(b"ROLLBACK")
+            with suppress(psycopg.OperationalError):  # the server may have been restarted meanwhile
+                connection.execute(b"ROLLBACK")
 
     thread = threading.Thread(target=hold)
     thread.start()
@@ -182,12 +183,12 @@ def the_same_drop_by_hand(rig: Rig, bench: Bench) -> None:
 
 def _restarts(mode: str) -> Callable[[Rig, Bench, Cluster], None]:
     def restarted(rig: Rig, bench: Bench, cluster: Cluster) -> None:
-        del rig
-        process = bench.start()
         for _ in range(2):
-            time.sleep(random.uniform(0.3, 0.9))
-            cluster._run("pg_ctl", "restart", "-s", "-w", "-m", mode, "-D", cluster.data, "-l", cluster.log)
-        bench.end(process)
+            process = bench.start()
+            with _holding(rig, "SELECT count(*) FROM log"):
+                time.sleep(random.uniform(0.8, 2.0))
+                cluster._run("pg_ctl", "restart", "-s", "-w", "-m", mode, "-D", cluster.data, "-l", cluster.log)
+            bench.end(process)
 
     return restarted
 
