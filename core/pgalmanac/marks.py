@@ -1,23 +1,29 @@
-"""The mark in a partition's comment that says: detached, or about to be, in order to be dropped. Pure.
+"""What pgalmanac writes into a partition's comment: the mark of a detach, and the pin that forbids dropping it. Pure.
 
-The mark is the comment's last line, so that what people wrote there survives a drop that did not happen.
+Each is a line of its own at the comment's end, so that what people wrote there survives. Both are read with the
+snapshot; a pin is a word of people's about the rows, so that a restored dump keeps it.
 """
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 from typing import Any, Final, cast
 
-from pgalmanac.model import Bounds, Mark
+from pgalmanac.model import Bounds, Mark, Pin
 
-__all__ = ["PREFIX", "marked", "read_mark", "unmarked"]
+__all__ = ["PIN_PREFIX", "PREFIX", "edges", "marked", "pinned", "read_mark", "read_pin", "unmarked", "unpinned"]
 
 PREFIX: Final = "pgalmanac-mark: "
+PIN_PREFIX: Final = "pgalmanac-pin: "
+
+# A line that means to be a pin and cannot be read: whoever wrote it wanted the partition kept.
+UNREADABLE: Final = Pin(reason="the pin in its comment cannot be read")
 
 
 def marked(comment: str | None, mark: Mark) -> str:
     """The comment with *mark* as its last line, instead of any earlier mark."""
-    value = {
+    value: dict[str, Any] = {
         "system_id": mark.system_id,
         "parent_oid": mark.parent_oid,
         "oid": mark.oid,
@@ -26,29 +32,66 @@ def marked(comment: str | None, mark: Mark) -> str:
         "run_id": mark.run_id,
         "manual": mark.manual,
     }
-    own = unmarked(comment)
-    return (own + "\n" if own else "") + PREFIX + json.dumps(value)
+    if mark.keep_until is not None:
+        value |= {"keep_until": mark.keep_until.isoformat(), "home": mark.home, "at": _written(mark.at)}
+    return _with_line(unmarked(comment), PREFIX, value)
 
 
 def unmarked(comment: str | None) -> str | None:
-    """What people wrote, without a mark; None when there is nothing else."""
-    if comment is None:
-        return None
-    own = "\n".join(line for line in comment.split("\n") if not line.startswith(PREFIX))
-    return own or None
+    """The comment without a mark; None when there is nothing else."""
+    return _without_line(comment, PREFIX)
 
 
 def read_mark(comment: str | None) -> Mark | None:
     """The mark in a comment, or None when there is none that can be read."""
-    if comment is None or PREFIX not in comment:
+    value = _line(comment, PREFIX)
+    return None if value is None else _mark(value)
+
+
+def pinned(comment: str | None, pin: Pin) -> str:
+    """The comment with *pin* as its last line, instead of any earlier pin."""
+    value = {"reason": pin.reason, "until": _written(pin.until), "by": pin.by, "at": _written(pin.at)}
+    return _with_line(unpinned(comment), PIN_PREFIX, value)
+
+
+def unpinned(comment: str | None) -> str | None:
+    """The comment without a pin; None when there is nothing else."""
+    return _without_line(comment, PIN_PREFIX)
+
+
+def read_pin(comment: str | None) -> Pin | None:
+    """The pin in a comment; one that cannot be read is a pin all the same."""
+    value = _line(comment, PIN_PREFIX)
+    return None if value is None else _pin(value)
+
+
+def edges(bounds: Bounds) -> tuple[str | None, str | None]:
+    """Both bounds as a mark keeps them: ISO 8601 in key time."""
+    return (
+        None if bounds.lower is None else bounds.lower.isoformat(),
+        None if bounds.upper is None else bounds.upper.isoformat(),
+    )
+
+
+def _with_line(comment: str | None, prefix: str, value: dict[str, Any]) -> str:
+    return (comment + "\n" if comment else "") + prefix + json.dumps(value)
+
+
+def _without_line(comment: str | None, prefix: str) -> str | None:
+    if comment is None:
         return None
-    for line in comment.split("\n"):
-        if line.startswith(PREFIX):
+    return "\n".join(line for line in comment.split("\n") if not line.startswith(prefix)) or None
+
+
+def _line(comment: str | None, prefix: str) -> object:
+    """The value in the line of this prefix: None without one, False for what is no JSON."""
+    for line in (comment or "").split("\n"):
+        if line.startswith(prefix):
             try:
-                value: Any = json.loads(line.removeprefix(PREFIX))
-            except ValueError:
-                return None
-            return _mark(value)
+                value: object = json.loads(line.removeprefix(prefix))
+            except (ValueError, RecursionError):
+                return False
+            return False if value is None else value
     return None
 
 
@@ -65,18 +108,40 @@ def _mark(value: object) -> Mark | None:
             upper=_text(fields["upper"]),
             run_id=_text(fields["run_id"]),
             manual=bool(fields["manual"]),
+            keep_until=_instant(fields.get("keep_until")),
+            home=_text(fields.get("home")),
+            at=_instant(fields.get("at")),
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _pin(value: object) -> Pin:
+    if not isinstance(value, dict):
+        return UNREADABLE
+    fields = cast("dict[str, Any]", value)
+    try:
+        until = fields.get("until")
+        return Pin(
+            reason=str(fields["reason"]),
+            until=None if until is None else date.fromisoformat(until),
+            by=str(fields.get("by") or ""),
+            at=_instant(fields.get("at")),
+        )
+    except (KeyError, TypeError, ValueError):
+        return UNREADABLE
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def edges(bounds: Bounds) -> tuple[str | None, str | None]:
-    """Both bounds as a mark keeps them: ISO 8601 in key time."""
-    return (
-        None if bounds.lower is None else bounds.lower.isoformat(),
-        None if bounds.upper is None else bounds.upper.isoformat(),
-    )
+def _instant(value: Any) -> datetime | None:  # noqa: ANN401  # whatever JSON had; a wrong type raises TypeError
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _written(moment: date | datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Self
 
@@ -24,6 +24,7 @@ __all__ = [
     "Partition",
     "PartitionKey",
     "PartitionedTable",
+    "Pin",
     "RelationKind",
     "Server",
     "TableName",
@@ -141,7 +142,8 @@ class Bounds:
 class Mark:
     """What a run writes into a partition's comment before it detaches it, so that the next run can finish.
 
-    The system identifier keeps a restored dump from being taken for our own work.
+    The system identifier keeps a restored dump from being taken for our own work. With *keep_until* the table is not
+    dropped but kept in the trash until that instant; *home* is the schema that it came from, *at* when it left.
     """
 
     system_id: str
@@ -151,6 +153,30 @@ class Mark:
     upper: str | None
     run_id: str | None
     manual: bool
+    keep_until: datetime | None = None
+    home: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Why a partition is not to be dropped by anything, through which day (None: until it is unpinned), by whom.
+
+    The day is one of the policy's time zone, and the last on which the pin holds. *at* is an instant in UTC.
+    """
+
+    reason: str
+    until: date | None = None
+    by: str = ""
+    at: datetime | None = None
+
+    def __str__(self) -> str:
+        """The words in which a plan says why it leaves the partition alone."""
+        return f"pinned: {self.reason}" + ("" if self.until is None else f" (until {self.until})")
+
+    def holds(self, today: date) -> bool:
+        """Whether the pin is still in force on this day."""
+        return self.until is None or today <= self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +193,33 @@ class Partition:
     tablespace: str | None = None
     comment: str | None = None
     mark: Mark | None = None
+    pin: Pin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A table of our own making that is a partition no more: detached with our mark, and not yet dropped."""
+    """A table of our own making that is a partition no more: detached with our mark, and not yet dropped.
+
+    *bytes* is the server's estimate of its size.
+    """
 
     oid: int
     name: TableName
     bounds: Bounds
     mark: Mark
+    comment: str | None = None
+    pin: Pin | None = None
+    bytes: int = 0
+
+    @property
+    def home(self) -> TableName:
+        """The name that it had as a partition."""
+        return TableName(schema=self.mark.home or self.name.schema, name=self.name.name)
+
+    @property
+    def in_trash(self) -> bool:
+        """Whether it has reached the trash; a run that was cut off leaves it at home."""
+        return self.mark.keep_until is not None and self.name.schema != self.mark.home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

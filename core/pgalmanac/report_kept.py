@@ -1,0 +1,178 @@
+"""What is kept on purpose, as text and as JSON: the trash, the pins, and what of them a plan or a run shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal
+
+import humanize
+
+from pgalmanac.log import shown
+from pgalmanac.model import Orphan, Partition, Pin
+from pgalmanac.plan import Action, ActionKind, Status, View
+from pgalmanac.results import Outcome, TableReport
+
+__all__ = ["kept_action", "kept_counts", "kept_document", "kept_facts", "kept_lines"]
+
+
+def kept_facts(action: Action, seen: View | None) -> Iterator[str]:
+    """What a line of a plan or report adds about coming back and staying."""
+    if action.kind is ActionKind.TRASH and action.keep_until is not None and action.target is not None:
+        yield f"can be had back from {action.target.schema} until {_minute(action.keep_until, seen)}"
+    elif action.kind is ActionKind.ATTACH and action.target is not None and action.status is Status.PLANNED:
+        yield f"becomes {action.target}"
+    elif action.kind is ActionKind.DROP and seen is not None and seen.policy.grace_days:
+        yield "not kept in the trash"
+    if action.pin is not None and action.kind is not ActionKind.UNPIN:
+        yield str(action.pin)
+
+
+def kept_counts(table: TableReport) -> dict[str, int]:
+    """What most runs do not do, in words."""
+    return {
+        "trashed": table.trashed,
+        "attached": table.attached,
+        "pinned": table.count(Status.DONE, ActionKind.PIN),
+        "unpinned": table.count(Status.DONE, ActionKind.UNPIN),
+    }
+
+
+def kept_action(outcome: Outcome, seen: View | None) -> dict[str, Any]:
+    """The keys that an action of this sort has besides, in the JSON document."""
+    action = outcome.action
+    more: dict[str, Any] = {}
+    if action.target is not None:
+        more["target"] = str(action.target)
+    if action.keep_until is not None:
+        more["keep_until"] = _instant(action.keep_until, seen)
+        more |= {"rows": outcome.rows, "bytes": outcome.bytes}
+    if action.pin is not None:
+        more["pin"] = _pin(action.pin)
+    return more
+
+
+def kept_lines(table: TableReport, command: Literal["trash", "pins"]) -> Iterator[str]:
+    """The list of one table as text."""
+    yield shown(table.table)
+    if table.error is not None:
+        yield f"  failed: {shown(str(table.error))}"
+    elif table.view is not None:
+        yield from _trash_lines(table, table.view) if command == "trash" else _pin_lines(table.view)
+
+
+def _trash_lines(table: TableReport, seen: View) -> Iterator[str]:
+    sizes = {c.oid: c for c in table.counts}
+    if not seen.table.orphans:
+        yield "  the trash is empty"
+    for orphan in sorted(seen.table.orphans, key=_order):
+        count = sizes.get(orphan.oid)
+        rows = "-" if count is None or count.rows is None else f"≈{humanize.intcomma(count.rows)}"
+        size = "-" if count is None or count.bytes is None else humanize.naturalsize(count.bytes, binary=True)
+        yield f"  {shown(str(orphan.name))}  {rows} rows  {size}  {_until(orphan, seen)}"
+        if orphan.pin is not None:
+            yield f"      {shown(str(orphan.pin))}"
+    if seen.table.orphans:
+        first = min(seen.table.orphans, key=_order)
+        yield f"  back with pgalmanac undrop {shown(first.name.name)}"
+        yield f"  read it with SELECT * FROM {shown(str(first.name))}"
+
+
+def _pin_lines(seen: View) -> Iterator[str]:
+    pinned = _pinned(seen)
+    if not pinned:
+        yield "  no partition is pinned"
+    for relation, pin in pinned:
+        ended = "" if seen.pinned(pin) else ", which has passed"
+        since = "" if pin.at is None else f" on {pin.at.astimezone(seen.policy.timezone):%Y-%m-%d}"
+        by = f", by {shown(pin.by)}" if pin.by else ""
+        yield f"  {shown(str(relation.name))}  {shown(str(pin))}{ended}{by}{since}"
+
+
+def kept_document(table: TableReport, command: Literal["trash", "pins"]) -> dict[str, Any]:
+    """The list of one table in the JSON document."""
+    seen = table.view
+    document: dict[str, Any] = {
+        "table": table.table,
+        "today": None if seen is None else seen.today.isoformat(),
+        "error": None if table.error is None else {"message": table.error.message, "hint": table.error.hint},
+    }
+    if command == "pins":
+        return {**document, "pins": [] if seen is None else [_pinned_one(seen, r, pin) for r, pin in _pinned(seen)]}
+    sizes = {c.oid: c for c in table.counts}
+    orphans = () if seen is None else sorted(seen.table.orphans, key=_order)
+    return {
+        **document,
+        "trash": [
+            {
+                "name": str(orphan.name),
+                "partition": str(orphan.home),
+                "lower": _moment(orphan.bounds.lower, seen),
+                "upper": _moment(orphan.bounds.upper, seen),
+                "dropped_at": _instant(orphan.mark.at, seen),
+                "keep_until": _instant(orphan.mark.keep_until, seen),
+                "manual": orphan.mark.manual,
+                "run_id": orphan.mark.run_id,
+                "rows": None if orphan.oid not in sizes else sizes[orphan.oid].rows,
+                "rows_exact": False,
+                "bytes": None if orphan.oid not in sizes else sizes[orphan.oid].bytes,
+                "pin": None if orphan.pin is None else _pin(orphan.pin),
+            }
+            for orphan in orphans
+        ],
+    }
+
+
+def _pinned_one(seen: View, relation: Partition | Orphan, pin: Pin) -> dict[str, Any]:
+    bounds = relation.bounds
+    return {
+        "name": str(relation.name),
+        "lower": None if bounds is None else _moment(bounds.lower, seen),
+        "upper": None if bounds is None else _moment(bounds.upper, seen),
+        "in_force": seen.pinned(pin),
+        "dropped": isinstance(relation, Orphan),
+        **_pin(pin),
+    }
+
+
+def _pinned(seen: View) -> list[tuple[Partition | Orphan, Pin]]:
+    relations: tuple[Partition | Orphan, ...] = (*seen.table.partitions, *sorted(seen.table.orphans, key=_order))
+    return [(r, r.pin) for r in relations if r.pin is not None]
+
+
+def _order(orphan: Orphan) -> tuple[str, int]:
+    return str(orphan.bounds.lower), orphan.oid
+
+
+def _until(orphan: Orphan, seen: View) -> str:
+    if orphan.mark.keep_until is None:
+        return "a drop that was cut off: the next maintain ends it"
+    return f"until {_minute(orphan.mark.keep_until, seen)}"
+
+
+def _pin(pin: Pin) -> dict[str, Any]:
+    return {
+        "reason": pin.reason,
+        "until": None if pin.until is None else pin.until.isoformat(),
+        "by": pin.by,
+        "at": None if pin.at is None else pin.at.isoformat(),
+    }
+
+
+def _minute(instant: datetime, seen: View | None) -> str:
+    return f"{instant if seen is None else instant.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M}"
+
+
+def _instant(instant: datetime | None, seen: View | None) -> str | None:
+    if instant is None:
+        return None
+    return (instant if seen is None else instant.astimezone(seen.policy.timezone)).isoformat()
+
+
+def _moment(moment: datetime | None, seen: View | None) -> str | None:
+    if moment is None or seen is None:
+        return None
+    try:
+        return seen.calendar.shown(moment).isoformat()
+    except OverflowError:  # the last hours of year 9999, in a zone ahead of UTC
+        return moment.isoformat()

@@ -1,0 +1,705 @@
+"""Grace, undo and pins on a real server: what is dropped can be had back, and no row is ever in neither place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import ExitStack, suppress
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pytest
+
+from integration.faults.proxy import Proxy
+from pgalmanac.diagnose import Code
+from pgalmanac.errors import PgalmanacError, UsageError
+from pgalmanac.inspection import Request
+from pgalmanac.maintain import check, kept, perform
+from pgalmanac.plan import ActionKind, Status
+from support import connect, rows
+from under_fire import create_log, execute, log_partition, maintain, midnight, planned, settings, todo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
+
+    from pgalmanac.pgserver import Cluster
+    from pgalmanac.results import RunReport, TableReport
+
+TRASH: Final = "pgalmanac_trash"
+# Retention in these tests is five days, so that -9 is past it.
+EXPIRED: Final = (-9, -8)
+ROWS: Final = 20
+PATIENCE_SECONDS: Final = 20
+
+
+def day_name(day: int) -> str:
+    """The name of the partition of a day counted from today."""
+    return f"log_{midnight(day):%Y_%m_%d}"
+
+
+def period(day: int) -> str:
+    """That day as the command line writes it."""
+    return f"{midnight(day):%Y-%m-%d}"
+
+
+def today() -> date:
+    """Today in UTC."""
+    return midnight().date()
+
+
+def attached(conninfo: str) -> set[str]:
+    """The names of the partitions, with those whose detaching is pending."""
+    found = rows(conninfo, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'log'::regclass")
+    return {str(name) for (name,) in found}
+
+
+def in_trash(conninfo: str, schema: str = TRASH) -> set[str]:
+    """The names of the tables in the trash."""
+    return {str(name) for (name,) in rows(conninfo, "SELECT relname FROM pg_class WHERE relkind = 'r' AND"
+            " relnamespace = to_regnamespace(%s)", schema)}  # fmt: skip
+
+
+def run(conninfo: str, command: Any = "maintain", target: str = "", **more: Any) -> TableReport:  # noqa: ANN401
+    """One command with a grace of a week on the table log, in this process."""
+    own = {name: more.pop(name) for name in ("now", "reason", "until") if name in more}
+    request = Request(command=command, target=target, **own)
+    return maintain(conninfo, request=request, **{"grace_days": 7, **more}).tables[0]
+
+
+def age(conninfo: str, name: str, days: int) -> None:
+    """Let *days* pass for a table in the trash: its mark says that its grace ends that much earlier."""
+    ((comment,),) = rows(conninfo, f"SELECT obj_description('{TRASH}.{name}'::regclass)")
+    for offset in range(-40, 40):
+        moment = midnight(offset)
+        comment = comment.replace(
+            f'"keep_until": "{moment.isoformat()}"', f'"keep_until": "{(moment - timedelta(days=days)).isoformat()}!"'
+        )
+    execute(conninfo, f"COMMENT ON TABLE {TRASH}.{name} IS $c${comment.replace('!', '')}$c$")
+
+
+def everywhere(conninfo: str) -> int:
+    """The rows of log and of every table that was a part of it, each counted once, wherever it stands.
+
+    In one statement, and again when a table moved between its listing and its counting: a killed client's last
+    statement may still be at work.
+    """
+    while True:
+        tables = rows(
+            conninfo,
+            "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'r' AND c.relname ~ '^log_'"
+            " AND c.relnamespace::regnamespace::text IN ('public', 'pgalmanac_trash')",
+        )
+        counts = " + ".join(f"(SELECT count(*) FROM ONLY {name})" for (name,) in tables)
+        with suppress(psycopg.errors.UndefinedTable):
+            return int(rows(conninfo, f"SELECT {counts}")[0][0])
+
+
+SHAPES: Final = ("plain", "default", "foreign keys")
+
+
+def shaped(conninfo: str, shape: str) -> None:
+    """Two expired days and four to keep; with a default partition, or foreign keys in both directions."""
+    create_log(conninfo, days=(*EXPIRED, -2, -1, 0), rows_a_day=ROWS, default=shape == "default")
+    if shape == "foreign keys":
+        execute(
+            conninfo,
+            "CREATE TABLE kind (note text PRIMARY KEY)",
+            "INSERT INTO kind VALUES ('n')",
+            "ALTER TABLE log ADD FOREIGN KEY (note) REFERENCES kind",
+            "CREATE TABLE referring (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log)",
+        )
+
+
+@pytest.fixture(params=SHAPES)
+def log(request: pytest.FixtureRequest, empty_database: str) -> str:
+    """Give a database in each shape that a partition is detached differently in."""
+    shaped(empty_database, request.param)
+    return empty_database
+
+
+def test_what_is_past_retention_is_kept_in_the_trash_and_comes_back_as_it_was(log: str) -> None:
+    """Into the trash with all rows and out of them again: same rows, same comment, no constraint left behind."""
+    execute(log, f"COMMENT ON TABLE {day_name(-9)} IS 'Black Friday'")
+    before = everywhere(log)
+    constraints = rows(log, "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass", day_name(-8))
+    report = run(log)
+    gone = attached(log)
+    trash = in_trash(log)
+    visible = rows(log, "SELECT count(*) FROM log")
+    undone = run(log, "undrop", f"{period(-9)}..{period(-8)}")
+
+    assert (report.trashed, report.dropped, report.failed) == (2, 0, False)
+    assert not {day_name(d) for d in EXPIRED} & gone
+    assert {day_name(d) for d in EXPIRED} == trash
+    assert visible == [(before - 2 * ROWS,)]
+    assert (undone.attached, undone.failed) == (2, False)
+    assert {day_name(d) for d in EXPIRED} <= attached(log)
+    assert rows(log, "SELECT count(*) FROM log") == [(before,)]
+    assert in_trash(log) == set()
+    assert rows(log, "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass", day_name(-8)) == constraints
+    assert rows(log, "SELECT obj_description(%s::regclass)", day_name(-9))[0][0].startswith("Black Friday\n")
+
+
+def test_what_came_back_is_pinned_and_the_next_night_leaves_it(log: str) -> None:
+    """Undone past retention, the day would go again: a pin says since when, and maintain skips it."""
+    run(log)
+    undone = run(log, "undrop", day_name(-9))
+    night = run(log)
+    skipped = [o for o in night.outcomes if o.status is Status.SKIPPED]
+
+    assert undone.outcomes[0].action.pin is not None
+    assert undone.outcomes[0].action.pin.reason == f"undropped {today()}"
+    assert [(o.action.partition.name, o.error) for o in skipped] == [(day_name(-9), f"pinned: undropped {today()}")]
+    assert not night.failed
+    assert Code.PINNED in {f.code for f in night.findings}
+    assert day_name(-9) in attached(log)
+
+
+def test_the_second_run_finds_nothing_to_do_and_the_trash_is_a_finding(log: str) -> None:
+    """Idempotent with a grace, and check says what can be had back, without touching its level."""
+    run(log)
+    second = run(log)
+    report = asyncio.run(check(settings(log, grace_days=7)))
+    findings = [f for f in report.tables[0].findings if f.code is Code.TRASH]
+
+    assert second.outcomes == ()
+    assert report.level is None
+    assert len(findings) == 1
+    assert "2 dropped tables of public.log can be had back from pgalmanac_trash" in findings[0].message
+    assert period(8) in findings[0].message
+
+
+def test_the_grace_ends_by_the_servers_clock(log: str) -> None:
+    """The table whose day has come is dropped for good; the other one stays."""
+    run(log)
+    age(log, day_name(-9), 7)
+    early = run(log)
+    age(log, day_name(-9), 1)
+    report = run(log)
+
+    assert early.outcomes == ()
+    assert [(o.action.kind, o.action.reason, o.status) for o in report.outcomes] == [
+        ("drop", "grace ended", Status.DONE)
+    ]
+    assert in_trash(log) == {day_name(-8)}
+
+
+def test_a_retention_that_was_raised_keeps_what_lies_in_the_trash(log: str) -> None:
+    """What today's retention would keep is not dropped for good, although its grace is over."""
+    run(log)
+    age(log, day_name(-9), 30)
+    report = run(log, retention_days=90)
+
+    assert report.outcomes == () or {o.action.kind for o in report.outcomes} == {ActionKind.CREATE}
+    assert in_trash(log) == {day_name(d) for d in EXPIRED}
+
+
+def test_a_drop_by_hand_goes_the_same_way_unless_now(log: str) -> None:
+    """Without --now it can be undone, and needs no pin inside retention; with it, it cannot."""
+    dropped = run(log, "drop", period(-1))
+    undone = run(log, "undrop", period(-1))
+    at_once = run(log, "drop", period(-1), now=True)
+
+    assert [o.action.kind for o in dropped.outcomes] == ["trash"]
+    assert [(o.status, o.action.pin) for o in undone.outcomes] == [(Status.DONE, None)]
+    assert [o.action.kind for o in at_once.outcomes] == ["drop"]
+    assert in_trash(log) == set()
+
+
+def test_what_lies_in_the_trash_can_be_dropped_for_good(log: str) -> None:
+    """By name and with --now; without it the sentence says that it was dropped already."""
+    run(log)
+    with pytest.raises(UsageError, match="has been dropped already, and is kept"):
+        run(log, "drop", day_name(-9))
+    report = run(log, "drop", day_name(-9), now=True)
+
+    assert [(o.action.kind, o.status) for o in report.outcomes] == [("drop", Status.DONE)]
+    assert in_trash(log) == {day_name(-8)}
+
+
+def test_the_fuse_counts_what_goes_to_the_trash(log: str) -> None:
+    """All or nothing, as for drops."""
+    report = run(log, max_drops=1)
+
+    assert [(o.action.kind, o.status) for o in report.outcomes if o.action.kind is ActionKind.TRASH] == [
+        ("trash", Status.REFUSED)
+    ] * 2
+    assert in_trash(log) == set()
+
+
+def test_a_name_that_is_taken_in_the_trash_refuses_that_one(log: str) -> None:
+    """A trash schema with other tables in it: they stay, and so does the partition."""
+    execute(log, f"CREATE SCHEMA {TRASH}", f"CREATE TABLE {TRASH}.{day_name(-9)} (mine int)")
+    report = run(log)
+    by_name = {o.action.partition.name: o for o in report.outcomes if o.action.kind is ActionKind.TRASH}
+
+    assert by_name[day_name(-9)].status is Status.REFUSED
+    assert "is taken in the trash" in (by_name[day_name(-9)].error or "")
+    assert by_name[day_name(-8)].status is Status.DONE
+    assert day_name(-9) in attached(log)
+    assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-9)}") == [(0,)]
+
+
+def test_a_trash_that_is_the_tables_own_schema_is_refused(log: str) -> None:
+    """Nothing is dropped, and the sentence names the setting."""
+    report = run(log, trash_schema="public")
+
+    assert {o.status for o in report.outcomes if o.action.kind is ActionKind.TRASH} == {Status.REFUSED}
+    assert any("set trash_schema to another" in (o.error or "") for o in report.outcomes)
+
+
+def test_a_role_that_may_not_make_the_trash_is_told_the_statement(database: str, make_role: Callable[..., str]) -> None:
+    """It owns the table and nothing else: creating goes on, nothing is dropped; granted, it is."""
+    create_log(database, days=(*EXPIRED, 0), rows_a_day=ROWS)
+    role = make_role()
+    execute(
+        database,
+        f"GRANT CREATE ON SCHEMA public TO {role}",
+        *(f"ALTER TABLE {name} OWNER TO {role}" for name in ("log", *(day_name(d) for d in (*EXPIRED, 0)))),
+    )
+    refused = run(f"{database} user={role}")
+    execute(database, f"CREATE SCHEMA {TRASH}")
+    half = run(f"{database} user={role}")
+    execute(database, f"GRANT USAGE, CREATE ON SCHEMA {TRASH} TO {role}")
+    done = run(f"{database} user={role}")
+
+    assert refused.created == 3
+    assert f'CREATE SCHEMA "{TRASH}" AUTHORIZATION "{role}"' in str(refused.outcomes[-1].error)
+    assert f'GRANT USAGE, CREATE ON SCHEMA "{TRASH}" TO "{role}"' in str(half.outcomes[-1].error)
+    assert done.trashed == 2
+
+
+# The parent changes while a partition lies in the trash.
+CHANGES: Final = {
+    "a column with a default": "ALTER TABLE log ADD COLUMN source text NOT NULL DEFAULT 'web'",
+    "a column without": "ALTER TABLE log ADD COLUMN extra jsonb",
+    "a generated column": "ALTER TABLE log ADD COLUMN twice bigint GENERATED ALWAYS AS (id * 2) STORED",
+    "a column not null now": "ALTER TABLE log ADD COLUMN a int DEFAULT 1; ALTER TABLE log ALTER COLUMN a SET NOT NULL",
+    "an index": "CREATE INDEX ON log (note, ts DESC) WHERE note <> 'x'",
+    "an index on an expression": 'CREATE INDEX "odd USING name" ON log USING btree (lower(note))',
+    "a unique key": "ALTER TABLE log ADD CONSTRAINT log_once UNIQUE (ts, id)",
+    "a check": "ALTER TABLE log ADD CONSTRAINT positive CHECK (id > -100000000)",
+    "a foreign key": "CREATE TABLE kind2 (note text PRIMARY KEY); INSERT INTO kind2 VALUES ('n');"
+    " ALTER TABLE log ADD CONSTRAINT log_kind FOREIGN KEY (note) REFERENCES kind2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_partition_comes_back_to_a_parent_that_has_changed(empty_database: str, change: str) -> None:
+    """It gets what its parent was given meanwhile, before ATTACH and so without a lock on the parent."""
+    shaped(empty_database, "plain")
+    run(empty_database)
+    execute(empty_database, *CHANGES[change].split(";"))
+    report = run(empty_database, "undrop", period(-9))
+    # What ATTACH would have built under its locks is an index that no statement of ours made.
+    made = "".join(report.outcomes[0].statements)
+
+    assert [(o.status, o.error) for o in report.outcomes] == [(Status.DONE, None)]
+    assert rows(empty_database, f"SELECT count(*) FROM log WHERE ts < '{midnight(-8)}'") == [(ROWS,)]
+    assert rows(
+        empty_database,
+        "SELECT count(*) FROM pg_index p WHERE p.indrelid = 'log'::regclass AND NOT EXISTS (SELECT FROM pg_inherits i"
+        " JOIN pg_index x ON x.indexrelid = i.inhrelid WHERE i.inhparent = p.indexrelid AND x.indrelid = %s::regclass)",
+        day_name(-9),
+    ) == [(0,)]
+    assert ("INDEX ON" in made or "UNIQUE" in made) == ("index" in change or ("key" in change and "unique" in change))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("ALTER TABLE log DROP COLUMN note", "it has the column note, which its table no longer has"),
+        ("ALTER TABLE log ALTER COLUMN note TYPE varchar(9)", "its column note is text, and that of its table is"),
+        ("ALTER TABLE log ADD COLUMN must int; UPDATE log SET must = 1; ALTER TABLE log ALTER COLUMN must SET NOT NULL",
+         "was given the column must, NOT NULL and without a default"),
+    ],
+)  # fmt: skip
+def test_what_cannot_come_back_says_why_and_how_to_read_it(empty_database: str, change: str, says: str) -> None:
+    """Dropped or incompatible columns: refused before anything is touched, and the rows stay where they are."""
+    shaped(empty_database, "plain")
+    run(empty_database)
+    execute(empty_database, *change.split(";"))
+    report = run(empty_database, "undrop", period(-9))
+
+    assert [o.status for o in report.outcomes] == [Status.REFUSED]
+    assert says in (report.outcomes[0].error or "")
+    assert (report.outcomes[0].error or "").endswith(f"its rows: SELECT * FROM {TRASH}.{day_name(-9)}")
+    assert in_trash(empty_database) == {day_name(d) for d in EXPIRED}
+
+
+def test_a_period_that_is_taken_and_a_name_that_is_taken(empty_database: str) -> None:
+    """By which partition is said, with what would make room."""
+    shaped(empty_database, "plain")
+    run(empty_database, "drop", period(-2))
+    log_partition(empty_database, -2)
+    taken = run(empty_database, "undrop", period(-2))
+    run(empty_database, "drop", period(-2), now=True)
+    execute(empty_database, f"CREATE TABLE {day_name(-2)} (other int)")
+    named = run(empty_database, "undrop", period(-2))
+
+    assert f"its period is taken by public.{day_name(-2)}" in (taken.outcomes[0].error or "")
+    assert f"pgalmanac drop {day_name(-2)} --now" in (taken.outcomes[0].error or "")
+    assert f"the name public.{day_name(-2)} is taken by another relation" in (named.outcomes[0].error or "")
+    assert in_trash(empty_database) == {day_name(-2)}
+
+
+def test_stray_rows_of_the_period_keep_it_in_the_trash(empty_database: str) -> None:
+    """Rows that came for the day while it was away stand in the default partition."""
+    shaped(empty_database, "default")
+    run(empty_database)
+    execute(empty_database, f"INSERT INTO log VALUES (1, '{midnight(-9)}')")
+    report = run(empty_database, "undrop", period(-9))
+
+    assert [o.status for o in report.outcomes] == [Status.REFUSED]
+    assert "public.log_default has 1 row of its period" in (report.outcomes[0].error or "")
+
+
+def test_rows_put_into_the_trash_that_do_not_belong_fail_the_undo(empty_database: str) -> None:
+    """Somebody wrote to the table in the trash: ATTACH would not take the row, and nothing is changed."""
+    shaped(empty_database, "default")
+    run(empty_database)
+    name = f"{TRASH}.{day_name(-9)}"
+    execute(empty_database, f"ALTER TABLE {name} DROP CONSTRAINT pgalmanac_bounds")
+    execute(empty_database, f"INSERT INTO {name} VALUES (1, '{midnight(-1)}')")
+    report = run(empty_database, "undrop", period(-9))
+
+    assert [o.status for o in report.outcomes] == [Status.FAILED]
+    assert "pgalmanac_bounds" in (report.outcomes[0].error or "")
+    assert day_name(-9) in in_trash(empty_database)
+
+
+@pytest.mark.parametrize("default", [False, True])
+def test_undoing_a_million_rows_scans_none_and_is_done_within_two_lock_timeouts(
+    empty_database: str,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """The partition's scan counters stay what they were; 400 ms for a lock_timeout of 200."""
+    shaped(empty_database, "default" if default else "plain")
+    execute(
+        empty_database,
+        f"INSERT INTO log (id, ts) SELECT n, timestamptz '{midnight(-9)}' + n * interval '80 ms'"
+        " FROM generate_series(1, 1000000) n",
+        # As any table of events has: with it the report's oldest event is found without a scan.
+        "CREATE INDEX ON log (ts)",
+        "VACUUM ANALYZE log",
+    )
+    ((oid,),) = rows(empty_database, "SELECT %s::regclass::oid", day_name(-9))
+    run(empty_database)
+    before = scans(empty_database, oid)
+    report = run(empty_database, "undrop", period(-9))
+    after = scans(empty_database, oid)
+
+    assert report.attached == 1
+    assert report.outcomes[0].rows == 1000000 + ROWS
+    assert after == before
+    assert (report.outcomes[0].duration_ms or 0) < 400
+
+
+def scans(conninfo: str, oid: int) -> tuple[int, int]:
+    """Sequential scans of a table and the rows they read, once the statistics of every session have arrived."""
+    time.sleep(1.2)  # counters lag commits by up to a second
+    ((scanned, read),) = rows(
+        conninfo, "SELECT pg_stat_get_numscans(%s::oid), pg_stat_get_tuples_returned(%s::oid)", oid, oid
+    )
+    return int(scanned), int(read)
+
+
+def test_the_trash_lists_what_it_holds(log: str) -> None:
+    """With rows and bytes, bounds, and the instant until which it is kept."""
+    run(log)
+    report = asyncio.run(kept(settings(log), "trash"))
+    table = report.tables[0]
+
+    assert table.view is not None
+    assert [o.name.name for o in table.view.table.orphans] == [day_name(d) for d in EXPIRED]
+    assert {o.mark.keep_until for o in table.view.table.orphans} == {midnight(8)}
+    assert [c.rows for c in table.counts] == [ROWS, ROWS]
+    assert all(c.bytes for c in table.counts)
+
+
+def test_a_pinned_partition_is_dropped_by_nothing(log: str) -> None:
+    """Neither by night nor by hand, with or without a grace, and the history has the pin with its reason."""
+    pinned = run(log, "pin", day_name(-9), reason="case 4711", until=today() + timedelta(days=3))
+    night = run(log, grace_days=0)
+    by_hand = run(log, "drop", day_name(-9))
+    at_once = run(log, "drop", day_name(-9), now=True)
+    recorded = rows(
+        log,
+        "SELECT r.details ->> 'command', a.action, a.status, a.sql FROM housekeeper_runs r"
+        " JOIN housekeeper_run_actions a ON a.run_id = r.id WHERE a.action = 'pin'",
+    )
+    note = f"pinned: case 4711 (until {today() + timedelta(days=3)})"
+
+    assert not pinned.failed
+    assert {o.action.partition.name: (o.status, o.error) for o in night.outcomes if o.action.kind == "drop"} == {
+        day_name(-9): (Status.SKIPPED, note),
+        day_name(-8): (Status.DONE, None),
+    }
+    assert not night.failed
+    assert [o.status for o in (*by_hand.outcomes, *at_once.outcomes)] == [Status.REFUSED] * 2
+    assert note in (by_hand.outcomes[0].error or "")
+    assert [(c, a, s, "case 4711" in q) for c, a, s, q in recorded] == [("pin", "pin", "done", True)]
+    assert day_name(-9) in attached(log)
+
+
+def test_a_pin_ends_with_its_day_and_with_unpin(log: str) -> None:
+    """A pin of yesterday holds nothing; one that is taken off leaves the rest of the comment."""
+    execute(log, f"COMMENT ON TABLE {day_name(-9)} IS 'mine'")
+    run(log, "pin", f"{period(-9)}..{period(-8)}", reason="audit")
+    held = run(log)
+    lifted = run(log, "unpin", period(-9))
+    comment = rows(log, "SELECT obj_description(%s::regclass)", day_name(-9))
+    execute(log, f'COMMENT ON TABLE {day_name(-8)} IS \'pgalmanac-pin: {{"reason": "x", "until": "2020-01-01"}}\'')
+    free = run(log)
+
+    assert held.trashed == 0
+    assert [o.action.kind for o in lifted.outcomes] == ["unpin"]
+    assert comment == [("mine",)]
+    assert free.trashed == 2
+
+
+def test_a_pin_on_what_lies_in_the_trash_keeps_it_there(log: str) -> None:
+    """Dropped yesterday, asked for today: the grace ends and the table stays until it is unpinned."""
+    run(log)
+    run(log, "pin", period(-9), reason="asked for")
+    age(log, day_name(-9), 30)
+    held = run(log)
+    run(log, "unpin", period(-9))
+    freed = run(log)
+
+    assert held.dropped == 0
+    assert freed.dropped == 1
+    assert in_trash(log) == {day_name(-8)}
+
+
+def test_a_pin_that_comes_between_plan_and_drop_is_seen_under_the_lock(log: str) -> None:
+    """Somebody pins with an SQL client while the run is at its first partition."""
+
+    def pin(_: object) -> None:
+        execute(log, f'COMMENT ON TABLE {day_name(-8)} IS \'pgalmanac-pin: {{"reason": "now"}}\'')
+
+    report = asyncio.run(
+        perform(settings(log, grace_days=7, premake_days=0), Request(command="maintain"), observer=pin_once(pin))
+    ).tables[0]
+    by_name = {o.action.partition.name: o for o in report.outcomes}
+
+    assert by_name[day_name(-9)].status is Status.DONE
+    assert (by_name[day_name(-8)].status, by_name[day_name(-8)].error) == (Status.SKIPPED, "pinned: now")
+    assert rows(log, "SELECT obj_description(%s::regclass)", day_name(-8)) == [('pgalmanac-pin: {"reason": "now"}',)]
+    assert day_name(-8) in attached(log)
+
+
+def pin_once(pin: Callable[[object], None]) -> Callable[[object], None]:
+    """Call *pin* at the first event of a run, which is its plan."""
+    seen: list[object] = []
+
+    def observe(event: object) -> None:
+        if not seen:
+            pin(event)
+        seen.append(event)
+
+    return observe
+
+
+def test_pins_survive_a_dump_and_marks_do_not_count(log: str) -> None:
+    """A restored table has other OIDs: its pin still holds, its mark is nobody's."""
+    run(log, "pin", period(-9), reason="kept")
+    (((comment,),)) = rows(log, "SELECT obj_description(%s::regclass)", day_name(-9))
+    name = day_name(-9)
+    execute(log, f"ALTER TABLE log DETACH PARTITION {name}", f"ALTER TABLE {name} RENAME TO old")
+    log_partition(log, -9)
+    execute(log, f"COMMENT ON TABLE {name} IS $c${comment}$c$")
+    report = run(log)
+
+    assert [o.status for o in report.outcomes if o.action.partition.name == name] == [Status.SKIPPED]
+
+
+def test_a_reader_in_a_loop_never_sees_half_a_day(empty_database: str) -> None:
+    """The rows of a day are all there or all gone, through a drop and its undo."""
+    shaped(empty_database, "plain")
+    seen: set[int] = set()
+    with connect(empty_database) as reader:
+        for _ in range(3):
+            for command, target in (("maintain", ""), ("undrop", f"{period(-9)}..{period(-8)}")):
+                done = asyncio.run(_watched(empty_database, reader, command, target, seen))
+                assert not done.tables[0].failed
+            run(empty_database, "unpin", f"{period(-9)}..{period(-8)}")
+
+    assert seen <= {0, ROWS}
+    assert seen == {0, ROWS}
+
+
+async def _watched(
+    conninfo: str,
+    reader: psycopg.Connection[Any],
+    command: Any,  # noqa: ANN401  # one of its words
+    target: str,
+    seen: set[int],
+) -> RunReport:
+    """Run the command while another thread counts the rows of one day again and again."""
+    stop = asyncio.Event()
+
+    def look() -> None:
+        query = f"SELECT count(*) FROM log WHERE ts < '{midnight(-8)}'"
+        while not stop.is_set():
+            row = reader.execute(query.encode()).fetchone()
+            seen.add(int(row[0]) if row else -1)
+
+    looking = asyncio.create_task(asyncio.to_thread(look))
+    try:
+        return await perform(settings(conninfo, grace_days=7), Request(command=command, target=target))
+    finally:
+        stop.set()
+        await looking
+
+
+def test_a_detach_that_was_cut_off_ends_in_the_trash(empty_database: str) -> None:
+    """A marked, pending detach is finalized and moved by the next run, whatever the retention says by then."""
+    shaped(empty_database, "plain")
+    report = planned(empty_database, grace_days=7)
+    first = next(o for o in report.tables[0].outcomes if o.action.kind is ActionKind.TRASH)
+    mark = next(s for s in first.statements if s.startswith("COMMENT"))
+    execute(empty_database, mark)
+    with connect(empty_database) as reader, connect(empty_database) as detacher:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM log")
+        detacher.execute("SET statement_timeout = '300ms'")
+        with suppress(psycopg.errors.QueryCanceled):
+            detacher.execute(f"ALTER TABLE log DETACH PARTITION {day_name(-9)} CONCURRENTLY".encode())
+    before = everywhere(empty_database)
+    done = run(empty_database, retention_days=90)
+
+    assert [(o.action.kind, o.action.reason, o.status) for o in done.outcomes if o.action.kind != "create"] == [
+        ("trash", "unfinished", Status.DONE)
+    ]
+    assert in_trash(empty_database) == {day_name(-9)}
+    assert everywhere(empty_database) == before
+
+
+def _prepared(shape: str) -> Callable[[str], None]:
+    return lambda conninfo: shaped(conninfo, shape)
+
+
+def _to_undrop(shape: str) -> Callable[[str], None]:
+    """The two days lie in the trash, and the parent was given an index and a column meanwhile."""
+
+    def make(conninfo: str) -> None:
+        shaped(conninfo, shape)
+        run(conninfo)
+        execute(conninfo, "ALTER TABLE log ADD COLUMN more int DEFAULT 3", "CREATE INDEX ON log (note)")
+
+    return make
+
+
+CRASHES: Final[dict[str, tuple[Callable[[str], None], str]]] = {
+    **{f"maintain, {shape}": (_prepared(shape), "maintain") for shape in SHAPES},
+    **{f"undrop, {shape}": (_to_undrop(shape), "undrop") for shape in SHAPES},
+}
+
+
+@pytest.mark.parametrize("crash", CRASHES)
+def test_killed_between_two_statements_no_row_is_in_neither_place(
+    server: Cluster,
+    new_database: Callable[..., AbstractContextManager[str]],
+    template: Callable[[str], tuple[str, int]],
+    crash: str,
+) -> None:
+    """Every fifth statement of a run is in turn its last: all rows are somewhere, and the next run ends what it began.
+
+    The statement reaches the server or does not, in turns; the same with every statement, both ways, is marked slow.
+    """
+    _, statements = template(crash)
+    first = 1 + list(CRASHES).index(crash) % 5
+    for number, at in enumerate(range(first, statements + 1, 5)):
+        _kill_and_look(server, new_database, template, crash, at=at, deliver=number % 2 == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deliver", [False, True])
+@pytest.mark.parametrize("crash", CRASHES)
+def test_killed_between_any_two_statements_no_row_is_in_neither_place(
+    server: Cluster,
+    new_database: Callable[..., AbstractContextManager[str]],
+    template: Callable[[str], tuple[str, int]],
+    crash: str,
+    deliver: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """Every statement of a run in turn is the last."""
+    _, statements = template(crash)
+    for at in range(1, statements + 1):
+        _kill_and_look(server, new_database, template, crash, at=at, deliver=deliver)
+
+
+def _kill_and_look(
+    server: Cluster,
+    new_database: Callable[..., AbstractContextManager[str]],
+    template: Callable[[str], tuple[str, int]],
+    crash: str,
+    *,
+    at: int,
+    deliver: bool,
+) -> None:
+    name, statements = template(crash)
+    request = _crashing(crash)
+    undo = request.command == "undrop"
+    away = {day_name(d) for d in EXPIRED}
+    with new_database(template=name) as conninfo:
+        before = everywhere(conninfo)
+        where = f"{crash}, at {at} of {statements}, deliver {deliver}"
+        with Proxy(server.sockets, at=at, deliver=deliver) as proxy, suppress(PgalmanacError):
+            asyncio.run(perform(settings(proxy.conninfo(conninfo), grace_days=7), request))
+        after = everywhere(conninfo)
+        seen = int(rows(conninfo, "SELECT count(*) FROM log")[0][0])
+        _next_run(conninfo, request)
+
+        assert after == before, where
+        assert seen in {before, before - ROWS, before - 2 * ROWS}, where
+        assert everywhere(conninfo) == before, where
+        assert todo(conninfo, grace_days=7) == [], where
+        assert in_trash(conninfo) == (set() if undo else away), where
+        assert (away & attached(conninfo)) == (away if undo else set()), where
+
+
+def _crashing(crash: str) -> Request:
+    if CRASHES[crash][1] == "maintain":
+        return Request(command="maintain")
+    return Request(command="undrop", target=f"{period(-9)}..{period(-8)}")
+
+
+def _next_run(conninfo: str, request: Request) -> None:
+    """The same command again, which may have to wait until the server has noticed that the first is dead."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            report = maintain(conninfo, request=request, grace_days=7)
+        except UsageError:
+            return  # the undo was complete, and nothing is left to undo
+        if not report.tables[0].locked or time.monotonic() > end:
+            assert report.exit_code == 0, [o.error for o in report.tables[0].outcomes]
+            return
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def template(
+    server: Cluster, new_database: Callable[..., AbstractContextManager[str]]
+) -> Generator[Callable[[str], tuple[str, int]]]:
+    """Give a function that prepares a crash once, and counts the statements of an undisturbed run of it."""
+    made: dict[str, tuple[str, int]] = {}
+    with ExitStack() as stack:
+
+        def make(crash: str) -> tuple[str, int]:
+            if crash not in made:
+                prepare, _ = CRASHES[crash]
+                conninfo = stack.enter_context(new_database())
+                prepare(conninfo)
+                name = str(rows(conninfo, "SELECT current_database()")[0][0])
+                with new_database(template=name) as copy, Proxy(server.sockets) as proxy:
+                    report = asyncio.run(perform(settings(proxy.conninfo(copy), grace_days=7), _crashing(crash)))
+                    assert report.exit_code == 0
+                    made[crash] = (name, proxy.count)
+            return made[crash]
+
+        yield make
