@@ -65,17 +65,19 @@ def last_lines(failure: Failure) -> tuple[str, ...]:
     program = shutil.which("journalctl")
     if program is None:
         return ()
-    wanted = (
-        (f"_SYSTEMD_INVOCATION_ID={failure.invocation_id}",) if failure.invocation_id else (f"--unit={failure.unit}",)
-    )
-    command = (program, "--quiet", "--no-pager", "--output=cat", f"--lines={_LINES}", *wanted)
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_JOURNAL_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(line for line in done.stdout.splitlines() if line)
+    # A line of a user's unit carries the invocation of the user's whole manager, so that its name is asked for too.
+    wanted = [f"_SYSTEMD_INVOCATION_ID={failure.invocation_id}"] if failure.invocation_id else []
+    for match in (*wanted, f"_SYSTEMD_UNIT={failure.unit}", f"_SYSTEMD_USER_UNIT={failure.unit}"):
+        command = (program, "--quiet", "--no-pager", "--output=cat", f"--lines={_LINES}", match)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=_JOURNAL_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ()
+        if lines := tuple(line for line in done.stdout.splitlines() if line):
+            return lines
+    return ()
 
 
 def call_hook(hook: Sequence[str], report: Mapping[str, Any]) -> None:

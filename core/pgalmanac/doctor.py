@@ -166,16 +166,26 @@ def _name_budget(seen: View, topic: str) -> Line:
 
 async def _timer() -> tuple[Line, ...]:
     program = shutil.which("systemctl")
-    timer = None if program is None else await _properties(program, _TIMER)
-    if program is None or timer is None:
+    if program is None:
+        return (_note("timer", "there is no systemd here; deploy/cron shows how cron runs it"),)
+    answers = False
+    for manager in ("--system", "--user"):
+        timer = await _properties((program, manager), _TIMER)
+        answers = answers or timer is not None
+        if timer is not None and timer.get("LoadState") == "loaded":
+            return await _one_timer((program, manager), timer)
+    if not answers:
         return (_note("timer", "no systemd answers here; deploy/cron shows how cron runs it"),)
-    if timer.get("LoadState") != "loaded":
-        return (_note("timer", f"{_TIMER} is not installed; pgalmanac units --install does it"),)
+    return (_note("timer", f"{_TIMER} is not installed; pgalmanac units --install does it"),)
+
+
+async def _one_timer(program: tuple[str, str], timer: Mapping[str, str]) -> tuple[Line, ...]:
+    user = " --user" if "--user" in program else ""
     lines: list[Line] = []
     if timer.get("ActiveState") != "active":
-        lines.append(_fix("timer", f"{_TIMER} is installed and does not run: systemctl enable --now {_TIMER}"))
+        lines.append(_fix("timer", f"{_TIMER} is installed and does not run: systemctl{user} enable --now {_TIMER}"))
     elif timer.get("UnitFileState") != "enabled":
-        lines.append(_fix("timer", f"{_TIMER} runs and would not after a reboot: systemctl enable {_TIMER}"))
+        lines.append(_fix("timer", f"{_TIMER} runs and would not after a reboot: systemctl{user} enable {_TIMER}"))
     else:
         lines.append(_ok("timer", f"{_TIMER} is enabled; next run {timer.get('NextElapseUSecRealtime') or 'unknown'}"))
     service = await _properties(program, _TIMER.replace("timer", "service")) or {}
@@ -184,16 +194,16 @@ async def _timer() -> tuple[Line, ...]:
         lines.append(_ok("service", f"the last run ended well, {ended}" if ended else "has not run since boot"))
     else:
         status = f"{service.get('Result')}, status {service.get('ExecMainStatus')}"
-        lines.append(_fix("service", f"the last run failed ({status}): journalctl -u pgalmanac.service"))
+        lines.append(_fix("service", f"the last run failed ({status}): journalctl{user} -u pgalmanac.service"))
     return tuple(lines)
 
 
-async def _properties(program: str, unit: str) -> dict[str, str] | None:
+async def _properties(program: tuple[str, str], unit: str) -> dict[str, str] | None:
     """What systemctl says of a unit; None where no systemd answers."""
     names = "LoadState,ActiveState,UnitFileState,NextElapseUSecRealtime,Result,ExecMainStatus,ExecMainExitTimestamp"
     try:
         process = await asyncio.create_subprocess_exec(
-            *(program, "show", f"--property={names}", unit),
+            *(*program, "show", f"--property={names}", unit),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

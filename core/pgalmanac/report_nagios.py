@@ -41,6 +41,7 @@ def nagios_text(report: RunReport) -> str:
     data = " ".join(d for table in report.tables for d in _perfdata(table))
     first = f"PGALMANAC {level.upper()} - {_text(text)}" + (f" | {data}" if data else "")
     rest = [f"{f.level} {f.code}: {_text(f.message)}" for f in findings]
+    rest += [f"probe: an insert for now goes to {_text(t.proved)}" for t in report.tables if t.proved is not None]
     return "\n".join([first, *rest])
 
 

@@ -102,6 +102,7 @@ def test_the_probe_says_where_an_insert_for_now_goes_and_leaves_nothing(on: On, 
     assert 0 == done.code
     (table,) = done.document["tables"]
     assert table["proved"].startswith("public.events_")
+    assert f"probe: an insert for now goes to {table['proved']}" in on(database, "check", "--probe").out
     assert [(0,)] == rows(database, "SELECT count(*) FROM events")
 
 
@@ -252,7 +253,7 @@ def test_the_service_manager_hears_how_far_it_is(on: On, database: str, tmp_path
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        listener.setblocking(False)
+        listener.settimeout(0)
         on(database, "maintain", NOTIFY_SOCKET=str(path))
         said = []
         while True:
