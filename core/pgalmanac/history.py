@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -39,7 +39,9 @@ _REQUIRED: Final = (
 )
 _FIND: Final[LiteralString] = """
 SELECT n.nspname::text, a.attname::text, format_type(a.atttypid, NULL),
-       a.atthasdef OR a.attidentity <> '', has_table_privilege(c.oid, 'INSERT, UPDATE')
+       a.atthasdef OR a.attidentity <> '', has_table_privilege(c.oid, 'INSERT, UPDATE'),
+       ARRAY(SELECT b.relname::text FROM pg_class b
+              WHERE b.relnamespace = n.oid AND b.relname = ANY (%(beside)s::text[]))
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
  WHERE c.relname = %(name)s AND n.nspname = ANY (%(schemas)s::text[]) AND c.relkind IN ('r', 'p')
    AND a.attnum > 0 AND NOT a.attisdropped
@@ -58,7 +60,35 @@ CREATE TABLE IF NOT EXISTS {actions} (
     attempts integer NOT NULL, started_at timestamptz, duration_ms double precision, rows bigint, bytes bigint,
     sqlstate text, error text, PRIMARY KEY (run_id, seq))
 """
+_STATS: Final[LiteralString] = """
+CREATE TABLE IF NOT EXISTS {stats} (
+    parent_oid bigint NOT NULL, partition text NOT NULL, partition_oid bigint NOT NULL, bounds text,
+    measured_at timestamptz NOT NULL, rows bigint, rows_exact boolean NOT NULL, bytes bigint, counters text NOT NULL,
+    PRIMARY KEY (partition_oid, measured_at))
+"""
 _PROGRAM: Final = "pgalmanac"
+
+
+_INTERRUPTED: Final[LiteralString] = """
+UPDATE {runs} SET status = 'error', error = 'interrupted', completed_at = clock_timestamp(),
+       duration_ms = round(EXTRACT(epoch FROM clock_timestamp() - started_at) * 1000)
+ WHERE task_name = {task} AND status = 'running' AND details ->> 'program' = {program};
+"""
+# The end of a run is on the disk before anybody hears of it.
+_FINISH: Final[LiteralString] = """
+BEGIN; SET LOCAL synchronous_commit TO DEFAULT;
+UPDATE {runs} SET status = {status}, completed_at = clock_timestamp(), error = {error}, output = {output_value},
+       duration_ms = round(EXTRACT(epoch FROM clock_timestamp() - started_at) * 1000){with_details}
+ WHERE id::text = {id};
+"""
+_PRUNE: Final[LiteralString] = """
+WITH gone AS (DELETE FROM {runs} WHERE details ->> 'program' = {program}
+                 AND started_at < clock_timestamp() - {keep_days} * interval '1 day' RETURNING id)
+DELETE FROM {actions} WHERE run_id IN (SELECT id FROM gone);
+"""
+_PRUNE_STATS: Final[LiteralString] = """
+DELETE FROM {stats} WHERE measured_at < clock_timestamp() - {keep_days} * interval '1 day';
+"""
 
 
 class HistoryError(Exception):
@@ -122,16 +152,20 @@ class History:
     output_type: str
     has_details: bool
     writable: bool
+    # Which of the tables beside it are there, by their names.
+    beside: frozenset[str] = frozenset()
 
     @classmethod
     async def open(cls, session: Session, ref: TableRef) -> History | None:
         """The history that exists, or None. Raises HistoryError for a table of that name with other columns."""
         schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
-        rows = await (await session.execute(_FIND, {"name": ref.name, "schemas": schemas})).fetchall()
+        beside = [_beside(ref.name, "actions"), _beside(ref.name, "stats")]
+        wanted = {"name": ref.name, "schemas": schemas, "beside": beside}
+        rows = await (await session.execute(_FIND, wanted)).fetchall()
         if not rows:
             return None
         schema = rows[0][0]
-        columns = {name: (kind, default) for found, name, kind, default, _ in rows if found == schema}
+        columns = {name: (kind, default) for found, name, kind, default, *_ in rows if found == schema}
         missing = [c for c in _REQUIRED if c not in columns]
         runs = TableName(schema=schema, name=ref.name)
         if missing:
@@ -144,12 +178,16 @@ class History:
             output_type=columns["output"][0],
             has_details="details" in columns,
             writable=bool(rows[0][4]),
+            beside=frozenset(rows[0][5]),
         )
 
     @classmethod
-    async def make(cls, session: Session, ref: TableRef) -> History:
-        """The history, with what is missing of its tables made. Raises HistoryError where the role may not."""
-        found = await cls.open(session, ref)
+    async def make(cls, session: Session, ref: TableRef, found: History | None = None) -> History:
+        """The history, with what is missing of its tables made; *found* is what open said, if that was asked.
+
+        Raises HistoryError where the role may not.
+        """
+        found = found or await cls.open(session, ref)
         try:
             if found is None:
                 schema = ref.schema or next(iter(session.server.schemas), None)
@@ -162,12 +200,15 @@ class History:
                     raise HistoryError(f"{runs} was made and is not there")
             elif not found.has_details:
                 found = await found.with_details()
-            if not await found.has_actions():
+            if not found.has_actions:
                 text = sql.SQL(_ACTIONS).format(
                     actions=qualified(found.actions),
                     id_type=sql.SQL(found.id_type),  # pyright: ignore[reportArgumentType]  # format_type's own words
                 )
                 await _create(session, text)
+            if not found.has_stats:
+                await _create(session, sql.SQL(_STATS).format(stats=qualified(found.stats)))
+            found = replace(found, beside=frozenset({found.actions.name, found.stats.name}))
         except errors.InsufficientPrivilege as exc:
             raise HistoryError(
                 f"the run history cannot be made ({one_line(exc)}); run pgalmanac init as its owner"
@@ -185,21 +226,25 @@ class History:
         again = await History.open(self.session, TableRef(schema=self.runs.schema, name=self.runs.name))
         return again or self
 
-    async def has_actions(self) -> bool:
+    @property
+    def has_actions(self) -> bool:
         """Whether the table of actions is there."""
-        cursor = await self.session.execute(
-            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s AND c.relname = %s)",
-            [self.actions.schema, self.actions.name],
-        )
-        row = await cursor.fetchone()
-        return bool(row and row[0])
+        return self.actions.name in self.beside
+
+    @property
+    def has_stats(self) -> bool:
+        """Whether the table of sizes is there."""
+        return self.stats.name in self.beside
 
     @property
     def actions(self) -> TableName:
         """The table of actions: `housekeeper_run_actions` beside `housekeeper_runs`."""
-        base = self.runs.name[:-1] if self.runs.name.endswith("runs") else self.runs.name
-        return TableName(schema=self.runs.schema, name=f"{base}_actions")
+        return TableName(schema=self.runs.schema, name=_beside(self.runs.name, "actions"))
+
+    @property
+    def stats(self) -> TableName:
+        """The table of sizes: `housekeeper_partition_stats` beside `housekeeper_runs`."""
+        return TableName(schema=self.runs.schema, name=_beside(self.runs.name, "stats"))
 
     async def past(self, table: PartitionedTable) -> PastRuns:
         """What diagnosing needs to know of the runs of *table*."""
@@ -233,31 +278,36 @@ class History:
 
         The caller holds the table's advisory lock, so that an earlier row still `running` has nobody behind it.
         """
-        if self.has_details:
-            await self.session.execute(
-                sql.SQL(
-                    "UPDATE {} SET status = 'error', error = 'interrupted', completed_at = clock_timestamp(), "
-                    "duration_ms = round(EXTRACT(epoch FROM clock_timestamp() - started_at) * 1000) "
-                    "WHERE task_name = %s AND status = 'running' AND details ->> 'program' = %s"
-                ).format(qualified(self.runs)),
-                [task_name(table), _PROGRAM],
-            )
+        values = {
+            "runs": qualified(self.runs),
+            "task": sql.Literal(task_name(table)),
+            "by": sql.Literal(triggered_by),
+            "details": sql.Literal(_details(details)),
+            "program": sql.Literal(_PROGRAM),
+        }
         columns: dict[str, sql.Composable] = {
-            "task_name": sql.Placeholder("task"),
+            "task_name": values["task"],
             "started_at": sql.SQL("clock_timestamp()"),
             "status": sql.SQL("'running'"),
-            "triggered_by": sql.Placeholder("by"),
+            "triggered_by": values["by"],
             "created_at": sql.SQL("clock_timestamp()"),
         }
         if not self.id_has_default:
             columns["id"] = sql.SQL("gen_random_uuid()" if self.id_type == "uuid" else "gen_random_uuid()::text")
         if self.has_details:
-            columns["details"] = sql.Placeholder("details")
-        query = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id::text").format(
-            qualified(self.runs), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join(columns.values())
+            columns["details"] = values["details"]
+        # Until the run is closed nothing here waits for the disk: whatever commits after it, such as the DDL that a
+        # row tells of, takes it there.
+        query = sql.SQL("SET synchronous_commit = off; {close} INSERT INTO {runs} ({names}) VALUES ({columns})").format(
+            close=sql.SQL(_INTERRUPTED if self.has_details else "").format(**values),
+            names=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            columns=sql.SQL(", ").join(columns.values()),
+            **values,
         )
-        values = {"task": task_name(table), "by": triggered_by, "details": _details(details)}
-        row = await (await self.session.execute(query, values)).fetchone()
+        cursor = await self.session.execute(query + sql.SQL(" RETURNING id::text"))
+        while cursor.nextset():
+            pass
+        row = await cursor.fetchone()
         return str(row[0]) if row else ""
 
     async def record(self, run_id: str, seq: int, outcome: Outcome, calendar: Calendar) -> None:
@@ -278,37 +328,27 @@ class History:
         self, run_id: str, *, error: str | None, output: str, details: Mapping[str, Any], keep_days: int
     ) -> None:
         """Close the run, and let go of what pgalmanac wrote more than *keep_days* days ago, in one transaction."""
-        output_value = sql.SQL("to_jsonb({}::text)" if self.output_type in {"json", "jsonb"} else "{}").format(
-            sql.Placeholder("output")
-        )
-        with_details = sql.SQL(", details = COALESCE(details, '{{}}') || {}::jsonb" if self.has_details else "").format(
-            sql.Placeholder("details")
-        )
-        close = sql.SQL(
-            "UPDATE {} SET status = %(status)s, completed_at = clock_timestamp(), error = %(error)s, output = {}, "
-            "duration_ms = round(EXTRACT(epoch FROM clock_timestamp() - started_at) * 1000){} WHERE id::text = %(id)s"
-        ).format(qualified(self.runs), output_value, with_details)
         values = {
-            "id": run_id,
-            "status": "success" if error is None else "error",
-            "error": error,
-            "output": output,
-            "details": json.dumps(dict(details)),
+            "runs": qualified(self.runs),
+            "actions": qualified(self.actions),
+            "stats": qualified(self.stats),
+            "id": sql.Literal(run_id),
+            "status": sql.Literal("success" if error is None else "error"),
+            "error": sql.Literal(error),
+            "output": sql.Literal(output),
+            "details": sql.Literal(json.dumps(dict(details))),
+            "program": sql.Literal(_PROGRAM),
+            "keep_days": sql.Literal(keep_days),
         }
-        async with self.session.conn.transaction():
-            await self.session.execute(close, values)
-            if self.has_details:
-                await self._prune(keep_days)
-
-    async def _prune(self, keep_days: int) -> None:
-        await self.session.execute(
-            sql.SQL(
-                "WITH gone AS (DELETE FROM {runs} WHERE details ->> 'program' = %s "
-                "AND started_at < clock_timestamp() - %s * interval '1 day' RETURNING id) "
-                "DELETE FROM {actions} WHERE run_id IN (SELECT id FROM gone)"
-            ).format(runs=qualified(self.runs), actions=qualified(self.actions)),
-            [_PROGRAM, keep_days],
-        )
+        output_value = sql.SQL("to_jsonb({output}::text)" if self.output_type in {"json", "jsonb"} else "{output}")
+        with_details = sql.SQL(", details = COALESCE(details, '{{}}') || {details}::jsonb" if self.has_details else "")
+        query = sql.SQL(
+            _FINISH + (_PRUNE if self.has_details else "") + (_PRUNE_STATS if self.has_stats else "")
+        ).format(**values, output_value=output_value.format(**values), with_details=with_details.format(**values))
+        try:
+            await self.session.execute(query + sql.SQL("COMMIT"))
+        finally:
+            await self.session.rollback()
 
     async def read(self, *, limit: int, run_id: str | None = None, task: str | None = None) -> tuple[RunRecord, ...]:
         """The newest *limit* runs, newest first, of every table or of one *task*; or one run with its actions."""
@@ -339,7 +379,7 @@ class History:
         )
 
     async def _actions_of(self, run_id: str) -> tuple[ActionRecord, ...]:
-        if not await self.has_actions():
+        if not self.has_actions:
             return ()
         query = sql.SQL(
             "SELECT run_id::text, seq, action, partition, lower, upper, reason, sql, status, attempts, started_at, "
@@ -348,6 +388,14 @@ class History:
         cursor = await self.session.execute(query, [run_id])
         names = [c.name for c in cursor.description or ()]
         return tuple(ActionRecord(**dict(zip(names, row, strict=True))) for row in await cursor.fetchall())
+
+
+def _beside(runs: str, what: str) -> str:
+    """The name of a table beside that of the runs: housekeeper_runs has _run_actions and _partition_stats."""
+    base = runs.removesuffix("runs")
+    if what == "actions":
+        return f"{base}run_actions" if base != runs else f"{runs}_actions"
+    return f"{base}partition_stats" if base != runs else f"{runs}_partition_stats"
 
 
 def _details(details: Mapping[str, Any]) -> str:
