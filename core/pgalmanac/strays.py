@@ -30,14 +30,14 @@ SELECT k.conname::text, n.nspname::text, c.relname::text,
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0
 """
-# Publications that decoding would heed, by what they carry of the table. One that names no table of ours, and has it
-# all the same, has all tables or those of a schema: also one that is not yet a partition.
+# Publications that decoding would heed, by what they carry of the table. One that does not name it, and has it all the
+# same, has all tables or those of a schema: also one that is not yet a partition.
 _PUBLISHED: Final[LiteralString] = """
 SELECT min(p.pubname::text) FILTER (WHERE p.pubinsert AND p.pubdelete) AS both,
        min(p.pubname::text) FILTER (WHERE p.pubinsert AND NOT p.pubdelete) AS inserts,
        min(p.pubname::text) FILTER (WHERE p.pubdelete AND NOT p.pubinsert) AS deletes,
-       COALESCE(bool_or(NOT EXISTS (SELECT FROM pg_publication_rel r
-                                     WHERE r.prpubid = p.oid AND r.prrelid IN (%(parent)s, %(default)s))), false) AS wide
+       COALESCE(bool_or(p.oid <> ALL (SELECT r.prpubid FROM pg_publication_rel r
+                                       WHERE r.prrelid IN (%(parent)s, %(default)s))), false) AS wide
   FROM pg_publication p
  WHERE current_setting('wal_level') = 'logical'
    AND EXISTS (SELECT FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname

@@ -135,7 +135,7 @@ def _database(conninfo: str) -> str:
 
 def _crash(server: Cluster, conninfo: str, random: Random, statements: int) -> dict[str, Any]:
     """Run maintenance and kill it at a random statement; say where that was."""
-    at, deliver = random.randint(1, statements), random.random() < 0.5  # noqa: PLR2004  # a coin
+    at, deliver = random.randint(1, statements), random.random() < 0.5  # a coin
     with Proxy(server.sockets, at=at, deliver=deliver) as proxy:
         with suppress(PgalmanacError):
             asyncio.run(perform(settings(proxy.conninfo(conninfo)), MAINTAIN))

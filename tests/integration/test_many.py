@@ -94,7 +94,7 @@ def test_two_hundred_tables_in_one_run(small_server: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("default", [False, True])
 def test_ten_thousand_partitions(small_server: str, default: bool) -> None:  # noqa: FBT001  # by name
-    """10,000 hourly partitions: a run creates what is missing and drops what is due with 64 locks a transaction."""
+    """10,000 hourly partitions: what is missing is created, what is due dropped, with 64 locks a transaction."""
     create_log(small_server, default=default)
     _hours(small_server, -9976, 10_000)
     policy: dict[str, Any] = {"interval": Interval.HOURLY, "premake_days": 1, "retention_days": 415}
@@ -109,7 +109,7 @@ def test_ten_thousand_partitions(small_server: str, default: bool) -> None:  # n
 @pytest.mark.slow
 @pytest.mark.parametrize("default", [False, True])
 def test_five_thousand_drops_on_purpose(small_server: str, default: bool) -> None:  # noqa: FBT001  # by name
-    """The fuse holds 5,000 drops back; allowed on purpose they go, one transaction each, and no lock table overflows."""
+    """The fuse holds 5,000 drops back; allowed on purpose they go one by one, and no lock table overflows."""
     create_log(small_server, default=default)
     _hours(small_server, -5240, 5264)
     policy: dict[str, Any] = {"interval": Interval.HOURLY, "premake_days": 0, "retention_days": 9}
@@ -142,7 +142,7 @@ def test_the_fuse_counts_every_drop_of_a_run(empty_database: str) -> None:
 
 
 def test_a_range_of_a_thousand_days_by_hand(empty_database: str) -> None:
-    """create takes a range up to max_creates, in one transaction each."""
+    """The command create takes a range up to max_creates, in one transaction each."""
     create_log(empty_database, days=(0,))
     target = f"{midnight(1):%Y-%m-%d}..{midnight(60):%Y-%m-%d}"
 

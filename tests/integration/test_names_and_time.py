@@ -60,15 +60,19 @@ def _errors(report: RunReport) -> list[str | None]:
 @pytest.mark.parametrize("default", [False, True])
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_of_table_schema_and_column(empty_database: str, name: str, default: bool) -> None:  # noqa: FBT001  # pytest passes it by name
-    """A run, its move of stray rows and its drop work with every name that a server takes; nothing is cut or guessed."""
+    """A run, its move of stray rows and its drop work with every name that a server takes; none is cut or guessed."""
     table = f"{_quoted(name)}.{_quoted(name)}"
     with connect(empty_database) as connection:
         for text in (
             f"CREATE SCHEMA {_quoted(name)}",
-            f"CREATE TABLE {table} (id int, {_quoted(name)} timestamptz NOT NULL, PRIMARY KEY (id, {_quoted(name)}))"
-            f" PARTITION BY RANGE ({_quoted(name)})",
-            f"CREATE TABLE {_quoted(name)}.old PARTITION OF {table}"
-            f" FOR VALUES FROM ('{midnight(-9)}') TO ('{midnight(-8)}')",
+            (
+                f"CREATE TABLE {table} (id int, {_quoted(name)} timestamptz NOT NULL,"
+                f" PRIMARY KEY (id, {_quoted(name)})) PARTITION BY RANGE ({_quoted(name)})"
+            ),
+            (
+                f"CREATE TABLE {_quoted(name)}.old PARTITION OF {table}"
+                f" FOR VALUES FROM ('{midnight(-9)}') TO ('{midnight(-8)}')"
+            ),
             *(
                 (
                     f"CREATE TABLE {_quoted(name)}.rest PARTITION OF {table} DEFAULT",
@@ -132,7 +136,7 @@ def test_a_schema_off_the_path_beside_one_of_the_same_name_on_it(empty_database:
 
 HOSTILE: Final = (
     "CREATE FUNCTION hostile.now() RETURNS timestamptz LANGUAGE sql AS $$SELECT '1999-01-01'::timestamptz$$",
-    "CREATE FUNCTION hostile.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$SELECT '1999-01-01'::timestamptz$$",
+    "CREATE FUNCTION hostile.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$SELECT timestamptz '1999-01-01'$$",
     "CREATE FUNCTION hostile.evil() RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE 'hijacked'; END$$",
     "CREATE FUNCTION hostile.ge(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS 'SELECT hostile.evil()'",
     "CREATE OPERATOR hostile.>= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.ge)",
@@ -141,11 +145,15 @@ HOSTILE: Final = (
     "CREATE OPERATOR hostile.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = hostile.eq)",
     "CREATE FUNCTION hostile.eqn(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT hostile.evil()'",
     "CREATE OPERATOR hostile.= (LEFTARG = name, RIGHTARG = name, FUNCTION = hostile.eqn)",
-    "CREATE FUNCTION hostile.sub(timestamptz, timestamptz) RETURNS interval LANGUAGE plpgsql"
-    " AS $$BEGIN RAISE 'hijacked'; END$$",
+    (
+        "CREATE FUNCTION hostile.sub(timestamptz, timestamptz) RETURNS interval LANGUAGE plpgsql"
+        " AS $$BEGIN RAISE 'hijacked'; END$$"
+    ),
     "CREATE OPERATOR hostile.- (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = hostile.sub)",
-    "CREATE FUNCTION hostile.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql"
-    " AS $$BEGIN RAISE 'hijacked'; END$$",
+    (
+        "CREATE FUNCTION hostile.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql"
+        " AS $$BEGIN RAISE 'hijacked'; END$$"
+    ),
     "CREATE VIEW hostile.pg_class AS SELECT 1 AS oid, hostile.evil()",
     "CREATE VIEW hostile.pg_inherits AS SELECT 1 AS inhrelid, hostile.evil()",
     "CREATE DOMAIN hostile.timestamptz AS pg_catalog.timestamptz CHECK (hostile.evil())",

@@ -38,7 +38,7 @@ def _standby_of(primary: Cluster) -> Generator[Cluster]:
         cluster = replace(cluster, binaries=primary.binaries)
         primary.stop()
         shutil.rmtree(cluster.data)
-        subprocess.run(["cp", "-a", str(primary.data), str(cluster.data)], check=True)  # noqa: S607  # keeps the owner
+        subprocess.run(["cp", "-a", str(primary.data), str(cluster.data)], check=True)  # keeps the owner
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
         (cluster.data / "standby.signal").touch()
         if cluster.account is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -305,8 +306,10 @@ def test_outgoing_foreign_keys_hold_after_a_move(empty_database: str) -> None:
 
 TRIGGER: Final = (
     "CREATE TABLE seen (what text)",
-    "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
-    " 'BEGIN INSERT INTO seen VALUES (TG_OP || TG_LEVEL); RETURN COALESCE(NEW, OLD); END'",
+    (
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN INSERT INTO seen VALUES (TG_OP || TG_LEVEL); RETURN COALESCE(NEW, OLD); END'"
+    ),
 )
 
 
@@ -392,7 +395,7 @@ def test_a_million_stray_rows_move_in_bounded_memory(empty_database: str) -> Non
     finally:
         stop.set()
         thread.join()
-    print(f"1,000,000 rows in {time.monotonic() - started:.1f} s, {peak[0] / 1024:.0f} MB at most")
+    sys.stdout.write(f"1,000,000 rows in {time.monotonic() - started:.1f} s, {peak[0] / 1024:.0f} MB at most\n")
 
     assert report.exit_code == 0, _errors(report)
     assert report.tables[0].moved_rows == 1_000_000

@@ -18,7 +18,7 @@ from support import rows
 from under_fire import create_log, execute, log_partition, maintain, midnight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from pathlib import Path
 
     from pgalmanac.pgserver import Cluster
@@ -94,13 +94,13 @@ def _described(conninfo: str, relation: str, aspects: dict[str, str]) -> dict[st
     }
 
 
-def _names(conninfo: str) -> tuple[str, str]:
+def _names() -> tuple[str, str]:
     """The partition made by pgalmanac (tomorrow's) and the one made by PARTITION OF (the day after retention began)."""
     return f"log_{midnight(1):%Y_%m_%d}", f"log_{midnight(-1):%Y_%m_%d}"
 
 
 def _assert_equal_siblings(conninfo: str) -> None:
-    ours, theirs = _names(conninfo)
+    ours, theirs = _names()
 
     assert _described(conninfo, theirs, ASPECTS) == _described(conninfo, ours, ASPECTS)
     assert _described(conninfo, "log", CARRIED) == _described(conninfo, ours, CARRIED)
@@ -150,8 +150,10 @@ PARENTS: Final[dict[str, tuple[str, ...]]] = {
         "CREATE POLICY \"b c\" ON log FOR INSERT WITH CHECK (note = 'it''s; -- %s {x}')",
         "CREATE POLICY d ON log USING (EXISTS (SELECT FROM pg_class WHERE relname = note AND 'log.note' <> note))",
         'CREATE TABLE "other.log" (note text)',
-        'CREATE POLICY e ON log USING (EXISTS (SELECT FROM "other.log" o JOIN log l USING (note) WHERE log.id = 1'
-        " AND l.note = E'it\\\\ log.x' AND (log.*) IS NOT NULL))",
+        (
+            'CREATE POLICY e ON log USING (EXISTS (SELECT FROM "other.log" o JOIN log l USING (note) WHERE log.id = 1'
+            " AND l.note = E'it\\\\ log.x' AND (log.*) IS NOT NULL))"
+        ),
     ),
     "column settings": (
         PLAIN,
@@ -209,7 +211,7 @@ def test_a_replica_identity_by_index_is_carried_over(empty_database: str) -> Non
 
     report = maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     assert report.exit_code == 0, [o.error for o in report.tables[0].outcomes if o.error]
     assert rows(
         empty_database,
@@ -234,7 +236,7 @@ def test_identity_numbers_stay_unique_over_all_partitions(empty_database: str, h
     assert report.exit_code == 0
     assert rows(empty_database, "SELECT id FROM log ORDER BY id") == [(n,) for n in range(1, 7)]
     assert rows(empty_database, "SELECT count(*) FROM pg_class WHERE relkind = 'S' AND relname LIKE 'log%%'") == [(1,)]
-    ours, theirs = _names(empty_database)
+    ours, theirs = _names()
     assert _described(empty_database, theirs, ASPECTS) == _described(empty_database, ours, ASPECTS)
 
 
@@ -251,7 +253,7 @@ def test_extended_statistics_and_index_comments_come_along(empty_database: str) 
 
     maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     kinds = f"SELECT stxkind::text, stxkeys::text FROM pg_statistic_ext WHERE stxrelid = '{ours}'::regclass"
     comments = f"SELECT obj_description(indexrelid, 'pg_class') FROM pg_index WHERE indrelid = '{ours}'::regclass"
     assert rows(empty_database, kinds) == [("{d,f}", "3 4")]
@@ -271,7 +273,7 @@ def test_unlogged_and_storage_options_follow_the_newest_sibling(empty_database: 
 
     report = maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     assert report.exit_code == 0, [o.error for o in report.tables[0].outcomes if o.error]
     assert _described(empty_database, newest, {"table": ASPECTS["table"]}) == _described(
         empty_database, ours, {"table": ASPECTS["table"]}
@@ -295,7 +297,7 @@ def test_default_privileges_do_not_open_a_new_partition(empty_database: str) -> 
 
         maintain(empty_database)
 
-        ours, _ = _names(empty_database)
+        ours, _ = _names()
         assert _described(empty_database, "log", CARRIED) == _described(empty_database, ours, CARRIED)
     finally:
         execute(empty_database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
@@ -317,7 +319,7 @@ def test_an_owner_that_is_not_the_role_owns_the_new_partition(empty_database: st
 
         report = maintain(empty_database)
 
-        ours, _ = _names(empty_database)
+        ours, _ = _names()
         assert report.exit_code == 0, [o.error for o in report.tables[0].outcomes if o.error]
         assert _described(empty_database, "log", CARRIED) == _described(empty_database, ours, CARRIED)
         owners = (
@@ -357,7 +359,7 @@ def test_tablespaces_follow(empty_database: str, tablespace: str, where: str) ->
 
     report = maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     placed = (
         "SELECT s.spcname::text FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace WHERE c.oid = {0} OR"
         " c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = {0})"
@@ -393,7 +395,7 @@ def test_an_access_method_follows_the_newest_sibling(empty_database: str) -> Non
 
     report = maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     assert report.exit_code == 0
     assert rows(
         empty_database,
@@ -434,7 +436,7 @@ def test_fifty_indexes(empty_database: str) -> None:
 
     report = maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     assert report.exit_code == 0
     assert rows(
         empty_database,
@@ -450,5 +452,5 @@ def test_a_unique_index_that_the_partitions_alone_have_is_left_to_them(empty_dat
 
     maintain(empty_database)
 
-    ours, _ = _names(empty_database)
+    ours, _ = _names()
     assert rows(empty_database, f"SELECT count(*) FROM pg_index WHERE indrelid = '{ours}'::regclass") == [(1,)]

@@ -14,7 +14,7 @@ import psycopg
 from integration.faults.harness import EXPIRED, Bench, Rig
 from integration.faults.proxy import Proxy
 from pgalmanac.db import LOCK_CLASS
-from support import connect, rows
+from support import connect
 from under_fire import midnight
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
 
@@ -149,7 +149,7 @@ class Rig:
         """The days that writers write to: today, tomorrow and, where a default partition takes it, a stray one."""
         return tuple(map(midnight, (0, 1, STRAY_DAY) if self.default else (0, 1)))
 
-    def __enter__(self) -> Rig:
+    def __enter__(self) -> Self:
         """Start the load."""
         targets = [*(self._write for _ in range(self._writers)), self._read, self._look]
         self._threads = [threading.Thread(target=t, daemon=True) for t in targets]
@@ -184,8 +184,8 @@ class Rig:
                     number, self._next = self._next, self._next + 1
                     self._started += 1
                     self.perhaps.add(number)
-                day = random.choice(self.days)  # noqa: S311  # load, not a secret
-                moment = day + timedelta(seconds=random.randrange(86_400))  # noqa: S311  # the same
+                day = random.choice(self.days)
+                moment = day + timedelta(seconds=random.randrange(86_400))
                 begun = time.perf_counter()
                 try:
                     connection.execute(b"INSERT INTO log (id, ts) VALUES (%s, %s)", (number, moment))
@@ -214,7 +214,7 @@ class Rig:
                 try:
                     with connection.transaction():
                         connection.execute(f"SELECT count(*) FROM log WHERE ts >= '{midnight(0)}'".encode())
-                        time.sleep(random.uniform(0.0, 0.3))  # noqa: S311  # load, not a secret
+                        time.sleep(random.uniform(0.0, 0.3))
                 except psycopg.Error as exc:
                     if self._gone(exc):
                         break
@@ -260,8 +260,19 @@ class Bench:
         # This checkout's code, wherever the interpreter has it installed from.
         environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("core", "tui"))
         return subprocess.Popen(
-            [sys.executable, "-m", "pgalmanac", "--headless", "--dsn", conninfo or self.conninfo, "--table", "log"]
-            + list(words or ("maintain", "--retention-days", "5", "--premake-days", "4")),
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "pgalmanac",
+                    "--headless",
+                    "--dsn",
+                    conninfo or self.conninfo,
+                    "--table",
+                    "log",
+                ),
+                *(words or ("maintain", "--retention-days", "5", "--premake-days", "4")),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -289,6 +300,7 @@ class Bench:
 def judge(rig: Rig, bench: Bench, fault: str, seconds: float) -> Report:
     """Run maintenance until it converges (a dead session may hold the lock for a moment), and count everything."""
     problems: list[str] = []
+    code = -1
     for _ in range(40):
         code = bench.run()
         bench.exit_codes.pop()
