@@ -1,0 +1,68 @@
+"""Marks and pins in a partition's comment: each is read back, and neither touches what people wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgalmanac.marks import PIN_PREFIX, PREFIX, marked, pinned, read_mark, read_pin, unmarked, unpinned
+from pgalmanac.model import Pin
+from snapshots import NOW, day, mark
+
+MARK = replace(mark(day(-9), oid=7), keep_until=NOW, home='My "schema"', at=NOW)
+words = st.text(min_size=1).filter(lambda text: PREFIX not in text and PIN_PREFIX not in text)
+made_pins = st.builds(Pin, reason=words, until=st.none() | st.dates(), by=st.text(), at=st.none() | st.just(NOW))
+
+
+@given(st.none() | words, made_pins)
+def test_a_pin_and_a_mark_share_a_comment_with_what_people_wrote(own: str | None, pin: Pin) -> None:
+    """Whatever the order, each is read back as it was written, and taking one off leaves the rest."""
+    both = marked(pinned(own, pin), MARK)
+    other = pinned(marked(own, MARK), pin)
+
+    for comment in (both, other):
+        assert read_mark(comment) == MARK
+        assert read_pin(comment) == pin
+        assert unpinned(unmarked(comment)) == own
+        assert read_pin(unmarked(comment)) == pin
+        assert read_mark(unpinned(comment)) == MARK
+
+
+@given(made_pins, made_pins)
+def test_a_second_pin_takes_the_place_of_the_first(first: Pin, second: Pin) -> None:
+    """There is one pin at a time."""
+    comment = pinned(pinned("mine", first), second)
+
+    assert read_pin(comment) == second
+    assert comment.count(PIN_PREFIX) == 1
+
+
+@pytest.mark.parametrize("value", ["", "{", "null", "[]", "{}", '{"reason": "x", "until": "soon"}', '{"until": null}'])
+def test_a_pin_that_cannot_be_read_holds(value: str) -> None:
+    """Whoever wrote it wanted the partition kept."""
+    pin = read_pin(f"mine\n{PIN_PREFIX}{value}")
+
+    assert pin is not None
+    assert pin.holds(date.max)
+    assert "cannot be read" in str(pin)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "{", "null", '{"oid": 1}', marked(None, MARK)[len(PREFIX) :].replace("2025", "soon")]
+)
+def test_a_mark_that_cannot_be_read_is_none(value: str) -> None:
+    """What is not surely ours is never dropped."""
+    assert read_mark(PREFIX + value) is None
+
+
+def test_a_pin_holds_through_its_last_day() -> None:
+    """Until a day means that day as well."""
+    pin = Pin(reason="x", until=date(2025, 11, 2))
+
+    assert pin.holds(date(2025, 11, 2))
+    assert not pin.holds(date(2025, 11, 3))
+    assert str(pin) == "pinned: x (until 2025-11-02)"
