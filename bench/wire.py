@@ -74,7 +74,10 @@ class Terminal:
         """Everything until nothing came for *quiet* seconds."""
         found, end = b"", time.monotonic() + most
         while time.monotonic() < end and select.select([self.fd], [], [], quiet)[0]:
-            found += os.read(self.fd, 65_536)
+            try:
+                found += os.read(self.fd, 65_536)
+            except OSError:  # it has ended
+                break
         return found
 
     def until(self, text: bytes, *, most: float = 20.0) -> tuple[bytes, float]:
@@ -152,11 +155,12 @@ def measure_bytes(conninfo: str, home: str) -> dict[str, float]:
     found: dict[str, float] = {}
     with terminal(dashboard(conninfo), XDG_CONFIG_HOME=home, PGALMANAC_DASHBOARD_REFRESH_SECONDS="3600") as tty:
         start, _ = tty.until(b"partitions")
-        found["start-up"] = len(start + tty.read(quiet=1.0))
+        found["start-up"] = len(start + tty.read(quiet=2.0))
         for name, key, times in PLAYED:
             found[name] = max(len(tty.play(key)) for _ in range(times))
         tty.play(b"1")
-        found["a poll that changed nothing"] = len(tty.play(b"r", quiet=1.0))
+        tty.play(b"p")
+        found["a poll that changed nothing"] = len(tty.play(b"p", quiet=1.0))
         found["idle, a second"] = len(tty.read(quiet=5.0, most=5.0)) // 5
     return found
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 from textual.worker import Worker
 
 from pgalmanac.config import Settings
@@ -31,8 +32,11 @@ from pgalmanac_tui.panels.details import profile_key
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.snapshot import Gateway, Proposal, Snapshot, Wish
 from pgalmanac_tui.themes import THEMES, choose_glyphs, choose_theme, over_ssh
+from pgalmanac_tui.thrift import Thrift
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from pgalmanac_tui.snapshot import RunRecord
 
 __all__ = ["Dashboard", "run"]
@@ -81,6 +85,7 @@ class Dashboard(App[int]):
         self.glyphs = choose_glyphs(settings.dashboard, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
         self.label, self.invocation = settings.label, settings.invocation
         self.model = Model(read_only=settings.read_only, label=settings.label)
+        self._thrift = Thrift()
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None
         self._looked_at = 0.0
@@ -99,6 +104,14 @@ class Dashboard(App[int]):
     def get_default_screen(self) -> MainScreen:
         """The one screen that is always there."""
         return MainScreen(self)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Send what changed, and no more than that."""
+        super()._display(screen, self._thrift.saving(renderable))
+
+    def on_resize(self) -> None:
+        """A terminal of another size shows who knows what."""
+        self._thrift.forget()
 
     @property
     def _main(self) -> MainScreen | None:
@@ -173,6 +186,12 @@ class Dashboard(App[int]):
         self.model = model
         if self.app_focus and (main := self._main) is not None:
             main.tick()
+
+    def redraw(self) -> None:
+        """A fresh picture, whatever the terminal shows."""
+        self._thrift.forget()
+        self.screen.refresh()
+        self.poll_now()
 
     def poll_now(self) -> None:
         """Look again without waiting."""

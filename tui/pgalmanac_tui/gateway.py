@@ -264,7 +264,7 @@ async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[O
     stopped = False
     task = asyncio.current_task()
 
-    def watch(event: Plan | Outcome | PartitionCount) -> None:
+    def watch(event: object) -> None:
         nonlocal stopped
         if isinstance(event, Outcome) and not observer(event) and task is not None:
             stopped = True

@@ -29,6 +29,10 @@ class Host(Changer, Protocol):
         """Look again without waiting."""
         ...
 
+    def redraw(self) -> None:
+        """The same, and a fresh picture."""
+        ...
+
     def pause(self) -> None:
         """Stop looking, or go on."""
         ...

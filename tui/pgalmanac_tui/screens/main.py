@@ -11,6 +11,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input
@@ -37,6 +38,7 @@ from pgalmanac_tui.widgets.keybar import KeyBar, Tab, TabBar
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
 from pgalmanac_tui.widgets.pager import Pager
+from pgalmanac_tui.widgets.paint import COMPONENTS
 
 if TYPE_CHECKING:
     from pgalmanac.model import TableName
@@ -48,11 +50,15 @@ _TABS: Final = ("partitions", "findings", "runs", "plan")
 _CHANGING: Final = {"create", "drop", "maintain", "fix"}
 _LOOKING: Final = {"count", "select", "goto", "today", "sort", "filter", "copy"}
 # Details of the chosen day are fetched when the cursor rests.
-_REST_SECONDS: Final = 0.25
+_REST_SECONDS: Final = 0.12
+# So long the details wait for the figures of a partition, to be painted once and not twice.
+_PATIENCE_SECONDS: Final = 0.4
 
 
 class MainScreen(Screen[None]):
-    """All of it on one screen."""
+    """All of it on one screen, which also holds the styles that everything is painted in."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]  # noqa: RUF012  # Textual's own type
     VERTICAL_BREAKPOINTS = [(0, "-short"), (21, "-tall"), (34, "-high")]  # noqa: RUF012  # as above
@@ -70,7 +76,7 @@ class MainScreen(Screen[None]):
         Binding("v", "select", "select", id="select", tooltip="begin a range of days here; esc ends it"),
         Binding("o", "tables", "tables", id="tables", tooltip="show another table"),
         Binding("y", "copy", "copy", id="copy", tooltip="name, SQL or command line, to the terminal's clipboard"),
-        Binding("r", "refresh", "refresh", show=False, id="refresh", tooltip="look again now"),
+        Binding("r", "refresh", "refresh", show=False, id="refresh", tooltip="look again now, and paint all anew"),
         Binding("p", "pause", "pause", show=False, id="pause", tooltip="stop looking, or go on"),
         Binding("tab", "swap", "calendar/list", show=False, id="swap", tooltip="between calendar and list"),
         Binding("shift+tab", "swap", "calendar/list", show=False, id="swap.back"),
@@ -82,6 +88,9 @@ class MainScreen(Screen[None]):
         Binding("q", "app.quit", "quit", id="quit", tooltip="leave"),
         Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="all keys, and why some are off"),
     ]
+
+    # Textual's own paints the whole screen when the focus moves; the two widgets concerned paint themselves.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     def __init__(self, host: Host) -> None:
         """Show what *host* knows."""
@@ -242,15 +251,22 @@ class MainScreen(Screen[None]):
     @on(DayChosen)
     def _day_chosen(self, event: DayChosen) -> None:
         event.stop()
-        self._show_details()
         self.set_timer(_REST_SECONDS, lambda: self._rested(event.day))
 
     def _rested(self, day: date) -> None:
-        """The cursor stayed where it is: what takes a query is fetched now."""
+        """The cursor stayed where it is: the day is shown, and what takes a query is fetched.
+
+        Not before: of a key that is held down the calendar shows each step, and the details the last one.
+        """
         if self._calendar.day != day or (almanac := self._host.model.almanac) is None:
             return
         there = [e for e in almanac.day(day).entries if e.partition is not None]
-        if len(there) == 1:
+        partition = there[0].partition if len(there) == 1 else None
+        if partition is None or partition.oid in self._host.model.details:
+            self._show_details()
+        else:
+            self.set_timer(_PATIENCE_SECONDS, self._show_details)
+        if partition is not None:
             self._host.look_closer(there[0])
 
     @on(DayOpened)
@@ -490,7 +506,7 @@ class MainScreen(Screen[None]):
 
     def action_refresh(self) -> None:
         """Look again now."""
-        self._host.poll_now()
+        self._host.redraw()
 
     def action_pause(self) -> None:
         """Stop looking, or go on."""

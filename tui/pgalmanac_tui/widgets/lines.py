@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import events
 from textual.strip import Strip
@@ -11,7 +10,7 @@ from textual.widget import Widget
 
 from pgalmanac_tui.format import Line
 from pgalmanac_tui.glyphs import Glyphs
-from pgalmanac_tui.widgets.paint import COMPONENTS, Brush, changed
+from pgalmanac_tui.widgets.paint import Brush, changed
 
 __all__ = ["Lines"]
 
@@ -25,8 +24,6 @@ def _nothing(_width: int, _height: int) -> tuple[Line, ...]:
 
 class Lines(Widget):
     """Shows what a function of its size returns. Nothing moves that did not change."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         """Start empty."""

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from pgalmanac_tui.format import Line, Span, fit
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.messages import RowChosen, RowOpened, SortWanted
-from pgalmanac_tui.widgets.paint import COMPONENTS, Brush, changed
+from pgalmanac_tui.widgets.paint import Brush, changed
 
 __all__ = ["Column", "Listing"]
 
@@ -48,7 +48,6 @@ class Column(Generic[R]):
 class Listing(ScrollView, Generic[R], can_focus=True):
     """Rows under a head of columns, with a cursor, an order and a filter."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "step(-1)", "Up", show=False, id="list.up"),
         Binding("down,j", "step(1)", "Down", show=False, id="list.down"),

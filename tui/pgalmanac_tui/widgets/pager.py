@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from pgalmanac_tui.format import Line
 from pgalmanac_tui.glyphs import Glyphs
-from pgalmanac_tui.widgets.paint import COMPONENTS, Brush
+from pgalmanac_tui.widgets.paint import Brush
 
 __all__ = ["Pager"]
 
@@ -25,7 +25,6 @@ def _nothing(_width: int) -> tuple[Line, ...]:
 class Pager(ScrollView, can_focus=True):
     """Scrolls through lines."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
         Binding("k", "scroll_up", "Up", show=False),

@@ -1,0 +1,58 @@
+"""Opening the dashboard. It stands apart from the other commands, whose modules bring the driver with them: the first
+picture is there before that is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from importlib import import_module
+from typing import Final, NoReturn
+
+from pgalmanac.arguments import Arguments
+from pgalmanac.config import Settings, load
+from pgalmanac.errors import Terminated
+from pgalmanac.log import Stderr, secrets_of
+from pgalmanac.model import TableRef
+
+__all__ = ["open_dashboard"]
+
+# What the demo fills its database with.
+_DEMO_TABLES: Final = ("events", "device_logs")
+
+
+def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
+    """Show the dashboard until it is left; the process exit code. Raises PgalmanacError when it cannot be opened."""
+    signal.signal(signal.SIGTERM, _terminate)
+    settings = load(
+        environ=os.environ,
+        flags=arguments.policy,
+        dsn=arguments.dsn,
+        config=arguments.config,
+        tables=arguments.tables,
+        read_only=arguments.read_only,
+        demo=arguments.demo,
+    )
+    stderr.hide(secrets_of(settings.dsn))
+    for warning in settings.warnings:
+        stderr.warning(warning)
+    if not arguments.demo:
+        return _show(settings)
+    demo_server = import_module("pgalmanac.demo").demo_server
+    tables = settings.requested or tuple(TableRef(name=name) for name in _DEMO_TABLES)
+    with demo_server(reset=arguments.reset, progress=stderr.progress) as conninfo:
+        stderr.clear()
+        if arguments.reset and not sys.stdin.isatty():
+            return 0
+        return _show(replace(settings, dsn=conninfo, requested=tables, label=settings.label or "demo"))
+
+
+def _show(settings: Settings) -> int:
+    return int(import_module("pgalmanac_tui.first").run(settings))
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    """Unwind, so that the demo's server is stopped."""
+    raise Terminated("terminated")
