@@ -26,14 +26,14 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("errors", frozenset({"errors", "versions"})),
     ("words", frozenset({"model", "mend", "marks"})),
     ("calendar", frozenset({"periods", "naming", "policy"})),
-    ("thinking", frozenset({"plan", "diagnose", "ddl", "steps", "results"})),
+    ("thinking", frozenset({"plan", "diagnose", "forecast", "ddl", "steps", "results"})),
     ("settings", frozenset({"options", "commands", "config", "arguments", "log"})),
     ("server programs", frozenset({"pgbinaries", "pgserver", "demo_data", "demo"})),
     ("connection", frozenset({"db"})),
     (
         "catalog and statements",
         frozenset(
-            {"attempts", "catalog", "counts", "counts_cache", "figures", "execute", "facts", "guard", "history", "locks", "proof", "strays"}
+            {"attempts", "catalog", "counts", "counts_cache", "figures", "sizes", "counts_cache", "figures", "execute", "facts", "guard", "history", "locks", "proof", "strays"}
             | {"structure"}
         ),
     ),

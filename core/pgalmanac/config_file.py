@@ -178,6 +178,7 @@ _START: Final = """\
 # max_creates = 1000            # none is made when more are missing
 # drop_unaligned = false        # also drop partitions that are no whole hour, day, week, month, quarter or year
 # breakdown = "event_type"      # the column whose most frequent values the report shows
+# disk_limit_gb = 500           # check says on which day a table will take so much, if it goes on as it does
 
 [history]
 # table = "housekeeper_runs"

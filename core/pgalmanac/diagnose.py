@@ -47,6 +47,10 @@ class Code(StrEnum):
     INDEX_INVALID = "index_invalid"
     PG_PARTMAN = "pg_partman"
     RETENTION_UNSET = "retention_unset"
+    # What the history of sizes says; see forecast.py.
+    NO_EVENTS = "no_events"
+    UNUSUAL_VOLUME = "unusual_volume"
+    DISK_LIMIT = "disk_limit"
     # What stands in the way of an answer about a table at all (no server, no such table).
     UNREACHABLE = "unreachable"
 

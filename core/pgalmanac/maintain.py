@@ -19,6 +19,7 @@ from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
 from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeError, UsageError
 from pgalmanac.health import make_health_function
 from pgalmanac.figures import statistics
+from pgalmanac.forecast import unusual
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
@@ -50,6 +51,7 @@ class _Run:
     read_only: bool
     observer: Observer = _ignore
     _history: Session | None = None
+    _refs: tuple[TableRef, ...] = ()
 
     @classmethod
     async def open(
@@ -61,6 +63,15 @@ class _Run:
 
     async def recorder(self) -> Recorder:
         """The history as the next table's run sees it: written by commands that write, else read where it exists."""
+        if self.read_only:
+            return await self._recorder()
+        # Found while the table is looked at, and only once the connection that works is there: where there is room
+        # for one more session, it is that one's.
+        coming = asyncio.create_task(self._recorder())
+        self.stack.push_async_callback(_ended, coming)
+        return Recorder.later(coming)
+
+    async def _recorder(self) -> Recorder:
         try:
             if self.read_only:
                 return await Recorder.open(self.session, self.settings.history_table, make=False)
@@ -74,7 +85,8 @@ class _Run:
         """The tables that somebody named, else the one that is meant."""
         if self.settings.only is not None:
             return (self.settings.only,)
-        return self.settings.requested or (await choose(self.session),)
+        self._refs = self._refs or self.settings.requested or (await choose(self.session),)
+        return self._refs
 
     async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
         """A report of every table; one that is broken never stops another. Alone, it raises what broke it."""
@@ -116,6 +128,12 @@ async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool
     if not read_only:
         await session.execute("SET idle_session_timeout = '5min'")
     return session
+
+
+async def _ended(task: asyncio.Task[Recorder]) -> None:
+    """Leave no connection behind that was still being opened."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _standby(server: Server) -> tuple[Finding, ...]:
@@ -213,6 +231,8 @@ async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list
 
 async def _closed(run: _Run, recorder: Recorder, report: TableReport) -> TableReport:
     """Record the end of the run; a history that could not be written becomes a finding of the report."""
+    if report.view is not None and report.error is None:
+        await recorder.measure(report.view.table)
     await recorder.finish(
         error=_why_failed(report),
         output=summary(report),
@@ -296,10 +316,14 @@ async def check(settings: Settings, *, probe: bool = False) -> RunReport:
         run = await _Run.open(stack, settings, read_only=True)
 
         async def one(ref: TableRef) -> TableReport:
-            seen = await look(run.session, settings, ref, await run.recorder())
-            report = TableReport(
-                table=str(seen.plan.table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)
+            recorder = await run.recorder()
+            seen = await look(run.session, settings, ref, recorder)
+            total = seen.view.policy.disk_limit_gb is not None
+            findings = (
+                *diagnose(seen.view, seen.plan, seen.past),
+                *unusual(seen.view, await recorder.sizes(seen.view.table, total=total)),
             )
+            report = TableReport(table=str(seen.plan.table.name), view=seen.view, findings=findings)
             return await _probed(run.session, seen, report) if probe and not run.session.server.standby else report
 
         return run.report("check", await run.each(one))

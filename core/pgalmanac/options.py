@@ -237,6 +237,7 @@ POLICY: Final = _by_name(
     whole("max_creates", 1, 1_000_000, "a whole number of partitions"),
     switch("drop_unaligned"),
     _text("breakdown", "the name of a column"),
+    whole("disk_limit_gb", 1, 1_000_000_000, "a whole number of GiB"),
 )
 # How the dashboard looks; the names are those of the fields of Dashboard.
 DASHBOARD: Final = _by_name(

@@ -44,6 +44,8 @@ class Policy:
     drop_unaligned: bool = False
     # A column whose most frequent values the report shows.
     breakdown: str | None = None
+    # What the table may take on the disk, in GiB; check says when that will be reached.
+    disk_limit_gb: int | None = None
 
     @property
     def low_runway_days(self) -> int:

@@ -1,0 +1,185 @@
+"""Sizes of partitions as runs measured them -> growth, forecast and findings. Pure.
+
+Sizes are the server's estimates of rows, and bytes with indexes and TOAST. Days are days of the policy's zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from statistics import median
+from typing import Final
+
+from pgalmanac.diagnose import Code, Finding, Level
+from pgalmanac.model import Partition
+from pgalmanac.plan import View
+
+__all__ = ["Forecast", "Measured", "Sizes", "forecast", "unusual"]
+
+# How far back growth is looked at, and of how many closed partitions anomalies are told: older ones were told of.
+_GROWTH_DAYS: Final = 28
+_RECENT_DAYS: Final = 7
+# Outside of the median's third or threefold is unusual; with fewer of the same weekday there is no usual.
+_FACTOR: Final = 3
+_LEAST_ALIKE: Final = 3
+_MOST_ALIKE: Final = 8
+# A limit that is reached within so many days is a warning, later it is worth knowing.
+_SOON_DAYS: Final = 30
+_GIB: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a run measured of one partition; *measured_at* is an instant in UTC."""
+
+    oid: int
+    rows: int
+    bytes: int | None
+    exact: bool
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The last measure of each recent partition, by oid, and the bytes of the whole table as last measured."""
+
+    measured: tuple[Measured, ...] = ()
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a table grows by a day, and where that leads if it goes on.
+
+    *horizon_bytes* is what it will hold when its oldest day is as old as retention lets it be; None when it is kept
+    for ever. *full_on* is the day on which the limit of the policy is reached; None for never, or without a limit.
+    """
+
+    rows_a_day: float
+    bytes_a_day: float
+    horizon_bytes: int | None
+    full_on: date | None
+
+
+def forecast(seen: View, sizes: Sizes) -> Forecast | None:
+    """Growth over the last four weeks of closed partitions, and where it leads; None without any measure."""
+    since = seen.day(-_GROWTH_DAYS)
+    days = rows = size = 0.0
+    for partition, measure in _closed(seen, sizes):
+        bounds = partition.bounds
+        if bounds is None or bounds.lower is None or bounds.upper is None or bounds.upper <= since:
+            continue
+        days += (bounds.upper - bounds.lower) / timedelta(days=1)
+        rows += measure.rows if measure is not None else 0
+        size += (measure.bytes or 0) if measure is not None else 0
+    if not days or not sizes.measured:
+        return None
+    kept = seen.policy.retention_days if seen.policy.may_drop else None
+    return Forecast(
+        rows_a_day=rows / days,
+        bytes_a_day=size / days,
+        horizon_bytes=None if kept is None else round(size / days * (kept + 1)),
+        full_on=_full_on(seen, sizes, size / days, kept),
+    )
+
+
+def _full_on(seen: View, sizes: Sizes, bytes_a_day: float, kept: int | None) -> date | None:
+    """The day on which the limit is reached. Once each new day lets an old one go, the table grows no more."""
+    limit = seen.policy.disk_limit_gb
+    if limit is None:
+        return None
+    left = limit * _GIB - sizes.total_bytes
+    if left <= 0:
+        return seen.today
+    if bytes_a_day <= 0:
+        return None
+    days = left / bytes_a_day
+    oldest = next((p.bounds.lower for p in seen.table.ranged if p.bounds is not None and p.bounds.lower), None)
+    if kept is not None and oldest is not None:
+        age = max((seen.now - oldest) / timedelta(days=1), 0)
+        if days > max(kept + 1 - age, 0):
+            return None
+    try:
+        return seen.today + timedelta(days=int(days))
+    except OverflowError:
+        return None
+
+
+def unusual(seen: View, sizes: Sizes) -> tuple[Finding, ...]:
+    """Closed partitions of the last week that are empty or of unusual size, and a limit that will be reached."""
+    return (*_volumes(seen, sizes), *_limit(seen, sizes))
+
+
+def _volumes(seen: View, sizes: Sizes) -> Iterator[Finding]:
+    closed = _closed(seen, sizes)
+    recent = seen.day(-_RECENT_DAYS)
+    for place, (partition, measure) in enumerate(closed):
+        lower = partition.bounds.lower if partition.bounds is not None else None
+        if lower is None or lower < recent:
+            continue
+        alike = [
+            m.rows if m is not None else 0
+            for p, m in closed[max(place - _MOST_ALIKE * 7, 0) : place]
+            if _like(seen, p, partition)
+        ][-_MOST_ALIKE:]
+        usual = median(alike) if len(alike) >= _LEAST_ALIKE else 0
+        rows = measure.rows if measure is not None else 0
+        if not usual:
+            continue
+        what = f"{partition.name} holds"
+        if not rows:
+            yield Finding(
+                level=Level.WARNING,
+                code=Code.NO_EVENTS,
+                message=f"{what} no events, usual are about {usual:,.0f}; did whoever writes them stop?",
+                partition=str(partition.name),
+            )
+        elif not usual / _FACTOR <= rows <= usual * _FACTOR:
+            word = "fewer" if rows < usual else "more"
+            yield Finding(
+                level=Level.INFO,
+                code=Code.UNUSUAL_VOLUME,
+                message=f"{what} about {rows:,} events, far {word} than the usual {usual:,.0f}",
+                partition=str(partition.name),
+            )
+
+
+def _like(seen: View, one: Partition, other: Partition) -> bool:
+    """Whether both begin on the same weekday, and at the same time of day: then they should hold about as much."""
+    if one.bounds is None or other.bounds is None or one.bounds.lower is None or other.bounds.lower is None:
+        return False
+    a, b = seen.calendar.local(one.bounds.lower), seen.calendar.local(other.bounds.lower)
+    width = (one.bounds.upper or one.bounds.lower) - one.bounds.lower
+    long = width > timedelta(days=1)  # a month begins on any weekday
+    return long or (a.weekday(), a.hour) == (b.weekday(), b.hour)
+
+
+def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:
+    found = forecast(seen, sizes)
+    if found is None or found.full_on is None:
+        return
+    days = (found.full_on - seen.today).days
+    when = "now" if days <= 0 else f"on {found.full_on}, in {days} day{'' if days == 1 else 's'}"
+    yield Finding(
+        level=Level.WARNING if days <= _SOON_DAYS else Level.INFO,
+        code=Code.DISK_LIMIT,
+        message=f"{seen.table.name} reaches its limit of {seen.policy.disk_limit_gb} GiB {when}; "
+        "raise disk_limit_gb, or keep fewer days",
+    )
+
+
+def _closed(seen: View, sizes: Sizes) -> list[tuple[Partition, Measured | None]]:
+    """The partitions whose period is over, oldest first, from the first that was ever measured; None held nothing.
+
+    Only a partition into which nothing was ever written has no measure, so a hole between two is an empty one.
+    """
+    found = {m.oid: m for m in sizes.measured}
+    closed = [
+        (p, found.get(p.oid))
+        for p in seen.table.ranged
+        if p.bounds is not None and p.bounds.lower is not None and p.bounds.upper is not None
+        if p.bounds.upper <= seen.now
+    ]
+    first = next((place for place, (_, measure) in enumerate(closed) if measure is not None), len(closed))
+    return closed[first:]

@@ -1,0 +1,101 @@
+"""The history of sizes: what each partition held when a run that changed nothing else about it looked.
+
+Only partitions whose counters have moved since the last look are looked at again, because a size stats every file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+from psycopg import errors, sql
+
+from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.ddl import qualified
+from pgalmanac.forecast import Measured, Sizes
+from pgalmanac.history import History
+from pgalmanac.model import PartitionedTable
+
+__all__ = ["measure", "sizes", "trend"]
+
+# At most so many a run, newest first: the first one over years of partitions must not take minutes.
+_MOST: Final = 1000
+# Of so many of the newest partitions that have begun the last measure is read: eight weeks, and the four of growth.
+_RECENT: Final = 92
+
+# A partition that never held a row and never will, until its day comes, is not worth a row. One under an ACCESS
+# EXCLUSIVE lock is looked at by the next run.
+_MEASURE: Final[LiteralString] = f"""
+WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+                   AND pid IS DISTINCT FROM pg_backend_pid()),
+     changed AS (
+    SELECT c.oid, n.nspname, c.relname, c.relpartbound, c.reltuples, k.counters
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+           LATERAL (SELECT concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid),
+                                     pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid))
+                           AS counters) k,
+           LATERAL (SELECT (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = c.oid::int8
+                             ORDER BY s.measured_at DESC LIMIT 1) AS counters) last
+     WHERE i.inhparent = {{parent}} AND c.relkind = 'r' AND c.oid NOT IN (SELECT relation FROM locked)
+       AND k.counters IS DISTINCT FROM last.counters
+       AND (last.counters IS NOT NULL OR c.reltuples > 0 OR k.counters <> c.relfilenode || '/0/0/0')
+     ORDER BY c.oid DESC LIMIT {{most}})
+INSERT INTO {{stats}} (parent_oid, partition, partition_oid, bounds, measured_at, rows, rows_exact, bytes, counters)
+SELECT {{parent}}, format('%I.%I', c.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
+       clock_timestamp(), {ESTIMATED_ROWS}, false, pg_total_relation_size(c.oid), c.counters
+  FROM changed c
+"""  # made of constants
+_LAST: Final[LiteralString] = """
+SELECT l.* FROM unnest({oids}::int8[]) AS wanted(oid),
+       LATERAL (SELECT s.partition_oid, s.rows, s.bytes, s.rows_exact, s.measured_at FROM {stats} s
+                 WHERE s.partition_oid = wanted.oid ORDER BY s.measured_at DESC LIMIT 1) l
+"""
+_TOTAL: Final[LiteralString] = """
+SELECT COALESCE(sum(l.bytes), 0)::int8 FROM pg_inherits i,
+       LATERAL (SELECT s.bytes FROM {stats} s WHERE s.partition_oid = i.inhrelid::int8
+                 ORDER BY s.measured_at DESC LIMIT 1) l
+ WHERE i.inhparent = {parent}
+"""
+_TREND: Final[LiteralString] = """
+SELECT partition_oid, rows, bytes, rows_exact, measured_at FROM {stats}
+ WHERE partition_oid = {partition} ORDER BY measured_at DESC LIMIT {limit}
+"""
+
+
+async def measure(history: History, table: PartitionedTable) -> int:
+    """Store rows and bytes of the partitions that changed since they were last stored; how many those were."""
+    if not history.has_stats:
+        return 0
+    query = sql.SQL(_MEASURE).format(stats=qualified(history.stats), parent=sql.Literal(table.oid), most=_MOST)
+    try:
+        cursor = await history.session.execute(query)
+    except errors.LockNotAvailable:  # locked between the look at pg_locks and the size: the next run's
+        return 0
+    return cursor.rowcount
+
+
+async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Sizes:
+    """The last measures of the newest partitions that have begun, and with *total* the bytes of all."""
+    if not history.has_stats:
+        return Sizes()
+    begun = [p.oid for p in table.ranged if p.bounds is None or p.bounds.lower is None or p.bounds.lower <= table.now]
+    names = {"stats": qualified(history.stats), "parent": sql.Literal(table.oid)}
+    query = sql.SQL(_LAST).format(**names, oids=sql.Literal(begun[-_RECENT:]))
+    found = await (await history.session.execute(query)).fetchall()
+    row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
+    return Sizes(measured=_measured(found), total_bytes=row[0] if row else 0)
+
+
+async def trend(history: History, oid: int, *, limit: int = 365) -> tuple[Measured, ...]:
+    """What runs measured of one partition, oldest first: at most the last *limit* measures."""
+    if not history.has_stats:
+        return ()
+    query = sql.SQL(_TREND).format(stats=qualified(history.stats), partition=sql.Literal(oid), limit=limit)
+    return tuple(reversed(_measured(await (await history.session.execute(query)).fetchall())))
+
+
+def _measured(rows: Sequence[tuple[Any, ...]]) -> tuple[Measured, ...]:
+    return tuple(
+        Measured(oid=oid, rows=count or 0, bytes=size, exact=exact, measured_at=at)
+        for oid, count, size, exact, at in rows
+    )

@@ -1,0 +1,138 @@
+"""The history of sizes: what a run stores of each partition, and what check says when one is not as usual."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+import support
+from pgalmanac import maintain
+from pgalmanac.config import Layer, Settings
+from pgalmanac.db import connect
+from pgalmanac.diagnose import Code, Level
+from pgalmanac.forecast import forecast
+from pgalmanac.history import History
+from pgalmanac.inspection import MAINTAIN
+from pgalmanac.model import TableRef
+from pgalmanac.recorder import Recorder
+from pgalmanac.results import TableReport
+from pgalmanac.sizes import sizes, trend
+
+STATS = "SELECT partition, rows, rows_exact, bytes > 0, bounds FROM housekeeper_partition_stats ORDER BY partition"
+
+
+async def run(conninfo: str) -> TableReport:
+    """Maintain the only table, with all counters flushed."""
+    if support.rows(conninfo, "SELECT current_setting('server_version_num')::int")[0][0] >= 150000:
+        support.rows(conninfo, "SELECT pg_stat_force_next_flush()")
+    return (await maintain.perform(Settings(dsn=conninfo), MAINTAIN)).tables[0]
+
+
+async def check(conninfo: str, **policy: object) -> TableReport:
+    """Check the only table."""
+    return (await maintain.check(Settings(dsn=conninfo, flags=Layer(values=policy)))).tables[0]
+
+
+@pytest.mark.pg(">= 15")
+async def test_a_run_stores_what_changed_and_nothing_else(database: str) -> None:
+    """Partitions with rows get a row; a second run adds one for the partition that was written to since."""
+    support.add_partitions(database, days=range(-3, 1), rows_a_day=50)
+    support.add_partitions(database, days=[-4])
+    support.rows(database, "SELECT pg_stat_force_next_flush()")
+
+    await run(database)
+    first = support.rows(database, STATS)
+    support.add_rows(database, day=-2, count=25)
+    await run(database)
+    second = support.rows(database, STATS)
+
+    day = {d: support.today() + timedelta(days=d) for d in range(-3, 1)}
+    assert [(f"public.events_{d:%Y_%m_%d}", 50, False, True) for d in day.values()] == [row[:4] for row in first]
+    assert all(f"'{d}" in row[4] for d, row in zip(day.values(), first, strict=True))
+    assert [(f"public.events_{day[-2]:%Y_%m_%d}", 75)] == [row[:2] for row in second if row not in first]
+
+
+@pytest.mark.pg(">= 15")
+async def test_the_trend_of_a_partition_is_what_runs_saw(database: str) -> None:
+    """Oldest first, as the dashboard draws it."""
+    support.add_partitions(database, days=range(-1, 1), rows_a_day=50)
+    for _ in range(2):
+        await run(database)
+        support.add_rows(database, day=-1, count=10)
+    await run(database)
+
+    async with connect(database, read_only=True) as session:
+        history = await History.open(session, TableRef(name="housekeeper_runs"))
+        ((oid,),) = support.rows(
+            database, f"SELECT 'events_{support.today() - timedelta(days=1):%Y_%m_%d}'::regclass::int8"
+        )
+        assert history is not None
+        seen = await trend(history, oid)
+
+    assert [50, 60, 70] == [m.rows for m in seen]
+
+
+@pytest.mark.pg(">= 15")
+async def test_a_closed_day_without_events_is_a_warning(database: str) -> None:
+    """Yesterday is empty, and the same weekday of the last four weeks was not."""
+    support.add_partitions(database, days=range(-30, -1), rows_a_day=40)
+    support.add_partitions(database, days=[-1, 0])
+    await run(database)
+
+    report = await check(database)
+
+    yesterday = f"public.events_{support.today() - timedelta(days=1):%Y_%m_%d}"
+    assert [(Code.NO_EVENTS, Level.WARNING, yesterday)] == [(f.code, f.level, f.partition) for f in report.findings]
+
+
+@pytest.mark.pg(">= 15")
+async def test_a_table_as_usual_has_no_findings_and_a_forecast(database: str) -> None:
+    """Forty rows a day go on to be forty rows a day; a limit far away is not mentioned before its time."""
+    support.add_partitions(database, days=range(-30, 1), rows_a_day=40)
+    await run(database)
+
+    report = await check(database, disk_limit_gb=1000)
+    async with connect(database, read_only=True) as session:
+        history = await History.open(session, TableRef(name="housekeeper_runs"))
+        assert history is not None
+        assert report.view is not None
+        found = forecast(report.view, await sizes(history, report.view.table, total=True))
+
+    assert () == report.findings
+    assert found is not None
+    assert 40 == found.rows_a_day
+    assert found.horizon_bytes == round(found.bytes_a_day * 91)
+
+
+async def test_a_lock_on_a_partition_holds_nobody_up(database: str) -> None:
+    """The size of a locked partition is the next run's; the run is a success without it."""
+    support.add_partitions(database, days=range(-1, 31), rows_a_day=5)
+    name = support.partition_names(database)[0]
+    await run(database)
+    support.add_rows(database, day=-1, count=5)
+    with support.connect(database) as connection:
+        connection.execute("BEGIN")
+        connection.execute(f"LOCK TABLE {name}".encode())
+        report = await run(database)
+        connection.execute("ROLLBACK")
+
+    assert not report.failed
+    assert () == report.findings
+
+
+async def test_a_history_without_the_table_has_no_sizes(database: str) -> None:
+    """A role that may not make it, or an older history: nothing is known, and nothing fails."""
+    support.add_partitions(database, days=range(-1, 31), rows_a_day=5)
+    await run(database)
+    with support.connect(database) as connection:
+        connection.execute("DROP TABLE housekeeper_partition_stats")
+
+    async with connect(database, read_only=True) as session:
+        recorder = await Recorder.open(session, TableRef(name="housekeeper_runs"), make=False)
+        view = (await check(database)).view
+        assert view is not None
+        found = await recorder.sizes(view.table, total=True)
+
+    assert () == found.measured
+    assert 0 == found.total_bytes
