@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         as_json, verbose = arguments.json, arguments.verbose
         stderr.hide(secrets_of(arguments.dsn or os.environ.get("PGALMANAC_DSN", "")))
         stderr.hide(filter(None, map(os.environ.get, _SECRETS)))
+        if arguments.command is None:
+            from pgalmanac.opening import open_dashboard
+
+            return open_dashboard(arguments, stderr)
         from pgalmanac.dispatch import obey
 
         answer = obey(arguments, stderr)
