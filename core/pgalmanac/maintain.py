@@ -126,7 +126,8 @@ async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool
     """A session that is to hold an advisory lock, and gives it back when nothing was heard of us for five minutes."""
     session = await stack.enter_async_context(connect(settings.dsn, read_only=read_only))
     if not read_only:
-        await session.execute("SET idle_session_timeout = '5min'")
+        with translated("the session"):
+            await session.execute("SET idle_session_timeout = '5min'")
     return session
 
 

@@ -73,7 +73,8 @@ def _signalled(rig: Rig, bench: Bench, function: str) -> None:
     with connect(rig.conninfo) as connection:
         while process.poll() is None:
             connection.execute(
-                f"SELECT {function}(pid) FROM pg_stat_activity WHERE application_name = 'pgalmanac'".encode()
+                f"SELECT {function}(pid) FROM pg_stat_activity WHERE application_name = 'pgalmanac'"
+                " AND datname = current_database()".encode()
             )
             time.sleep(random.uniform(0.02, 0.4))
     bench.end(process)
