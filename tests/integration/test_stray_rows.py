@@ -370,7 +370,11 @@ def test_a_preview_of_a_move_changes_nothing(empty_database: str) -> None:
 def test_a_million_stray_rows_move_in_bounded_memory(empty_database: str) -> None:
     """The rows stay on the server, and the server's process does not grow with their number."""
     create_log(empty_database, days=(0,), default=True)
-    _stray(empty_database, 1, count=1_000_000)
+    execute(
+        empty_database,
+        f"INSERT INTO log SELECT n, '{midnight(1)}'::timestamptz + n * interval '80 ms', 'note ' || n"
+        " FROM generate_series(1, 1000000) n",
+    )
     stop, peak = threading.Event(), [0]
 
     def watch() -> None:
