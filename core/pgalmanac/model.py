@@ -8,7 +8,7 @@ comparing and subtracting never crosses a change of daylight saving that the col
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Self
@@ -257,10 +257,14 @@ class PartitionedTable:
     # The table's schema is the first of the role's search path, so that a task name can leave it out.
     on_path: bool = True
 
-    @property
-    def ranged(self) -> tuple[Partition, ...]:
-        """The partitions whose bounds are known and in force, oldest first; a pending detach is not."""
-        return tuple(p for p in self.partitions if p.bounds is not None and not p.detach_pending)
+    # The partitions whose bounds are known and in force, oldest first; a pending detach is not. Made once: whoever
+    # looks at thousands of partitions asks for it again and again.
+    ranged: tuple[Partition, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Pick out what is in force."""
+        ranged = tuple(p for p in self.partitions if p.bounds is not None and not p.detach_pending)
+        object.__setattr__(self, "ranged", ranged)
 
     @property
     def pending(self) -> tuple[Partition, ...]:

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,8 @@ __all__ = ["Calendar", "Coverage", "aligned_interval", "infer_interval"]
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_STEPS: Final = {Interval.HOURLY: _HOUR, Interval.DAILY: _DAY, Interval.WEEKLY: 7 * _DAY}
+_MIDNIGHT: Final = time()
 # The longest a day of changing clocks differs from 24 hours, with room for zones that skipped a whole day.
 _SLACK: Final = timedelta(hours=25)
 
@@ -84,8 +86,10 @@ class Calendar:
     def periods(self, interval: Interval, lower: datetime, upper: datetime) -> Iterator[Bounds]:
         """Every period that has a moment in `[lower, upper)`, oldest first."""
         start = self.floor(interval, lower)
+        step = _STEPS.get(interval) if self._plain or interval is Interval.HOURLY else None
         while start < upper:
-            end = self.next(interval, start)
+            # Where no clock changes, thousands of periods are one addition each.
+            end = self.next(interval, start) if step is None else start + step
             yield Bounds(lower=start, upper=end)
             start = end
 
@@ -93,7 +97,10 @@ class Calendar:
         """The interval of which *bounds* are exactly one period, or None: unbounded or on no grid."""
         if bounds.lower is None or bounds.upper is None:
             return None
-        interval = _by_width(bounds.upper - bounds.lower)
+        width = bounds.upper - bounds.lower
+        if width == _DAY and self._plain:  # what nearly all are
+            return Interval.DAILY if bounds.lower.time() == _MIDNIGHT else None
+        interval = _by_width(width)
         if interval is None:
             return None
         try:
@@ -192,7 +199,12 @@ class Coverage:
             raise ValueError(msg)
         holes: list[Bounds] = []
         at = wanted.lower
-        for i in range(max(bisect_right(self._lowers, at) - 1, 0), len(self._bounds)):
+        first = max(bisect_right(self._lowers, at) - 1, 0)
+        if first < len(self._bounds) and self._lowers[first] <= at:
+            upper = self._bounds[first].upper
+            if upper is None or upper >= wanted.upper:
+                return ()
+        for i in range(first, len(self._bounds)):
             have = self._bounds[i]
             if have.lower is not None and have.lower >= wanted.upper:
                 break
