@@ -43,7 +43,7 @@ USE: Final = [c for c in commands() if c not in ELSEWHERE and c not in INSTALL]
 def shell(command: str, environ: Mapping[str, str], *, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run one line as a reader's shell would."""
     return subprocess.run(
-        ["sh", "-c", command],  # noqa: S607  # whichever sh there is
+        ["sh", "-c", command],
         env=dict(environ),
         cwd=folder,
         capture_output=True,
