@@ -8,7 +8,7 @@ RUNTIME := .venv/.installed-runtime
 TOOLS := .venv/.installed-tools
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-matrix test-lowest test-pythons faults test-systemd lint format manual clean
+.PHONY: help demo test test-all test-matrix test-lowest test-pythons faults test-systemd bench lint format manual clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -44,6 +44,9 @@ faults: $(TOOLS) ## writers, readers and a run that something happens to; prints
 
 test-systemd: $(TOOLS) ## the units under a real systemd in a container; root, Linux; says so when it cannot
 	@$(BIN)/python tests/systemd/lab.py $(ARGS)
+
+bench: $(TOOLS) ## against the peers, on a server of its own; a quarter of an hour, into bench/results
+	@$(BIN)/python -m bench $(ARGS)
 
 lint: $(TOOLS) ## ruff, mypy and pyright
 	@$(BIN)/ruff check .

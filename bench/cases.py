@@ -1,0 +1,296 @@
+"""The cases: what is measured, against what, and which ratio it must not pass."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from bench import contestants as who
+from bench.contention import Contention, contend
+from bench.measure import Result, calls, processes
+from bench.server import Bench, ours
+from bench.terminal import first_paint
+
+DAYS_AHEAD = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A ratio of medians, or a figure, that must not be passed."""
+
+    what: str
+    against: str
+    most: float
+    value: float | None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether it is; None when one of both is missing."""
+        return None if self.value is None else self.value <= self.most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One table of results; *unit* is that of its figures."""
+
+    name: str
+    conditions: str
+    results: tuple[Result, ...]
+    goals: tuple[Goal, ...] = ()
+    unit: str = "ms"
+
+
+def ratio(results: Mapping[str, Result], of: str, against: str, most: float) -> Goal:
+    """The ratio of two medians of one run."""
+    a, b = results.get(of), results.get(against)
+    value = a.median / b.median if a and b and a.median and b.median else None
+    return Goal(what=of, against=against, most=most, value=value)
+
+
+def named(results: list[Result]) -> dict[str, Result]:
+    """By contestant."""
+    return {r.contestant: r for r in results}
+
+
+def nothing_to_do(bench: Bench, sizes: list[int], rounds: int) -> Iterator[Case]:
+    """A run that finds everything as it should be, by size."""
+    medians: dict[int, float] = {}
+    for size in sizes:
+        plain, handed = f"idle_{size}", f"idle_{size}_partman"
+        bench.make(plain, first=DAYS_AHEAD + 1 - size, last=DAYS_AHEAD)
+        if bench.has_partman:
+            bench.copy(plain, handed)
+            bench.partman(handed)
+        turns = rounds if size <= 1000 else max(rounds // 3, 3)  # noqa: PLR2004  # seconds a round for some peers
+        warm = calls(who.idle_calls(bench, plain, handed, size), rounds=turns)
+        whole = processes(
+            who.idle_processes(bench, plain, handed, size),
+            rounds=turns,
+            environment=bench.environment,
+            expected=frozenset({0, 1, 2}),
+        )
+        ours_, found = named(warm), named(whole)
+        goals = [ratio(ours_, who.OURS, who.CATALOG_ONLY, 2.0)]
+        if size in {120, 5000}:
+            goals += [ratio(ours_, who.OURS, who.PARTMAN, 0.35), ratio(ours_, who.OURS, who.PARTSMITH, 0.2)]
+        yield Case(
+            name=f"nothing to do, {size} partitions, connect to report",
+            conditions="in a process that has imported everything; pgalmanac records the run",
+            results=tuple(warm),
+            goals=tuple(goals),
+        )
+        process_goals: list[Goal] = []
+        if size == 120:  # noqa: PLR2004  # the usual table
+            process_goals += [
+                ratio(found, who.OURS, "import psycopg", 2.0),
+                ratio(found, who.OURS, who.PARTSMITH, 0.4),
+            ]
+        if size in {5000, 10_000}:
+            most = 60.0 if size == 5000 else 80.0  # noqa: PLR2004  # MB
+            peak = found[who.OURS].peak_mb
+            process_goals.append(Goal(what="peak memory of pgalmanac", against="MB", most=most, value=peak))
+        yield Case(
+            name=f"nothing to do, {size} partitions, whole process",
+            conditions="from starting the program to its end, with its peak memory; pg_partman through psql",
+            results=tuple(whole),
+            goals=tuple(process_goals),
+        )
+        if (median := ours_[who.OURS].median) is not None:
+            medians[size] = median
+    yield from _growth(medians)
+
+
+def _growth(medians: Mapping[int, float]) -> Iterator[Case]:
+    """How the cost grows: the exponent between the smallest and the largest table."""
+    if len(medians) < 2:  # noqa: PLR2004  # no line through one point
+        return
+    low, high = min(medians), max(medians)
+    exponent = math.log(medians[high] / medians[low]) / math.log(high / low)
+    yield Case(
+        name=f"growth of nothing to do, {low} to {high} partitions",
+        conditions="exponent of the cost in the number of partitions: 1 is linear, below it better",
+        results=(Result(contestant=who.OURS, times=(exponent,)),),
+        goals=(Goal(what="growth", against="linear", most=1.0, value=exponent),),
+        unit="exponent",
+    )
+
+
+def _behind(bench: Bench, name: str, *, default: bool) -> None:
+    """A table that nobody maintained for 30 days: 30 partitions to create and 30 to drop; and one for pg_partman."""
+    bench.make(f"{name}_plain", first=-120, last=0, default=default)
+    if bench.has_partman:
+        # Registered when it is full, and then 30 days are taken away again.
+        bench.make(f"{name}_partman", first=-120, last=DAYS_AHEAD, default=default)
+        bench.partman(f"{name}_partman", default=default, retention="90 days")
+        with psycopg.connect(bench.dsn(f"{name}_partman"), autocommit=True) as connection:
+            names = connection.execute(
+                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE "
+                "i.inhparent = 'public.events'::regclass AND c.relname > 'events_p' || to_char(now(), 'YYYY_MM_DD') "
+                "AND c.relname ~ '_p[0-9]{4}'"
+            ).fetchall()
+            for (table,) in names:
+                connection.execute(f'DROP TABLE "{table}"'.encode())
+
+
+def create_and_drop(bench: Bench, rounds: int) -> Iterator[Case]:
+    """Catch up with 30 days."""
+    _behind(bench, "behind", default=False)
+    commands = who.changing(bench, "behind")
+
+    def before(name: str) -> None:
+        bench.copy("behind_partman" if name == who.PARTMAN else "behind_plain", "work")
+
+    results = processes(
+        {name: command() for name, command in commands.items()},
+        rounds=rounds,
+        environment={**bench.environment, "PGTZ": "UTC"},
+        before=before,
+    )
+    found = named(results)
+    yield Case(
+        name="create 30 and drop 30 partitions",
+        conditions="whole processes on a fresh copy each time; no default partition, no rows; psql runs the "
+        "statements of pgalmanac's plan, a transaction for each action",
+        results=tuple(results),
+        goals=(ratio(found, who.OURS, who.PSQL, 1.5),),
+    )
+
+
+def stalls(bench: Bench) -> Iterator[Case]:
+    """The worst insert while 30 are created and 30 dropped and somebody reads for four seconds."""
+    for default in (False, True):
+        name = "stall_default" if default else "stall"
+        _behind(bench, name, default=default)
+        results = []
+        for contestant, command in who.changing(bench, name).items():
+            bench.copy(f"{name}_partman" if contestant == who.PARTMAN else f"{name}_plain", "work")
+            seen = contend(bench, command(), environment={**bench.environment, "PGTZ": "UTC"})
+            results.append(_stalled(contestant, seen))
+        worst = named(results)[who.OURS].best
+        yield Case(
+            name=f"worst insert stall, {'with a' if default else 'no'} default partition",
+            conditions="one writer to today, one transaction that reads the table and stays open for 4 s; "
+            "create 30 and drop 30, pgalmanac at its lock timeout of 200 ms, the others at their defaults",
+            results=tuple(results),
+            goals=(Goal(what="worst stall of pgalmanac", against="lock timeout + 50 ms", most=250, value=worst),),
+        )
+
+
+def _stalled(contestant: str, seen: Contention) -> Result:
+    note = f"done after {seen.seconds:.1f} s"
+    if seen.exit_code:
+        note = f"exit {seen.exit_code} after {seen.seconds:.1f} s"
+    if seen.failed_inserts:
+        note += f"; {seen.failed_inserts} inserts failed"
+    if seen.looks_missing:
+        note += f"; {seen.looks_missing} of {seen.looks} looks missed rows"
+    return Result(contestant=contestant, times=(seen.worst_ms,), note=note)
+
+
+def stray_rows(bench: Bench, rows: int) -> Iterator[Case]:
+    """Rows for tomorrow stand in the default partition, and tomorrow's partition is to be made."""
+    bench.make("stray_plain", first=-3, last=0, default=True)
+    bench.run(
+        "stray_plain",
+        "INSERT INTO events (ts, event_type) SELECT (now() AT TIME ZONE 'UTC')::date::timestamp AT TIME ZONE 'UTC' "
+        f"+ interval '1 day 1 second' * 1.0000001, 'stray' FROM generate_series(1, {rows})",
+        "VACUUM ANALYZE",
+    )
+    low, high = (
+        "(SELECT date_trunc('day', now()) + interval '1 day')",
+        "(SELECT date_trunc('day', now()) + interval '2 days')",
+    )
+    moving = [
+        "BEGIN",
+        "ALTER TABLE events DETACH PARTITION events_default",
+        (
+            "DO $$ BEGIN EXECUTE format('CREATE TABLE events_new PARTITION OF events FOR VALUES FROM (%L) TO (%L)', "
+            "date_trunc('day', now()) + interval '1 day', date_trunc('day', now()) + interval '2 days'); END $$"
+        ),
+        (
+            f"WITH gone AS (DELETE FROM events_default WHERE ts >= {low} AND ts < {high} RETURNING *) "
+            "INSERT INTO events SELECT * FROM gone"
+        ),
+        "ALTER TABLE events ATTACH PARTITION events_default DEFAULT",
+        "COMMIT",
+    ]
+    commands: dict[str, Callable[[], list[str]]] = {
+        who.OURS: lambda: who.maintain(bench, "work", "--premake-days", "1"),
+        who.NAIVE: lambda: who.psql(bench, "work", "-f", who.script(bench, "move", moving)),
+    }
+    if bench.partsmith is not None:
+        commands[who.PARTSMITH] = lambda: who.partsmith_move(bench, "work")
+    if bench.has_partman:
+        bench.copy("stray_plain", "stray_partman")
+        bench.partman_for_strays("stray_partman")
+        commands[who.PARTMAN] = lambda: who.psql(
+            bench, "work", "-c", "CALL partman.partition_data_proc('public.events')"
+        )
+    results = []
+    for contestant, command in commands.items():
+        bench.copy("stray_partman" if contestant == who.PARTMAN else "stray_plain", "work")
+        seen = contend(bench, command(), environment={**bench.environment, "PGTZ": "UTC"}, reader=False, expected=rows)
+        results.append(_stalled(contestant, seen))
+    yield Case(
+        name=f"move {rows} stray rows out of the default partition: worst insert stall",
+        conditions="one writer to today; a second connection looks all the time whether it sees all stray rows",
+        results=tuple(results),
+    )
+
+
+def exact_counts(bench: Bench, rounds: int, days: int, rows: int) -> Iterator[Case]:
+    """Count, with the oldest and newest of each partition."""
+    bench.make("counts", first=-days, last=-1, rows=rows)
+    bench.run("counts", "ALTER TABLE events RENAME COLUMN event_type TO kind")
+    naive = "SELECT tableoid::regclass, count(*), min(ts), max(ts) FROM events GROUP BY 1"
+    dsn = bench.dsn("counts")
+    folder = tempfile.mkdtemp(prefix="pgalmanac-")
+    try:
+        results = calls(
+            {
+                who.NAIVE: (sys.executable, ["statement", dsn, naive]),
+                "pgalmanac, first time": (sys.executable, ["pgalmanac", dsn, "count"]),
+                "pgalmanac, again": (sys.executable, ["pgalmanac", dsn, "count again"]),
+            },
+            rounds=rounds,
+            environment={"XDG_CACHE_HOME": folder},
+        )
+    finally:
+        shutil.rmtree(folder)
+    found = named(results)
+    yield Case(
+        name=f"exact counts of {days} partitions with {rows} rows each",
+        conditions="rows, oldest and newest of each partition, in the server's cache, vacuumed; "
+        f"{os.cpu_count()} cores; the naive query is one GROUP BY tableoid, pgalmanac is status --exact over 2 "
+        "connections, then from its cache",
+        results=tuple(results),
+        goals=(
+            ratio(found, "pgalmanac, first time", who.NAIVE, 0.5),
+            ratio(found, "pgalmanac, again", who.NAIVE, 0.02),
+        ),
+    )
+
+
+def dashboard(bench: Bench, rounds: int) -> Iterator[Case]:
+    """From starting the program to the first whole screen, in a terminal of 120 by 36."""
+    command = [ours(), "--dsn", bench.dsn("idle_120")]
+    paints = [p for _ in range(rounds) if (p := first_paint(command)) is not None]
+    if not paints:
+        yield Case(name="dashboard", conditions="", results=(Result(contestant=who.OURS, note="it does not start"),))
+        return
+    yield Case(
+        name="dashboard, 120 partitions: first paint",
+        conditions=f"until the table's name is on the screen; {max(p.written for p in paints)} bytes written by then",
+        results=(
+            Result(
+                contestant=who.OURS, times=tuple(p.milliseconds for p in paints), peak_mb=max(p.peak_mb for p in paints)
+            ),
+        ),
+    )
