@@ -1,0 +1,169 @@
+"""What sizes foretell: growth, the horizon of retention, the day a limit is reached, days that are not as usual."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from pgalmanac.diagnose import Code, Level
+from pgalmanac.forecast import Measured, Sizes, forecast, unusual
+from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, TableName
+from pgalmanac.plan import View, view
+from pgalmanac.policy import Policy
+
+NOW = datetime(2026, 3, 18, 2, tzinfo=UTC)  # a Wednesday
+TODAY = NOW.date()
+GIB = 1 << 30
+
+
+def seen(days: range, **policy: object) -> View:
+    """Return a table with a daily partition for each of *days*, counted from today; the day is its oid."""
+    midnight = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
+    partitions = tuple(
+        Partition(
+            oid=1000 + day,
+            name=TableName(schema="public", name=f"events_{TODAY + timedelta(days=day):%Y_%m_%d}"),
+            bounds=Bounds(lower=midnight + timedelta(days=day), upper=midnight + timedelta(days=day + 1)),
+        )
+        for day in days
+    )
+    table = PartitionedTable(
+        oid=1,
+        name=TableName(schema="public", name="events"),
+        owner="owner",
+        key=PartitionKey(column="at", type=KeyType.TIMESTAMPTZ),
+        now=NOW,
+        partitions=partitions,
+    )
+    return view(table, Policy(**policy))  # type: ignore[arg-type]  # what a test changes
+
+
+def measured(rows: dict[int, int], *, size: int = 10, total: int | None = None) -> Sizes:
+    """Return measures of days: their rows, and *size* bytes for each row."""
+    found = tuple(
+        Measured(oid=1000 + day, rows=n, bytes=n * size, exact=False, measured_at=NOW) for day, n in rows.items()
+    )
+    return Sizes(measured=found, total_bytes=sum(rows.values()) * size if total is None else total)
+
+
+def test_growth_is_that_of_the_closed_days_of_four_weeks() -> None:
+    """Today is not over, and what was before four weeks ago is no matter."""
+    rows = {**dict.fromkeys(range(-60, -28), 9000), **dict.fromkeys(range(-28, 0), 100), 0: 3}
+    found = forecast(seen(range(-60, 30)), measured(rows))
+
+    assert found is not None
+    assert (100, 1000) == (found.rows_a_day, found.bytes_a_day)
+
+
+def test_the_horizon_holds_retention_and_today() -> None:
+    """90 days are kept, and one is being written."""
+    found = forecast(seen(range(-28, 30)), measured(dict.fromkeys(range(-28, 0), 100)))
+
+    assert found is not None
+    assert 91 * 1000 == found.horizon_bytes
+
+
+def test_what_is_kept_for_ever_has_no_horizon() -> None:
+    """It grows, and no day lets another go."""
+    found = forecast(seen(range(-28, 30), retention_days=None), measured(dict.fromkeys(range(-28, 0), 100)))
+
+    assert found is not None
+    assert found.horizon_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "first", "total", "day"),
+    [
+        ({"retention_days": None}, -28, 0, TODAY + timedelta(days=10)),
+        ({}, -28, 0, TODAY + timedelta(days=10)),
+        ({}, -28, 10 * GIB, TODAY),
+        ({}, -28, 99 * GIB, TODAY),
+        ({"retention_days": 30}, -30, 0, None),  # each new day lets an old one go
+        ({"retention_days": None}, -28, 5 * GIB, TODAY + timedelta(days=5)),
+    ],
+)
+def test_the_limit_is_reached_on_a_day_or_never(
+    policy: dict[str, object], first: int, total: int, day: date | None
+) -> None:
+    """One GiB a day, and ten are the limit."""
+    table = seen(range(first, 30), disk_limit_gb=10, **policy)
+    found = forecast(table, measured(dict.fromkeys(range(first, 0), GIB), size=1, total=total))
+
+    assert found is not None
+    assert day == found.full_on
+
+
+def test_a_limit_beyond_all_calendars_is_never_reached() -> None:
+    """A byte a day against exabytes."""
+    table = seen(range(-28, 30), disk_limit_gb=1_000_000_000, retention_days=None)
+    found = forecast(table, measured(dict.fromkeys(range(-28, 0), 1), size=1))
+
+    assert found is not None
+    assert found.full_on is None
+
+
+def test_without_a_measure_there_is_no_forecast_and_nothing_unusual() -> None:
+    """A first run, or a history that cannot be read."""
+    table = seen(range(-28, 30), disk_limit_gb=10)
+
+    assert forecast(table, Sizes()) is None
+    assert () == unusual(table, Sizes())
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (100, None),
+        (34, None),
+        (300, None),
+        (33, (Code.UNUSUAL_VOLUME, Level.INFO)),
+        (301, (Code.UNUSUAL_VOLUME, Level.INFO)),
+        (0, (Code.NO_EVENTS, Level.WARNING)),
+    ],
+)
+def test_a_day_is_unusual_beyond_three_times_its_weekday(rows: int, expected: tuple[Code, Level] | None) -> None:
+    """Yesterday against the Tuesdays before it; both thirds are still usual."""
+    sizes = measured({**dict.fromkeys(range(-40, -1), 100), -1: rows})
+    found = [(f.code, f.level) for f in unusual(seen(range(-40, 30)), sizes)]
+
+    assert ([] if expected is None else [expected]) == found
+
+
+def test_a_day_that_was_never_measured_held_nothing() -> None:
+    """Only what was ever written to is measured."""
+    sizes = measured(dict.fromkeys(range(-40, -1), 100))
+    found = unusual(seen(range(-40, 30)), sizes)
+
+    assert [(Code.NO_EVENTS, "public.events_2026_03_17")] == [(f.code, f.partition) for f in found]
+
+
+def test_weekends_are_compared_with_weekends() -> None:
+    """A table that sleeps on Saturdays and Sundays is as usual on both."""
+    midnight = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
+    rows = {d: 1 if (midnight + timedelta(days=d)).weekday() > 4 else 5000 for d in range(-60, 0)}
+
+    assert () == unusual(seen(range(-60, 30)), measured(rows))
+
+
+def test_what_was_unusual_long_ago_is_not_told_again() -> None:
+    """A finding is about the last week."""
+    sizes = measured({**dict.fromkeys(range(-60, 0), 100), -9: 0})
+
+    assert () == unusual(seen(range(-60, 30)), sizes)
+
+
+def test_with_few_days_there_is_no_usual() -> None:
+    """Three of the same weekday are the least."""
+    sizes = measured({**dict.fromkeys(range(-15, -1), 100), -1: 0})
+
+    assert () == unusual(seen(range(-15, 30)), sizes)
+
+
+@pytest.mark.parametrize(("total", "level"), [(0, Level.WARNING), (-30 * GIB, Level.INFO)])
+def test_a_limit_is_a_warning_a_month_ahead(total: int, level: Level) -> None:
+    """Later it is worth knowing."""
+    table = seen(range(-28, 30), disk_limit_gb=20, retention_days=None)
+    sizes = measured(dict.fromkeys(range(-28, 0), GIB), size=1, total=total)
+
+    assert [(Code.DISK_LIMIT, level)] == [(f.code, f.level) for f in unusual(table, sizes)]
