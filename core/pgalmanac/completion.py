@@ -95,9 +95,9 @@ _pgalmanac() {{
   local -a globals commands
   globals=(
 {chr(10).join("    " + _zsh_option(name) for name in GLOBALS)}
-    '(-h --help){{-h,--help}}[print this]'
+    '(-h --help)-h[print this]'
+    '(-h --help)--help[print this]'
   )
-  globals[-1]=('(-h --help)-h[print this]' '(-h --help)--help[print this]')
   commands=(
 {commands}
   )

@@ -108,10 +108,8 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
             return Answer(text=render_init(tables, _start(settings), as_json=arguments.json))
         case "check":
             report = _run(maintain.check(settings, probe=arguments.probe))
-        case "doctor":
-            return Answer.of(_run(operations.doctor(arguments, settings)))
-        case "metrics":
-            return Answer.of(_run(operations.metrics(arguments, settings)))
+        case "doctor" | "metrics":
+            return Answer.of(_run(operations.look(arguments, settings)))
         case "status":
             watch = _Watch(settings, stderr)
             if arguments.no_cache:

@@ -69,7 +69,8 @@ def _options(names: Sequence[str]) -> Iterator[str]:
 def _text(text: str) -> str:
     """Plain text for roff: a line must not begin like a request, and a hyphen stays the one of the keyboard."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("~", "\\(ti").replace("'", "\\(aq")
-    return "\n".join(f"\\&{line}" if line.startswith((".", " ")) else line for line in escaped.splitlines())
+    plain = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in escaped)
+    return "\n".join(f"\\&{line}" if line.startswith((".", " ")) else line for line in plain.splitlines())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pgalmanac.config import Settings
     from pgalmanac.history import RunRecord
 
-__all__ = ["ON_FAILURE", "alert", "complete", "doctor", "export", "metrics", "units"]
+__all__ = ["ON_FAILURE", "alert", "complete", "export", "look", "units"]
 
 SCHEMA: Final = 1
 ON_FAILURE: Final = "PGALMANAC_ON_FAILURE"
@@ -64,7 +64,12 @@ def units(arguments: Arguments) -> tuple[str, int]:
     return "\n".join([*lines, "", "next:", *(f"  {step}" for step in next_steps(user=arguments.user))]), 0
 
 
-async def doctor(arguments: Arguments, settings: Settings) -> tuple[str, int]:
+async def look(arguments: Arguments, settings: Settings) -> tuple[str, int]:
+    """The answer of doctor or metrics."""
+    return await (_doctor if arguments.command == "doctor" else _metrics)(arguments, settings)
+
+
+async def _doctor(arguments: Arguments, settings: Settings) -> tuple[str, int]:
     """A line for each thing that was looked at; 1 when there is something to do."""
     from pgalmanac.doctor import Verdict, examine  # noqa: PLC0415  # see above
 
@@ -76,7 +81,7 @@ async def doctor(arguments: Arguments, settings: Settings) -> tuple[str, int]:
     return "\n".join(f"{x.verdict:4}  {shown(x.topic)}: {shown(x.message)}" for x in lines), code
 
 
-async def metrics(arguments: Arguments, settings: Settings) -> tuple[str, int]:
+async def _metrics(arguments: Arguments, settings: Settings) -> tuple[str, int]:
     """Prometheus' text, or the file that was written. Raises ConfigError for one that cannot be."""
     from pgalmanac.exporter import observe  # noqa: PLC0415  # see above
     from pgalmanac.metrics import render_metrics, write_textfile  # noqa: PLC0415  # a tenth of a second

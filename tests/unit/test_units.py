@@ -164,6 +164,20 @@ def test_the_night_is_that_of_utc(timer: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "timer",
+    [p for p in (*UNITS, *USER_UNITS) if p.suffix == ".timer"],
+    ids=lambda path: f"{path.parent.name}-{path.name}",
+)
+def test_a_boot_is_a_reason_to_run(timer: Path) -> None:
+    """Persistent= alone runs only after a missed night, and OnBootSec= is past when the timer starts late."""
+    text = timer.read_text()
+
+    assert "\nOnActiveSec=0\n" in text
+    assert "\nPersistent=true\n" in text
+    assert not re.search("^On(Boot|Startup)Sec=", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
     "unit", [p for p in (*UNITS, *USER_UNITS) if p.suffix == ".service" and "failure" not in p.name]
 )
 def test_what_does_not_mend_itself_is_not_tried_again(unit: Path) -> None:
