@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
 from bench import contestants as who
 from bench.contention import Contention, contend
@@ -129,14 +130,19 @@ def _behind(bench: Bench, name: str, *, default: bool) -> None:
         # Registered when it is full, and then 30 days are taken away again.
         bench.make(f"{name}_partman", first=-120, last=DAYS_AHEAD, default=default)
         bench.partman(f"{name}_partman", default=default, retention="90 days")
-        with psycopg.connect(bench.dsn(f"{name}_partman"), autocommit=True) as connection:
-            names = connection.execute(
-                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE "
-                "i.inhparent = 'public.events'::regclass AND c.relname > 'events_p' || to_char(now(), 'YYYY_MM_DD') "
-                "AND c.relname ~ '_p[0-9]{4}'"
-            ).fetchall()
-            for (table,) in names:
-                connection.execute(f'DROP TABLE "{table}"'.encode())
+        _without_future(bench, f"{name}_partman")
+
+
+def _without_future(bench: Bench, database: str) -> None:
+    """Drop what is made for the days after today."""
+    query = (
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = 'public.events'::regclass AND c.relname ~ '_p[0-9]{4}' "
+        "AND c.relname > 'events_p' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM_DD')"
+    )
+    with psycopg.connect(bench.dsn(database), autocommit=True) as connection:
+        for (table,) in connection.execute(query).fetchall():
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
 
 
 def create_and_drop(bench: Bench, rounds: int) -> Iterator[Case]:
@@ -197,12 +203,16 @@ def _stalled(contestant: str, seen: Contention) -> Result:
 def stray_rows(bench: Bench, rows: int) -> Iterator[Case]:
     """Rows for tomorrow stand in the default partition, and tomorrow's partition is to be made."""
     bench.make("stray_plain", first=-3, last=0, default=True)
-    bench.run(
-        "stray_plain",
-        "INSERT INTO events (ts, event_type) SELECT (now() AT TIME ZONE 'UTC')::date::timestamp AT TIME ZONE 'UTC' "
-        f"+ interval '1 day 1 second' * 1.0000001, 'stray' FROM generate_series(1, {rows})",
-        "VACUUM ANALYZE",
+    insert = (
+        "INSERT INTO events (ts, event_type) SELECT ((now() AT TIME ZONE 'UTC')::date + 1)::timestamp "
+        f"AT TIME ZONE 'UTC' + interval '1 second', 'stray' FROM generate_series(1, {rows})"
     )
+    if bench.has_partman:  # it does not take over a table with such rows
+        bench.copy("stray_plain", "stray_partman")
+        bench.partman("stray_partman", default=True)
+        _without_future(bench, "stray_partman")
+        bench.run("stray_partman", insert, "VACUUM ANALYZE")
+    bench.run("stray_plain", insert, "VACUUM ANALYZE")
     low, high = (
         "(SELECT date_trunc('day', now()) + interval '1 day')",
         "(SELECT date_trunc('day', now()) + interval '2 days')",
@@ -228,8 +238,6 @@ def stray_rows(bench: Bench, rows: int) -> Iterator[Case]:
     if bench.partsmith is not None:
         commands[who.PARTSMITH] = lambda: who.partsmith_move(bench, "work")
     if bench.has_partman:
-        bench.copy("stray_plain", "stray_partman")
-        bench.partman_for_strays("stray_partman")
         commands[who.PARTMAN] = lambda: who.psql(
             bench, "work", "-c", "CALL partman.partition_data_proc('public.events')"
         )

@@ -103,21 +103,13 @@ class Bench:
         keep = "NULL" if retention is None else f"'{retention}'"
         self.run(
             database,
+            "DROP TABLE IF EXISTS public.events_default",  # it insists on making its own
             "SET TimeZone = 'UTC'; CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman; "
             f"SELECT partman.create_parent('public.events', 'ts', 'native', 'daily', p_premake := {PREMAKE}, "
             "p_start_partition := now()::date::text, p_automatic_maintenance := 'off'); "
             "UPDATE partman.part_config SET infinite_time_partitions = true, retention_keep_table = false, "
             f"retention = {keep}",
             *(() if default else ("DROP TABLE IF EXISTS public.events_default",)),
-        )
-
-    def partman_for_strays(self, database: str) -> None:
-        """Hand a table with stray rows over: pg_partman refuses one whose new partitions' rows are in the default."""
-        self.run(
-            database,
-            "SET TimeZone = 'UTC'; CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman; "
-            "SELECT partman.create_parent('public.events', 'ts', 'native', 'daily', p_premake := 1, "
-            "p_start_partition := (now() - interval '3 days')::date::text, p_automatic_maintenance := 'off')",
         )
 
 
