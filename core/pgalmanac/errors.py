@@ -5,6 +5,7 @@
     ├── ConfigError         78  a file or variable that is wrong, or names what is not there
     │   └── PoolerError     78  a transaction pooler stands between us and the server
     ├── ConnectError        69  no server answers
+    ├── ArchiveError        69  an archive cannot be reached, or is not what was written
     ├── PrivilegeError      77  the role or password is not enough
     ├── BusyError           75  another process of ours holds the lock
     │   └── TableBusyError  75  another run holds the table
@@ -20,6 +21,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "ArchiveError",
     "BusyError",
     "ConfigError",
     "ConnectError",
@@ -69,6 +71,12 @@ class PoolerError(ConfigError):
 
 class ConnectError(PgalmanacError):
     """The server cannot be reached, or the connection to it was lost."""
+
+    exit_code = 69
+
+
+class ArchiveError(PgalmanacError):
+    """The archive cannot be reached or written, or what lies there is not what was written."""
 
     exit_code = 69
 

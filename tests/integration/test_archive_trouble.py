@@ -1,0 +1,384 @@
+"""What goes wrong while a partition is archived: killed anywhere, disk full, store gone. No row is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import duckdb
+import pyarrow.fs
+import pytest
+
+from pgalmanac import archive_source, maintain
+from pgalmanac.archives import archives
+from pgalmanac.config import Layer, Settings
+from pgalmanac.errors import PrivilegeError
+from pgalmanac.maintain import Request
+from pgalmanac.plan import ActionKind, Status
+from pgalmanac.results import Progress, TableReport
+from support import add_partitions, connect, partition_names, rows, today
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+DAY: Final = f"{today() - timedelta(days=91)}"
+NAME: Final = f"events_{today() - timedelta(days=91):%Y_%m_%d}"
+ROWS: Final = 2000
+MAINTAIN = Request(command="maintain")
+
+# Runs maintain or restore, and ends it as kill -9 would when it comes to a function, or from it.
+KILLED: Final = """
+import asyncio, functools, importlib, inspect, os, signal, sys
+dsn, url, command, module, path, when = sys.argv[1:]
+from pgalmanac import archive_source, maintain
+from pgalmanac.config import Layer, Settings
+from pgalmanac.errors import PrivilegeError
+archive_source.BATCH_BYTES = 1 << 16
+owner = importlib.import_module(module)
+*above, name = path.split(".")
+for part in above:
+    owner = getattr(owner, part)
+real = getattr(owner, name)
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+@functools.wraps(real)
+async def coroutine(*a, **k):
+    when == "before" and die()
+    await real(*a, **k)
+    die()
+@functools.wraps(real)
+def function(*a, **k):
+    when == "before" and die()
+    real(*a, **k)
+    die()
+setattr(owner, name, coroutine if inspect.iscoroutinefunction(real) else function)
+settings = Settings(dsn=dsn, flags=Layer(values={"archive_url": url, "premake_days": 0}))
+target = sys.argv[3].partition(" ")[2]
+asyncio.run(maintain.perform(settings, maintain.Request(command=command.partition(" ")[0], target=target)))
+"""
+
+
+def settings(conninfo: str, url: str, **policy: object) -> Settings:
+    """Settings with an archive at *url*, and nothing to be created."""
+    return Settings(dsn=conninfo, flags=Layer(values={"archive_url": url, "premake_days": 0, **policy}))
+
+
+async def run(conninfo: str, url: str, request: Request = MAINTAIN, **policy: object) -> TableReport:
+    """Perform the request and return the only table's report; another run's lock is waited for."""
+    for _ in range(100):
+        report = (await maintain.perform(settings(conninfo, url, **policy), request)).tables[0]
+        if not report.locked:
+            return report
+        await asyncio.sleep(0.1)
+    raise AssertionError("a killed run kept its lock")
+
+
+def kill(conninfo: str, url: str, command: str, point: str) -> None:
+    """Run *command* until *point* (`module function before|after`), which ends it."""
+    module, function, when = point.split()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, conninfo, url, command, f"pgalmanac.{module}", function, when],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def in_database(conninfo: str) -> int:
+    """The rows of the day, wherever its table is."""
+    if rows(conninfo, "SELECT to_regclass(%s)", NAME) == [(None,)]:
+        return 0
+    return int(rows(conninfo, f"SELECT count(*) FROM {NAME}")[0][0])
+
+
+def in_archive(folder: Path) -> int:
+    """The rows that an archive with a manifest has, as DuckDB counts them."""
+    day = folder / "events" / f"day={DAY}"
+    if not (day / "_manifest.json").exists():
+        return 0
+    files = json.loads((day / "_manifest.json").read_text())["files"]
+    return sum(duckdb.read_parquet(str(day / f["name"])).aggregate("count(*)").fetchall()[0][0] for f in files)
+
+
+def files_below(folder: Path) -> list[str]:
+    """Every file, however deep."""
+    return [name for _, _, names in os.walk(folder) for name in names]
+
+
+@pytest.fixture
+def expired(database: str) -> str:
+    """Give a database with one expired day of 2,000 rows, and today's partition."""
+    add_partitions(database, days=[-91], rows_a_day=ROWS)
+    add_partitions(database, days=[0])
+    return database
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "execute_archive archive before",  # detached, and not locked yet
+        "archive_parquet FileWriter.add after",  # half a file
+        "archive_store Store.settle after",  # the probe's file; the first of the archive is not begun
+        "archive_write _compare before",  # files, and no manifest
+        "execute_archive write after",  # archived, and the lock is lost before the drop
+        "execute_archive drop_held before",
+        "execute_archive drop_held after",
+    ],
+)
+async def test_killed_while_it_archives(expired: str, tmp_path: Path, point: str) -> None:
+    """At every moment the rows are in the database or in a whole archive, and the next run finishes."""
+    kill(expired, tmp_path.as_uri(), "maintain", point)
+    database, archive = in_database(expired), in_archive(tmp_path)
+    report = await run(expired, tmp_path.as_uri())
+    files = files_below(tmp_path)
+
+    assert (database == ROWS) or (database, archive) == (0, ROWS)
+    assert archive in {0, ROWS}
+    assert (report.failed, in_database(expired), in_archive(tmp_path)) == (False, 0, ROWS)
+    assert sorted(n.endswith(".parquet") for n in files) == [False, True]
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "execute_archive load before",
+        "archive_restore as_csv after",
+        "execute_archive load after",
+        "execute_archive restore after",
+    ],
+)
+async def test_killed_while_it_restores(expired: str, tmp_path: Path, point: str) -> None:
+    """Nothing is restored or all of it is; the archive is what it was."""
+    await run(expired, tmp_path.as_uri())
+    kill(expired, tmp_path.as_uri(), f"restore {DAY}", point)
+    database = in_database(expired)
+    report = await run(expired, tmp_path.as_uri(), Request(command="restore", target=DAY))
+
+    assert database == (ROWS if point.endswith("restore after") else 0)
+    assert [Status.REFUSED if database else Status.DONE] == [o.status for o in report.outcomes]
+    assert (in_database(expired), in_archive(tmp_path)) == (ROWS, ROWS)
+    assert NAME in partition_names(expired)
+
+
+async def test_interrupted_by_a_signal(expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled run takes back what it wrote and gives the lock back; the next one finishes."""
+    monkeypatch.setattr(archive_source, "BATCH_BYTES", 1 << 16)
+    started = asyncio.Event()
+
+    def watch(event: object) -> None:
+        if isinstance(event, Progress):
+            started.set()
+
+    task = asyncio.create_task(maintain.perform(settings(expired, tmp_path.as_uri()), MAINTAIN, observer=watch))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    database, archive = in_database(expired), in_archive(tmp_path)
+    report = await run(expired, tmp_path.as_uri())
+
+    assert (database, archive) == (ROWS, 0)
+    assert (report.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Generator[None]:
+    """A tmpfs on *folder*; only root mounts, and not in every container."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        pytest.skip("only root can mount a small file system")
+    done = subprocess.run([mount, "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("this container may not mount")
+    try:
+        yield
+    finally:
+        subprocess.run([umount, folder], check=True)
+
+
+async def test_a_disk_that_is_full(expired: str, tmp_path: Path) -> None:
+    """The table stays with every row, nothing looks complete, and when there is room the next run finishes."""
+    with mounted(tmp_path, "size=32k"):
+        report = await run(expired, tmp_path.as_uri())
+        looks = files_below(tmp_path)
+        kept = in_database(expired)
+    again = await run(expired, tmp_path.as_uri())
+
+    assert [Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
+    assert "make room there" in str(report.outcomes[0].error)
+    assert (kept, looks) == (ROWS, [])
+    assert (again.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
+async def test_a_folder_that_is_not_writable(expired: str, tmp_path: Path) -> None:
+    """It is found out before the partition is detached."""
+    with mounted(tmp_path, "size=32k,ro"):
+        report = await run(expired, tmp_path.as_uri())
+
+    assert [Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
+    assert "let this account write there" in str(report.outcomes[0].error)
+    assert NAME in partition_names(expired)
+
+
+class Moto:
+    """An S3 of its own, as a process that can be killed."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        # The two requests that make the bucket need no credentials; all others are checked.
+        environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "2"} if strict else dict(os.environ)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        end = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+        self.files("x", "y", allow_bucket_creation=True).create_dir("bucket")
+
+    def files(self, key: str = "test", secret: str = "test", **more: bool) -> pyarrow.fs.S3FileSystem:  # noqa: S107  # moto's own
+        """Look at the buckets from aside."""
+        return pyarrow.fs.S3FileSystem(
+            access_key=key, secret_key=secret, endpoint_override=self.endpoint, region="us-east-1", **more
+        )
+
+    def kill(self) -> None:
+        """End it as a cut cable would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[..., Moto]]:
+    """Give a function that starts a store with a bucket called bucket; the credentials are in the environment."""
+    made: list[Moto] = []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def start(*, strict: bool = False) -> Moto:
+        made.append(Moto(strict=strict))
+        return made[-1]
+
+    yield start
+    for moto in made:
+        moto.kill()
+
+
+async def test_a_bucket_holds_what_a_folder_holds(expired: str, s3: Callable[..., Moto]) -> None:
+    """Archived, listed, refused when a file is cut short, and restored, with an endpoint from the configuration."""
+    store = s3()
+    before = rows(expired, "SELECT count(*), sum(hashtext(e::text)::int8) FROM events e")
+    policy: dict[str, Any] = {"archive_endpoint": store.endpoint, "archive_region": "us-east-1"}
+    url = "s3://bucket/my%20archive"
+    report = await run(expired, url, **policy)
+    (listed,) = await archives(settings(expired, url, **policy))
+    made = listed.archived[0].manifest
+    assert made is not None
+    path = f"bucket/my archive/events/day={DAY}/{made.files[0].name}"
+    with store.files().open_input_stream(path) as file:
+        content = file.read()
+    with store.files().open_output_stream(path) as file:
+        file.write(content[:-7])
+    cut = await run(expired, url, Request(command="restore", target=DAY), **policy)
+    with store.files().open_output_stream(path) as file:
+        file.write(content)
+    restored = await run(expired, url, Request(command="restore", target=DAY), **policy)
+
+    assert (report.dropped, report.failed, made.rows) == (1, False, ROWS)
+    assert made.files[0].name in str(cut.outcomes[0].error)
+    assert not restored.failed
+    assert rows(expired, "SELECT count(*), sum(hashtext(e::text)::int8) FROM events e") == before
+
+
+@pytest.mark.parametrize("trouble", ["credentials", "bucket", "endpoint"])
+async def test_a_store_that_says_no(expired: str, s3: Callable[..., Moto], trouble: str) -> None:
+    """Wrong credentials, no such bucket, nobody there: said in a sentence, with the partition where it was."""
+    store = s3(strict=trouble == "credentials")
+    if trouble == "endpoint":
+        store.kill()
+    url = "s3://elsewhere/a" if trouble == "bucket" else "s3://bucket/a"
+    report = await run(expired, url, archive_endpoint=store.endpoint, archive_region="us-east-1")
+    remedies = {
+        "credentials": "check the credentials",
+        "bucket": "make the bucket",
+        "endpoint": "is the store reachable",
+    }
+
+    assert [Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
+    assert remedies[trouble] in str(report.outcomes[0].error)
+    assert NAME in partition_names(expired)
+
+
+async def test_a_network_that_goes_half_way(
+    expired: str, tmp_path: Path, s3: Callable[..., Moto], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store dies while rows go to it: they stay in the database, and the next run archives them elsewhere."""
+    monkeypatch.setattr(archive_source, "BATCH_BYTES", 1 << 16)
+    first = s3()
+
+    def cut(event: object) -> None:
+        if isinstance(event, Progress):
+            first.kill()
+
+    config = settings(expired, "s3://bucket/a", archive_endpoint=first.endpoint, archive_region="us-east-1")
+    report = (await maintain.perform(config, MAINTAIN, observer=cut)).tables[0]
+    kept = in_database(expired)
+    again = await run(expired, tmp_path.as_uri())
+
+    assert [(ActionKind.ARCHIVE, Status.FAILED), (ActionKind.DROP, Status.FAILED)] == [
+        (o.action.kind, o.status) for o in report.outcomes
+    ]
+    assert kept == ROWS
+    assert (again.dropped, in_database(expired), in_archive(tmp_path)) == (1, 0, ROWS)
+
+
+async def test_what_an_interrupted_upload_left_is_no_archive(expired: str, s3: Callable[..., Moto]) -> None:
+    """Objects without a manifest are listed as what they are, cannot be restored, and go with the next run."""
+    store = s3()
+    policy: dict[str, Any] = {"archive_endpoint": store.endpoint, "archive_region": "us-east-1"}
+    left = f"bucket/events/day={DAY}/part-0badcafe-00000.parquet"
+    with store.files().open_output_stream(left) as file:
+        file.write(b"half")
+    (listed,) = await archives(settings(expired, "s3://bucket", **policy))
+    await run(expired, "s3://bucket", **policy)
+    names = [i.base_name for i in store.files().get_file_info(pyarrow.fs.FileSelector(f"bucket/events/day={DAY}"))]
+
+    assert "no manifest" in str(listed.archived[0].trouble)
+    assert len(names) == 2
+    assert "part-0badcafe-00000.parquet" not in names
+
+
+async def test_pg_roles_without_rights(expired: str, tmp_path: Path, make_role: Callable[..., str]) -> None:
+    """A role that may not read the table archives nothing, and so drops nothing."""
+    role = make_role()
+    with connect(expired) as connection:
+        connection.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}".encode())
+    with pytest.raises(PrivilegeError):
+        await run(f"{expired} user={role}", tmp_path.as_uri())
+
+    assert (in_database(expired), NAME in partition_names(expired)) == (ROWS, True)
