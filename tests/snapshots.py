@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pgalmanac.model import (
@@ -16,7 +17,7 @@ from pgalmanac.model import (
     TableName,
 )
 from pgalmanac.periods import Calendar
-from pgalmanac.plan import Action, ActionKind, Plan, Source, Status
+from pgalmanac.plan import Action, ActionKind, Plan, Reason, Source, Status
 from pgalmanac.policy import Policy
 
 __all__ = ["NOW", "TODAY", "applied", "at", "calendar", "day", "events", "mark", "partition"]
@@ -104,14 +105,40 @@ def applied(plan: Plan) -> PartitionedTable:
 
 
 def _apply(action: Action, kept: dict[int, Partition], orphans: dict[int, Orphan], fresh: int) -> int:
+    oid = action.oid or 0
     match action.kind:
         case ActionKind.CREATE | ActionKind.MOVE_ROWS:
             kept[fresh] = Partition(oid=fresh, name=action.partition, bounds=action.bounds)
             return fresh + 1
         case ActionKind.DROP:
-            (orphans if action.source is Source.DETACHED else kept).pop(action.oid or 0)
+            (orphans if action.source is Source.DETACHED else kept).pop(oid)
+        case ActionKind.TRASH:
+            orphans[oid] = _trashed(action, kept.pop(oid, None), orphans.get(oid))
+        case ActionKind.ATTACH if action.target is not None:
+            orphan = orphans.pop(oid)
+            kept[oid] = Partition(oid=oid, name=action.target, bounds=orphan.bounds, pin=action.pin)
+        case ActionKind.PIN | ActionKind.UNPIN:
+            pin = action.pin if action.kind is ActionKind.PIN else None
+            object.__setattr__(kept.get(oid) or orphans[oid], "pin", pin)
         case ActionKind.FINALIZE if action.source is Source.PENDING:
-            kept.pop(action.oid or 0)
+            kept.pop(oid)
         case ActionKind.FINALIZE:
-            object.__setattr__(kept[action.oid or 0], "mark", None)
+            object.__setattr__(kept[oid], "mark", None)
+        case _:
+            raise AssertionError(action)
     return fresh
+
+
+def _trashed(action: Action, partition: Partition | None, orphan: Orphan | None) -> Orphan:
+    """The table in the trash; an action that ends an earlier run's keeps that run's mark."""
+    was = partition or orphan
+    assert was is not None
+    assert action.target is not None
+    made = was.mark if action.reason is Reason.UNFINISHED else None
+    if made is None:
+        made = replace(
+            mark(action.bounds, oid=was.oid, manual=action.reason is Reason.MANUAL),
+            keep_until=action.keep_until,
+            home=was.name.schema,
+        )
+    return Orphan(oid=was.oid, name=action.target, bounds=action.bounds, mark=made, pin=was.pin)

@@ -19,7 +19,7 @@ from pgalmanac.db import Session, is_lost, one_line, scrub
 from pgalmanac.ddl import Structure
 from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
-from pgalmanac.plan import Action, ActionKind, Plan, Status, View
+from pgalmanac.plan import GOING, Action, ActionKind, Plan, Status, View
 from pgalmanac.results import Outcome
 from pgalmanac.steps import shown
 
@@ -53,6 +53,7 @@ async def apply(
     """
     budget = Budget(seconds=plan.view.policy.retry_seconds, deadline_ms=plan.view.policy.lock_timeout_ms)
     executor = Executor(session=session, view=plan.view, structure=structure, budget=budget, run_id=run_id)
+    kept: list[Action] = []
     for action in plan.actions:
         blank = _blank(session, plan.view, action, structure)
         if action.status is not Status.PLANNED:
@@ -74,6 +75,11 @@ async def apply(
         yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
         if lost is not None:
             raise lost
+        if action.kind is ActionKind.TRASH and outcome.status is Status.DONE:
+            kept.append(action)
+    # Last, because it reads the tables: the partitions are gone from their parent, and in nobody's way.
+    for action in kept:
+        await executor.secure(action)
 
 
 def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:
@@ -106,9 +112,13 @@ def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
     """Sort the server's refusals: standing reasons are skipped, a taken name wants a human, the rest is a failure."""
     text = scrub(one_line(exc))
     status = Status.FAILED
-    if blank.action.kind is ActionKind.DROP:
+    if blank.action.kind is ActionKind.ATTACH:
+        text = f"{text}; its rows: SELECT * FROM {blank.action.partition}"
+    elif blank.action.kind in GOING:
         if isinstance(exc, errors.UndefinedTable):
             status, text = Status.SKIPPED, "it is gone already: somebody else dropped it"
+        elif isinstance(exc, errors.DuplicateTable):
+            status, text = Status.REFUSED, f"it has no place in the trash: {text}"
         elif isinstance(exc, errors.ForeignKeyViolation | errors.DependentObjectsStillExist):
             status = Status.SKIPPED
     elif isinstance(exc, errors.DuplicateTable | errors.DuplicateObject):

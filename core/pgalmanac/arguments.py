@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, NoReturn, cast
 
 from pgalmanac.commands import COMMANDS, EXIT_CODES, FLAGS_ONLY, GLOBALS, HELP, OWN, WRITING, flag
@@ -44,6 +45,9 @@ class Arguments:
     ahead: int = 30
     limit: int | None = None
     run: str | None = None
+    now: bool = False
+    reason: str = ""
+    until: date | None = None
     wait: int = 0
     triggered_by: str | None = None
     log_format: str = "text"
@@ -159,6 +163,9 @@ def _arguments(values: dict[str, Any], environ: Mapping[str, str]) -> Arguments:
             read[name] = option.read_text(text, where=option.variable, error=ConfigError)
     read["verbose"] = min(read.get("verbose", 0), 2)
     policy = {name: values.pop(name) for name in POLICY if name in values}
+    if isinstance(values.get("target"), list):
+        # No name and no period has a zero byte in it.
+        values["target"] = "\0".join(cast("list[str]", values["target"]))
     tables = tuple(cast("list[str]", values.pop("table", [])))
     arguments = Arguments(command=values.pop("command", None), tables=tables, policy=policy, **values, **read)
     _consistent(arguments)
@@ -181,6 +188,8 @@ def _consistent(arguments: Arguments) -> None:
     if arguments.read_only and command in WRITING and not arguments.dry_run:
         hint = f"pgalmanac {command} --dry-run shows what it would do" if command != "init" else "leave --read-only out"
         raise UsageError(f"{command} writes, and --read-only forbids it", hint=hint)
+    if command == "pin" and not arguments.reason and not arguments.dry_run:
+        raise UsageError("pin wants a reason, for whoever reads it later", hint="add --reason 'case 4711'")
 
 
 def _commands() -> str:
@@ -211,7 +220,8 @@ def _command_parser(name: str) -> _Parser:
     command = COMMANDS[name]
     parser = _Parser(f"pgalmanac {name}", description=_sentence(command.about))
     if command.operand is not None:
-        parser.add_argument("target", metavar=command.operand, help=command.operand_help)
+        many = "+" if command.many else None
+        parser.add_argument("target", metavar=command.operand, help=command.operand_help, nargs=many)
     _add(parser.add_argument_group("options").add_argument, command.options)
     return parser
 

@@ -13,7 +13,7 @@ from psycopg import AsyncCursor, errors, sql
 from pgalmanac.db import LOCK_CLASS, Session, translated
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import ConfigError, TableBusyError
-from pgalmanac.marks import PREFIX, read_mark
+from pgalmanac.marks import PREFIX, read_mark, read_pin
 from pgalmanac.model import (
     Bounds,
     KeyType,
@@ -102,7 +102,11 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
 """
 )
 _ORPHANS: Final[LiteralString] = """
-SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d.description AS comment
+SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d.description AS comment,
+       ((c.relpages + COALESCE((SELECT sum(x.relpages) FROM pg_class x
+          WHERE x.oid = c.reltoastrelid
+             OR x.oid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid IN (c.oid, c.reltoastrelid))), 0))
+        * current_setting('block_size')::int8)::int8 AS bytes
   FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT c.relispartition AND c.relkind = 'r'
    AND strpos(d.description, {prefix}) > 0;
@@ -162,6 +166,7 @@ class _OrphanRow:
     schema: str
     name: str
     comment: str
+    bytes: int
 
 
 async def discover(session: Session) -> tuple[TableName, ...]:
@@ -346,6 +351,7 @@ def _partition(row: _PartitionRow, system_id: str, parent_oid: int) -> Partition
         tablespace=row.tablespace,
         comment=row.comment,
         mark=mark if ours else None,
+        pin=read_pin(row.comment),
     )
 
 
@@ -360,7 +366,15 @@ def _orphan(row: _OrphanRow, system_id: str, parent_oid: int) -> Orphan | None:
         )
     except ValueError:  # somebody edited the comment: then it is no mark of ours
         return None
-    return Orphan(oid=row.oid, name=TableName(schema=row.schema, name=row.name), bounds=bounds, mark=mark)
+    return Orphan(
+        oid=row.oid,
+        name=TableName(schema=row.schema, name=row.name),
+        bounds=bounds,
+        mark=mark,
+        comment=row.comment,
+        pin=read_pin(row.comment),
+        bytes=row.bytes,
+    )
 
 
 def parse_bounds(text: str | None) -> Bounds | None:

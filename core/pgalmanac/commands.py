@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from pgalmanac.options import Option, choice, switch, whole
@@ -27,14 +28,18 @@ class Command:
     operand: str | None = None
     operand_help: str = ""
     writes: bool = False
+    # The operand may be given several times.
+    many: bool = False
 
+
+_WHICH: Final = "a period as the table's interval writes it, FIRST..LAST (both included), or a partition's name"
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "maintain": Command(
         about="create the partitions that will be needed, drop those past retention, record the run",
         options=(
             *("dry_run", "retention_days", "premake_days", "interval", "timezone"),
-            *("max_drops", "wait", "triggered_by"),
+            *("max_drops", "grace_days", "trash_schema", "wait", "triggered_by"),
         ),
         writes=True,
     ),
@@ -47,7 +52,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
         options=("back", "ahead", "dry_run"),
         writes=True,
     ),
-    "status": Command(about="list the partitions with their rows, newest first", options=("exact", "no_cache", "limit")),
+    "status": Command(
+        about="list the partitions with their rows, newest first", options=("exact", "no_cache", "limit")
+    ),
     "history": Command(about="list the last runs, newest first", options=("limit", "run")),
     "create": Command(
         about="create the partitions of a period or range",
@@ -59,11 +66,34 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "drop": Command(
         about="drop the partitions of a period or range, or one by name",
-        options=("yes", "dry_run", "max_drops"),
+        options=("yes", "dry_run", "max_drops", "grace_days", "now"),
         operand="PERIOD|NAME",
-        operand_help="a period as the table's interval writes it, FIRST..LAST (both included), or a partition's name",
+        operand_help=_WHICH,
         writes=True,
     ),
+    "undrop": Command(
+        about="attach again what was dropped, while its grace lasts",
+        options=("dry_run",),
+        operand="PERIOD|NAME",
+        operand_help=_WHICH,
+        writes=True,
+    ),
+    "trash": Command(about="list what was dropped and can be had back, and until when"),
+    "pin": Command(
+        about="keep partitions from being dropped by anything",
+        options=("reason", "until", "dry_run"),
+        operand="PERIOD|NAME",
+        operand_help=_WHICH,
+        writes=True,
+    ),
+    "unpin": Command(
+        about="let partitions be dropped again",
+        options=("dry_run",),
+        operand="PERIOD|NAME",
+        operand_help=_WHICH,
+        writes=True,
+    ),
+    "pins": Command(about="list the pinned partitions with reason, end and who pinned them"),
     "init": Command(
         about="create the history tables and the function partition_health, print a starting configuration",
         writes=True,
@@ -83,12 +113,24 @@ COMMANDS: Final[Mapping[str, Command]] = {
 }
 WRITING: Final = frozenset(name for name, command in COMMANDS.items() if command.writes)
 
+
+def _sentence(value: object) -> str:
+    text = str(value).strip()
+    if not text or "\0" in text:
+        raise ValueError(value)
+    return text
+
+
+def _day(value: object) -> date:
+    return date.fromisoformat(str(value))
+
+
 # Options of the command line alone, and how their values are read; config.py reads the others.
 OWN: Final[Mapping[str, Option]] = {
     o.name: o
     for o in (
         *(switch(name) for name in ("demo", "reset", "read_only", "json", "headless", "dry_run", "yes", "exact")),
-        switch("no_cache"),
+        *(switch(name) for name in ("no_cache", "now")),
         *(switch(name) for name in ("probe", "user", "print", "install")),
         whole("verbose", 0, 2, "a whole number"),
         whole("back", 0, MAX_RETENTION_DAYS, "a whole number of days"),
@@ -98,12 +140,14 @@ OWN: Final[Mapping[str, Option]] = {
         choice("triggered_by", TRIGGERS),
         choice("log_format", LOG_FORMATS),
         Option(name="run", wanted="the id of a run", reader=str),
+        Option(name="reason", wanted="a sentence, such as --reason 'case 4711'", reader=_sentence),
+        Option(name="until", wanted="a day, such as 2026-01-31", reader=_day),
         Option(name="textfile", wanted="the path of a file", reader=str),
         Option(name="root", wanted="the path of a folder", reader=str),
     )
 }
 # Without a variable: they are typed once, and $PGALMANAC_USER may well be somebody's name for something else.
-FLAGS_ONLY: Final = frozenset({"user", "print", "install", "root"})
+FLAGS_ONLY: Final = frozenset({"user", "print", "install", "root", "now", "reason", "until"})
 GLOBALS: Final = (
     *("dsn", "config", "table", "demo", "reset", "read_only", "json", "log_format", "verbose", "headless", "version"),
 )
@@ -124,6 +168,11 @@ HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "interval": ("hourly, daily, weekly, monthly, quarterly or yearly", "I"),
     "timezone": ("the time zone in which days begin", "Z"),
     "max_drops": ("the fuse: drop nothing if more partitions than this are due", "N"),
+    "grace_days": ("for how many whole days what is dropped can be had back; 0 drops at once", "N"),
+    "trash_schema": ("the schema that it is kept in until then", "SCHEMA"),
+    "now": ("drop for good and at once, past the trash or out of it", None),
+    "reason": ("why, for whoever reads it later", "TEXT"),
+    "until": ("the last day on which the pin holds; without it until it is unpinned", "DAY"),
     "wait": ("keep trying for so long when no server answers", "SECONDS"),
     "triggered_by": ("who is recorded as having started it: scheduler, manual or startup", "WHO"),
     "back": ("how many days before today, at most to the edge of retention (30)", "N"),

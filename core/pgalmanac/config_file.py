@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +89,8 @@ def _usual_files() -> Iterator[Path]:
 def _parse(shown: str, path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
+        import tomllib  # noqa: PLC0415  # where there is a file
+
         return tomllib.loads(text)
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{shown} is not a text in UTF-8", hint="save it as UTF-8") from exc
@@ -177,6 +178,8 @@ _START: Final = """\
 # max_drops = 31                # none is dropped when more are due; without it a month's worth
 # max_creates = 1000            # none is made when more are missing
 # drop_unaligned = false        # also drop partitions that are no whole hour, day, week, month, quarter or year
+# grace_days = 0                # for how long pgalmanac undrop can bring back what was dropped
+# trash_schema = "pgalmanac_trash"  # where it is kept until then
 # breakdown = "event_type"      # the column whose most frequent values the report shows
 # disk_limit_gb = 500           # check says on which day a table will take so much, if it goes on as it does
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from pgalmanac.model import Bounds, Mark
-from pgalmanac.plan import ActionKind, Plan, Status, View, oldest_kept, unmanaged
+from pgalmanac.model import Bounds, Mark, quote
+from pgalmanac.plan import GOING, ActionKind, Plan, Status, View, oldest_kept, unmanaged
 
 __all__ = ["Code", "Finding", "Level", "PastRuns", "covered_until", "diagnose", "runway_days", "worst"]
 
@@ -34,6 +34,8 @@ class Code(StrEnum):
     DETACH_PENDING = "detach_pending"
     ORPHAN_TABLE = "orphan_table"
     DROP_BLOCKED = "drop_blocked"
+    PINNED = "pinned"
+    TRASH = "trash"
     UNMANAGED_PARTITION = "unmanaged_partition"
     FUSE = "fuse"
     CLOCK = "clock"
@@ -126,6 +128,7 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
         *_coverage(seen),
         *_default(seen, plan),
         *_unfinished(seen),
+        *_kept(seen),
         *(_planned(seen, plan) if plan is not None else ()),
         *_catalog(seen),
         *(_history(seen, past) if past is not None else ()),
@@ -219,12 +222,55 @@ def _unfinished(seen: View) -> Iterator[Finding]:
         message = f"detaching {partition.name} was begun{whose} and not finished; pgalmanac maintain finishes it"
         yield _warning(Code.DETACH_PENDING, message, str(partition.name))
     for orphan in seen.table.orphans:
+        if orphan.in_trash:
+            continue
         yield _warning(
             Code.ORPHAN_TABLE, _orphan_text(seen, str(orphan.name), orphan.mark, orphan.bounds), str(orphan.name)
         )
 
 
+def _kept(seen: View) -> Iterator[Finding]:
+    """What stays although it is past retention, because somebody wants it to, and what can be had back."""
+    for partition in seen.table.partitions:
+        if seen.expired(partition.bounds) and seen.pinned(partition.pin):
+            yield Finding(
+                level=Level.INFO,
+                code=Code.PINNED,
+                message=f"{partition.name} is past retention and stays: {partition.pin}",
+                partition=str(partition.name),
+            )
+    trash = [o for o in seen.table.orphans if o.in_trash]
+    if not trash:
+        return
+    schemas = ", ".join(sorted({quote(o.name.schema) for o in trash}))
+    size = sum(o.bytes for o in trash)
+    until = min((o.mark.keep_until for o in trash if o.mark.keep_until is not None), default=seen.table.now)
+    noun = "table" if len(trash) == 1 else "tables"
+    yield Finding(
+        level=Level.INFO,
+        code=Code.TRASH,
+        message=f"{len(trash)} dropped {noun} of {seen.table.name} can be had back from {schemas}"
+        f" (about {_size(size)}), the first until {until.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M};"
+        " pgalmanac trash lists them",
+    )
+
+
+def _size(number: float) -> str:
+    """A size in the words of the text report."""
+    unit = "Bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if number < _KIBI:
+            break
+        number, unit = number / _KIBI, larger
+    return f"{number:.0f} {unit}" if unit == "Bytes" else f"{number:.1f} {unit}"
+
+
+_KIBI: Final = 1024
+
+
 def _orphan_text(seen: View, name: str, mark: Mark, bounds: Bounds) -> str:
+    if mark.keep_until is not None:
+        return f"{name} was detached and has not reached the trash; pgalmanac maintain brings it there"
     if mark.manual or (seen.policy.may_drop and seen.expired(bounds)):
         return f"{name} was detached to be dropped and is still there; pgalmanac maintain drops it"
     return f"{name} was detached to be dropped and today's retention keeps it; attach it again or drop it by hand"
@@ -232,15 +278,12 @@ def _orphan_text(seen: View, name: str, mark: Mark, bounds: Bounds) -> str:
 
 def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
     """What the next maintain would skip or refuse, and the partitions it will never touch."""
-    fused = [a for a in plan.actions if a.kind is ActionKind.DROP and a.status is Status.REFUSED]
-    if fused:
-        yield _warning(
-            Code.FUSE if "fuse" in (fused[0].note or "") else Code.CLOCK,
-            f"nothing is dropped from {seen.table.name}: {fused[0].note}",
-        )
-    skipped = {a.oid: a for a in plan.actions if a.kind is ActionKind.DROP and a.status is Status.SKIPPED}
+    yield from _refused(seen, plan)
+    skipped = {a.oid: a for a in plan.actions if a.kind in GOING and a.status is Status.SKIPPED}
     for partition in seen.table.partitions:
         why = unmanaged(seen, partition)
+        if seen.expired(partition.bounds) and seen.pinned(partition.pin):
+            continue
         if (action := skipped.get(partition.oid)) is not None:
             code = Code.DROP_BLOCKED if why is None else Code.UNMANAGED_PARTITION
             yield _warning(code, f"{partition.name} is past retention and stays: {action.note}", str(partition.name))
@@ -251,6 +294,9 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
                 message=f"{partition.name} is never dropped: {why}",
                 partition=str(partition.name),
             )
+    for orphan in seen.table.orphans:
+        if (action := skipped.get(orphan.oid)) is not None and not seen.pinned(orphan.pin):
+            yield _warning(Code.DROP_BLOCKED, f"{orphan.name} stays: {action.note}", str(orphan.name))
     for action in plan.actions:
         if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
             yield _warning(
@@ -263,6 +309,19 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
             message=f"nothing is dropped from {seen.table.name}, for which nobody set a retention; "
             'set retention_days, or retention_days = "forever"',
         )
+
+
+def _refused(seen: View, plan: Plan) -> Iterator[Finding]:
+    """What does not go: one by one where the trash has no place for it, all of it for the fuse and the clock."""
+    refused = [a for a in plan.actions if a.kind in GOING and a.status is Status.REFUSED]
+    homeless = [a for a in refused if "the trash" in (a.note or "")]
+    for action in homeless:
+        yield _warning(Code.DROP_BLOCKED, f"{action.partition} stays: {action.note}", str(action.partition))
+    for code in (Code.FUSE, Code.CLOCK):
+        stopped = [a for a in refused if code in (a.note or "")]
+        if stopped:
+            yield _warning(code, f"nothing is dropped from {seen.table.name}: {stopped[0].note}")
+            return
 
 
 def _catalog(seen: View) -> Iterator[Finding]:

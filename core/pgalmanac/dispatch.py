@@ -23,7 +23,7 @@ from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminat
 from pgalmanac.log import Stderr, secrets_of
 from pgalmanac.model import TableName, TableRef
 from pgalmanac.notify import notify_status
-from pgalmanac.plan import Plan, Status
+from pgalmanac.plan import GOING, Plan, Status
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import CountProgress, Outcome, RunReport
 
@@ -110,12 +110,9 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
             report = _run(maintain.check(settings, probe=arguments.probe))
         case "doctor" | "metrics":
             return Answer.of(_run(operations.look(arguments, settings)))
-        case "status":
-            watch = _Watch(settings, stderr)
-            if arguments.no_cache:
-                settings = replace(settings, counts=replace(settings.counts, cache=False))
-            report = _run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
-        case "maintain" | "fix" | "create" | "drop" as command:
+        case "status" | "trash" | "pins" as command:
+            report = _list(arguments, settings, stderr, command)
+        case "maintain" | "fix" | "create" | "drop" | "undrop" | "pin" | "unpin" as command:
             report = _change(arguments, settings, stderr, command)
         case _:
             msg = f"nobody carries out {arguments.command}"
@@ -123,6 +120,18 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
     stderr.clear()
     text = render(report, as_json=arguments.json, verbose=arguments.verbose > 0)
     return Answer(text=text, exit_code=exit_code(report))
+
+
+def _list(
+    arguments: Arguments, settings: Settings, stderr: Stderr, command: Literal["status", "trash", "pins"]
+) -> RunReport:
+    """The partitions, or those that are kept on purpose."""
+    if command != "status":
+        return _run(maintain.kept(settings, command))
+    watch = _Watch(settings, stderr)
+    if arguments.no_cache:
+        settings = replace(settings, counts=replace(settings.counts, cache=False))
+    return _run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
 
 
 def _start(settings: Settings) -> str:
@@ -151,14 +160,20 @@ def _history(arguments: Arguments, settings: Settings) -> Answer:
 
 
 def _change(
-    arguments: Arguments, settings: Settings, stderr: Stderr, command: Literal["maintain", "fix", "create", "drop"]
+    arguments: Arguments,
+    settings: Settings,
+    stderr: Stderr,
+    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin"],
 ) -> RunReport:
-    """Maintain, fix, create or drop; or show the plan."""
+    """Carry out what changes something; or show the plan."""
     request = maintain.Request(
         command=command,
         target=arguments.target,
         back=arguments.back,
         ahead=arguments.ahead,
+        now=arguments.now,
+        reason=arguments.reason,
+        until=arguments.until,
         triggered_by=_trigger(arguments),
         invocation_id=os.environ.get("INVOCATION_ID"),
     )
@@ -170,8 +185,7 @@ def _change(
                 watch.warn(table.view.table.name)
         return report
     if command == "drop" and not arguments.yes:
-        plan = _run(maintain.preview(settings, request))
-        _confirm(plan, request, stderr)
+        request = replace(request, confirmed=_confirm(_run(maintain.preview(settings, request)), request, stderr))
 
     async def work() -> RunReport:
         report = await maintain.perform(settings, request, observer=watch)
@@ -182,11 +196,17 @@ def _change(
     return _run(_patiently(work, arguments.wait, stderr))
 
 
-def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> None:
-    """Show what would be dropped and have its name typed. Raises UsageError without a terminal and for another name."""
-    names = [str(o.action.partition) for t in plan.tables for o in t.outcomes if o.status is Status.PLANNED]
+def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> frozenset[int]:
+    """Show what would be dropped, have its name typed, and return what was agreed to.
+
+    Raises UsageError without a terminal and for another name.
+    """
+    planned = [o.action for t in plan.tables for o in t.outcomes if o.status is Status.PLANNED]
+    shown_actions = [a for a in planned if a.kind in GOING]
+    names = [str(a.partition) for a in shown_actions]
+    agreed = frozenset(a.oid for a in shown_actions if a.oid is not None)
     if not names:
-        return  # nothing is going to be dropped; the report of the run says why
+        return agreed  # nothing is going to be dropped; the report of the run says why
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("drop asks for a name and there is no terminal", hint="add --yes; --dry-run shows the plan")
     table = plan.tables[0]
@@ -197,6 +217,7 @@ def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> None
     stderr.text(f"{render(plan, as_json=False)}\n\nType {wanted} to drop {what}; anything else keeps everything:")
     if sys.stdin.readline().strip() not in {wanted, full}:
         raise UsageError("nothing was dropped", hint=f"{wanted} was not what you typed")
+    return agreed
 
 
 class _Watch:

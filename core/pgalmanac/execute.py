@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle
 from typing import Final
 
+import psycopg
 from psycopg import errors, sql
 
-from pgalmanac import ddl
-from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, retried, run_script, send, under_locks
-from pgalmanac.db import LOCK_TIMEOUT, Session
+from pgalmanac import ddl, ddl_trash
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, Guard, begin, retried, run_script, send, under_locks
+from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
 from pgalmanac.ddl import Script, Statement, Structure
-from pgalmanac.guard import GuardError, check_drop
+from pgalmanac.guard import GuardError, check_attach, check_drop
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import RelationKind
 from pgalmanac.plan import Action, ActionKind, Source, View
-from pgalmanac.steps import detaches_concurrently, mark_of, partition_of, script
+from pgalmanac.steps import detached, detaches_concurrently, mark_of, partition_of, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
+from pgalmanac.trash import bound, make_trash
 
 __all__ = ["Done", "Executor"]
 
@@ -57,10 +60,12 @@ class Executor:
                 return await self._create(action)
             case ActionKind.MOVE_ROWS:
                 return await self._move(action)
-            case ActionKind.DROP if action.source is Source.ATTACHED and detaches_concurrently(self.view.table):
-                return await self._drop_concurrently(action)
-            case ActionKind.DROP:
-                return await self._drop(action, script(self.view, action, None), action.source)
+            case ActionKind.DROP | ActionKind.TRASH:
+                return await self._take_away(action)
+            case ActionKind.ATTACH:
+                return await self._attach(action)
+            case ActionKind.PIN | ActionKind.UNPIN:
+                return await self._simple(action)
 
     @property
     def _deadline_ms(self) -> int:
@@ -155,8 +160,18 @@ class Executor:
         row = await cursor.fetchone()
         return bool(row and row[0])
 
+    async def _take_away(self, action: Action) -> Done:
+        if action.makes_schema and action.target is not None:
+            await make_trash(self.session, action.target.schema)
+        if action.source is Source.ATTACHED and detaches_concurrently(self.view.table):
+            return await self._drop_concurrently(action)
+        return await self._drop(action, script(self.view, action, None, run_id=self.run_id), action.source)
+
     async def _drop(self, action: Action, steps: Script, source: Source) -> Done:
-        """Detach (where it still is attached) and drop in one transaction, looked at again when no DDL can change it."""
+        """Detach (where it still is attached) and drop, or move to the trash, in one transaction.
+
+        What is to go is looked at again when no DDL can change it.
+        """
         if action.source is not Source.DETACHED and self._kind(action) is not RelationKind.TABLE:
             raise GuardError("it is no plain table; drop it by hand")
         seen: list[tuple[int, int]] = []
@@ -177,7 +192,10 @@ class Executor:
         return partition_of(self.view, action).kind
 
     async def _drop_concurrently(self, action: Action) -> Done:
-        """Mark, detach without making anybody wait, drop. What is interrupted the next run finishes, by the mark."""
+        """Mark, detach without making anybody wait, drop (or move to the trash).
+
+        What is interrupted the next run finishes, by the mark.
+        """
         quiet_after = await self._quiet(action)
         partition = partition_of(self.view, action)
         mark = ddl.set_mark(partition, mark_of(self.view, action, self.run_id))
@@ -185,18 +203,19 @@ class Executor:
         async def guard() -> None:
             await check_drop(self.session, self.view, action, Source.ATTACHED)
 
-        # The comment's own lock keeps other DDL away from the partition while the guard looks.
+        # The guard looks before the mark is written over what somebody may have written since the plan.
+        marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
         _, attempts = await retried(
             self.session,
             self.budget,
             self._oids(action),
-            lambda: run_script(self.session, Script(prepare=(mark,)), deadline_ms=self._deadline_ms, guard=guard),
+            lambda: run_script(self.session, marking, deadline_ms=self._deadline_ms, guard=guard),
         )
         try:
             await self._detach(ddl.detach_concurrently(self.view.table, action.partition))
         except LOCK_ERRORS as exc:
             return await self._interrupted(action, exc.sqlstate)
-        done = await self._drop(action, ddl.drop_detached(action.partition), Source.DETACHED)
+        done = await self._drop(action, detached(self.view, action, Source.DETACHED), Source.DETACHED)
         return replace(done, attempts=max(done.attempts, attempts, quiet_after))
 
     async def _quiet(self, action: Action) -> int:
@@ -243,8 +262,43 @@ class Executor:
         row = await cursor.fetchone()
         if row is not None and row[0]:
             try:
-                return await self._drop(action, ddl.drop_pending(self.view.table, action.partition), Source.PENDING)
+                return await self._drop(action, detached(self.view, action, Source.PENDING), Source.PENDING)
             except GaveUp as exc:
                 raise GaveUp(attempts=exc.attempts, sqlstate=sqlstate, blockers=exc.blockers or who) from exc
         await run_script(self.session, ddl.clear_mark(partition_of(self.view, action)), deadline_ms=self._deadline_ms)
         raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)
+
+    async def _attach(self, action: Action) -> Done:
+        """Make the table what a partition must be, while nobody waits for it; then attach it, which scans nothing."""
+        for statement in () if action.mend is None else ddl_trash.mended(action.partition, action.mend):
+            step = Script(work=(statement,))
+            await retried(self.session, self.budget, [action.oid or 0], partial(self._once, step))
+        await bound(self.session, self.view.table, action.oid or 0, action.partition, action.bounds)
+        seen: list[tuple[int, int]] = []
+
+        async def guard() -> None:
+            seen.append(await check_attach(self.session, self.view, action))
+
+        steps = script(self.view, action, None)
+        _, attempts = await retried(
+            self.session, self.budget, self._oids(action), partial(self._once, steps, guard=guard)
+        )
+        size, rows = seen[-1]
+        return Done(attempts=attempts, bytes=size, rows=rows)
+
+    async def _once(self, steps: Script, guard: Guard | None = None) -> int:
+        return await run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard)
+
+    async def secure(self, action: Action) -> None:
+        """Give a table in the trash the constraint that saves the way back a scan; undo does it where this could not.
+
+        The table may be pinned, moved or gone by now, and may be large: none of that is a failure of its drop.
+        """
+        if action.target is None:
+            return
+        try:
+            await bound(self.session, self.view.table, action.oid or 0, action.target, action.bounds)
+        except psycopg.Error as exc:
+            if is_lost(exc):
+                raise
+            await self.session.rollback()

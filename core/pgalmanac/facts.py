@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, LiteralString
 
@@ -11,8 +12,9 @@ from psycopg import errors, sql
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.differences import read_mend
 from pgalmanac.model import PartitionedTable, RelationKind, TableName
-from pgalmanac.plan import Action, ActionKind, Facts, Plan, Source
+from pgalmanac.plan import GOING, Action, ActionKind, Facts, Plan, Reason, Source, Status
 from pgalmanac.strays import REFERENCES, joined, why_immovable
 
 __all__ = ["read_facts"]
@@ -57,23 +59,56 @@ SELECT c.oid::int8, {ESTIMATED_ROWS},
 """  # made of constants
 
 
+# Only its owner and whom that grants it may use a schema, or make one in the database.
+_TRASH: Final[LiteralString] = """
+SELECT n.oid IS NULL, COALESCE(has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE'), false),
+       has_database_privilege(current_database(), 'CREATE')
+  FROM (SELECT %s::name AS name) wanted LEFT JOIN pg_namespace n ON n.nspname = wanted.name
+"""
+
+
 async def read_facts(session: Session, draft: Plan) -> Facts:
     """What a draft plan needs to know about the objects that it names. Asks nothing that the draft does not want."""
     table = draft.table
     creates = [a for a in draft.of(ActionKind.CREATE, ActionKind.MOVE_ROWS) if a.bounds.lower is not None]
-    drops = [a for a in draft.of(ActionKind.DROP) if a.oid is not None and a.source is Source.ATTACHED]
+    attaches = draft.of(ActionKind.ATTACH)
+    drops = [a for a in draft.of(*GOING) if a.oid is not None and _is_decided(a)]
+    filled = [*creates, *(a for a in attaches if a.bounds.lower is not None)]
+    wanted = [a.partition for a in creates] + [a.target for a in draft.actions if a.target is not None]
     with translated(f"the plan for {table.name}"):
-        taken = await _taken(session, creates) if creates else frozenset[TableName]()
-        strays = await _strays(session, table, creates) if creates else dict[datetime, int]()
-        immovable = await why_immovable(session, table) if strays else None
+        taken = await _taken(session, wanted) if wanted else frozenset[TableName]()
+        strays = await _strays(session, table, filled) if filled else dict[datetime, int]()
+        immovable = await why_immovable(session, table) if strays and creates else None
         oids = [a.oid for a in drops if a.oid is not None]
         blocked = await _blocked(session, table, drops, oids) if oids else dict[int, str]()
-        sizes = await _sizes(session, oids) if oids else dict[int, tuple[int, int]]()
-    return Facts(taken=taken, blocked=blocked, strays=strays, immovable=immovable, sizes=sizes)
+        sized = oids + [a.oid for a in attaches if a.oid is not None]
+        sizes = await _sizes(session, sized) if sized else dict[int, tuple[int, int]]()
+        mends = {a.oid: await read_mend(session, table.oid, a.oid) for a in attaches if a.oid is not None}
+    facts = Facts(taken=taken, blocked=blocked, strays=strays, immovable=immovable, sizes=sizes, mends=mends)
+    trashes = any(a.status is Status.PLANNED for a in draft.of(ActionKind.TRASH))
+    return await _with_trash(session, facts, draft.view.policy.trash_schema) if trashes else facts
 
 
-async def _taken(session: Session, creates: Sequence[Action]) -> frozenset[TableName]:
-    wanted = {a.partition for a in creates}
+def _is_decided(action: Action) -> bool:
+    """Whether this run decides that the partition goes; what an earlier one began is only ended."""
+    return action.source is Source.ATTACHED or action.reason in {Reason.GRACE, Reason.MANUAL}
+
+
+async def _with_trash(session: Session, facts: Facts, schema: str) -> Facts:
+    """The facts with whether the trash is there, and whether this role may use it or make it."""
+    with translated(f"the schema {schema}"):
+        row = await (await session.execute(_TRASH, [schema])).fetchone()
+    missing, usable, may_make = row or (True, False, False)
+    if usable or (missing and may_make):
+        return replace(facts, trash_missing=missing)
+    identifier, role = sql.Identifier(schema), sql.Identifier(session.server.role)
+    text = "CREATE SCHEMA {} AUTHORIZATION {}" if missing else "GRANT USAGE, CREATE ON SCHEMA {} TO {}"
+    grant = sql.SQL(text).format(identifier, role).as_string(session.conn)
+    return replace(facts, trash_refusal=f"this role cannot put anything into the trash; missing: {grant}")
+
+
+async def _taken(session: Session, names: Sequence[TableName]) -> frozenset[TableName]:
+    wanted = set(names)
     cursor = await session.execute(
         _TAKEN, {"schemas": list({t.schema for t in wanted}), "names": [t.name for t in wanted]}
     )
@@ -132,7 +167,7 @@ async def _blocked(
         return reasons
     references = await (await session.execute(REFERENCES, [table.oid])).fetchall()
     for action in drops:
-        for name, schema, referring, columns, targets in references:
+        for name, schema, referring, columns, targets in references if action.source is Source.ATTACHED else ():
             if action.oid is not None and action.oid not in reasons:
                 other = TableName(schema=schema, name=referring)
                 if await _is_referenced(session, action.partition, other, joined(columns, targets)):

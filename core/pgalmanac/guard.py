@@ -1,15 +1,16 @@
-"""The last look before a drop, with its locks held, at whether this still is what the plan named."""
+"""The last look before a drop or an attach, with its locks held, at whether this still is what the plan named."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, LiteralString
 
 from pgalmanac.catalog import ESTIMATED_ROWS, parse_bounds
 from pgalmanac.db import Session
-from pgalmanac.marks import read_mark
-from pgalmanac.plan import Action, Reason, Source, Status, View
+from pgalmanac.marks import read_mark, read_pin
+from pgalmanac.plan import Action, ActionKind, Reason, Source, Status, View
 
-__all__ = ["GuardError", "check_drop"]
+__all__ = ["GuardError", "check_attach", "check_drop"]
 
 _LOOK: Final[LiteralString] = f"""
 SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(),
@@ -32,11 +33,40 @@ class GuardError(Exception):
 
 
 async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
-    """The size in bytes and estimated rows of what is about to be dropped; raises GuardError when it must not be.
+    """The size in bytes and estimated rows of what is about to go; raises GuardError when it must not.
 
-    Same name and OID, same bounds (or our mark), attached, pending or detached as expected, and still past retention
-    by the server's clock. A manual drop asks only that it does not hold the present.
+    Same name and OID, same bounds (or our mark), attached, pending or detached as expected, not pinned, and still past
+    retention by the server's clock, or past its grace. A manual drop asks only that it does not hold the present;
+    bringing to the trash what is detached already takes nothing away.
     """
+    comment, now, size, rows = await _same(session, seen, action, source)
+    if action.kind is ActionKind.TRASH and action.source is not Source.ATTACHED:
+        return size, rows
+    at_now = seen.at(now)
+    pin = read_pin(comment)
+    if pin is not None and pin.holds(at_now.today):
+        raise GuardError(str(pin), status=Status.REFUSED if action.reason is Reason.MANUAL else Status.SKIPPED)
+    if action.bounds.contains(at_now.now):
+        raise GuardError(f"{action.partition} holds the present; nothing is dropped")
+    mark = read_mark(comment)
+    if action.reason is Reason.GRACE and (mark is None or mark.keep_until is None or now < mark.keep_until):
+        raise GuardError(f"the grace of {action.partition} has not ended by the server's clock; nothing is dropped")
+    if action.reason is Reason.UNFINISHED and mark is not None and mark.keep_until is not None:
+        raise GuardError(f"{action.partition} is to be kept until {mark.keep_until}; nothing is dropped")
+    by_hand = action.reason is Reason.MANUAL or (mark is not None and mark.manual)
+    if not by_hand and not at_now.expired(action.bounds):
+        raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
+    return size, rows
+
+
+async def check_attach(session: Session, seen: View, action: Action) -> tuple[int, int]:
+    """The size in bytes and estimated rows of what is about to be attached; GuardError when it is another table."""
+    _, _, size, rows = await _same(session, seen, action, Source.DETACHED)
+    return size, rows
+
+
+async def _same(session: Session, seen: View, action: Action, source: Source) -> tuple[str | None, datetime, int, int]:
+    """The comment, the server's clock, size and rows of the table that was planned for. GuardError if it is not it."""
     # Our own look, in a transaction that runs under the role's path.
     await session.execute("SET LOCAL search_path = pg_catalog")
     cursor = await session.execute(
@@ -65,10 +95,4 @@ async def check_drop(session: Session, seen: View, action: Action, source: Sourc
             raise GuardError(f"{action.partition} does not carry pgalmanac's mark any more; drop it by hand")
     elif parse_bounds(bound) != action.bounds:
         raise GuardError(f"the bounds of {action.partition} have changed since this was planned; look again")
-    at_now = seen.at(now)
-    if action.bounds.contains(at_now.now):
-        raise GuardError(f"{action.partition} holds the present; nothing is dropped")
-    by_hand = action.reason is Reason.MANUAL or (mark is not None and mark.manual)
-    if not by_hand and not at_now.expired(action.bounds):
-        raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
-    return size, rows
+    return comment, now, size, rows

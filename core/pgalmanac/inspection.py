@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Final, Literal
 
 from pgalmanac.catalog import inspect
@@ -12,7 +13,7 @@ from pgalmanac.db import Session
 from pgalmanac.ddl import Structure
 from pgalmanac.diagnose import PastRuns
 from pgalmanac.facts import read_facts
-from pgalmanac.model import PartitionedTable, TableRef
+from pgalmanac.model import PartitionedTable, Pin, TableRef
 from pgalmanac.plan import (
     NO_FACTS,
     ActionKind,
@@ -26,6 +27,7 @@ from pgalmanac.plan import (
 )
 from pgalmanac.policy import Policy
 from pgalmanac.recorder import Recorder
+from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
 from pgalmanac.structure import read_structure
 
 __all__ = ["MAINTAIN", "Inspection", "Request", "look", "make_plan"]
@@ -36,13 +38,21 @@ _MAX_CLIENT_DIFFERENCE_SECONDS: Final = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked: *target* is the period, range or name of create and drop, *back* and *ahead* are fix's days."""
+    """What is asked: *target* is a period, range or name, *back* and *ahead* are fix's days.
 
-    command: Literal["maintain", "fix", "create", "drop"]
+    *now* drops past the trash; *reason* and *until*, the last day that it holds, are a pin's.
+    """
+
+    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin"]
     target: str = ""
     back: int = 30
     ahead: int = 30
+    now: bool = False
+    reason: str = ""
+    until: date | None = None
     triggered_by: Literal["scheduler", "manual", "startup"] = "manual"
+    # The partitions that somebody was shown and agreed to drop; None when nobody was asked.
+    confirmed: frozenset[int] | None = None
     # systemd's id of this service run, by which the failure unit finds what it recorded.
     invocation_id: str | None = None
 
@@ -64,10 +74,19 @@ class Inspection:
         return self.plan.view
 
 
-def make_plan(
-    request: Request, table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, clock: str | None = None
+def make_plan(  # noqa: PLR0911  # a table of cases
+    request: Request,
+    table: PartitionedTable,
+    policy: Policy,
+    facts: Facts = NO_FACTS,
+    *,
+    clock: str | None = None,
+    role: str = "",
 ) -> Plan:
-    """The plan of a request: pure, as the planners are. *clock* says why the server's clock is not to be trusted."""
+    """The plan of a request: pure, as the planners are. *clock* says why the server's clock is not to be trusted.
+
+    *role* is who pins.
+    """
     match request.command:
         case "maintain":
             return plan_maintain(table, policy, facts, clock=clock)
@@ -76,7 +95,14 @@ def make_plan(
         case "create":
             return plan_create(table, policy, facts, periods=request.target)
         case "drop":
-            return plan_drop(table, policy, facts, target=request.target, clock=clock)
+            return plan_drop(table, policy, facts, target=request.target, clock=clock, now=request.now)
+        case "undrop":
+            return plan_undrop(table, policy, facts, target=request.target, by=role)
+        case "pin":
+            pin = Pin(reason=request.reason, until=request.until, by=role, at=table.now)
+            return plan_pin(table, policy, target=request.target, pin=pin)
+        case "unpin":
+            return plan_unpin(table, policy, target=request.target)
 
 
 async def look(
@@ -96,9 +122,12 @@ async def look(
     policy = settings.policy(table.name)
     past = await recorder.past(table)
     clock = _distrust(table.now, past, datetime.now(UTC))
-    plan = make_plan(request, table, policy, clock=clock)
+    planned = partial(make_plan, request, table, policy, clock=clock, role=session.server.role)
+    plan = planned()
     if plan.actions:
-        plan = make_plan(request, table, policy, await read_facts(session, plan), clock=clock)
+        plan = planned(await read_facts(session, plan))
+    if request.confirmed is not None:
+        plan = plan.confirmed(request.confirmed)
     wants = any(a.kind in {ActionKind.CREATE, ActionKind.MOVE_ROWS} for a in plan.todo)
     return Inspection(plan=plan, past=past, structure=await read_structure(session, table) if wants else None)
 

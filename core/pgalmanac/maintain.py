@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 
@@ -16,19 +16,20 @@ from pgalmanac.catalog import choose, inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, one_line, scrub, translated
 from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
-from pgalmanac.errors import BusyError, ConnectError, PgalmanacError, PrivilegeError, UsageError
-from pgalmanac.health import make_health_function
+from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, TableBusyError, UsageError
 from pgalmanac.figures import statistics
 from pgalmanac.forecast import unusual
+from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.model import Server, TableRef
-from pgalmanac.plan import Action, Plan, Status, View, view
+from pgalmanac.plan import Action, ActionKind, Plan, Status, View, view
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
+from pgalmanac.trash import look_into
 
-__all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview", "status"]
+__all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
 
 # Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting is.
 Observer = Callable[["Plan | Outcome | CountProgress"], None]
@@ -99,8 +100,8 @@ class _Run:
                 # A connection may be lost at any statement, also between those that say what they were about.
                 with translated(f"table {ref}"):
                     reports.append(await one(ref))
-            except BusyError:
-                reports.append(TableReport(table=str(ref), locked=True))
+            except TableBusyError as exc:
+                reports.append(TableReport(table=exc.table, locked=True))
             except UsageError:
                 raise
             except PgalmanacError as exc:
@@ -145,7 +146,7 @@ def _standby(server: Server) -> tuple[Finding, ...]:
 
 
 def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
-    if request.command in {"create", "drop"} and len(refs) > 1:
+    if request.command not in {"maintain", "fix"} and len(refs) > 1:
         raise UsageError(
             f"{request.command} acts on one table, and {len(refs)} are configured", hint="name it with --table"
         )
@@ -294,9 +295,20 @@ def _why_failed(report: TableReport) -> str | None:
 def summary(report: TableReport) -> str:
     """One line about what a table's run did, for the history and the journal."""
     parts = [f"{report.created} created", f"{report.dropped} dropped"]
-    parts += [f"{n} {word}" for word, n in (("rows moved", report.moved_rows),) if n]
+    parts += [f"{n} {word}" for word, n in _more(report).items() if n]
     parts += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := report.count(s))]
     return f"{report.table}: {', '.join(parts)}"
+
+
+def _more(report: TableReport) -> dict[str, int]:
+    """What most runs do not do, in words."""
+    return {
+        "rows moved": report.moved_rows,
+        "trashed": report.trashed,
+        "attached": report.attached,
+        "pinned": report.count(Status.DONE, ActionKind.PIN),
+        "unpinned": report.count(Status.DONE, ActionKind.UNPIN),
+    }
 
 
 def _details(report: TableReport) -> dict[str, Any]:
@@ -374,6 +386,20 @@ async def _counted(run: _Run, seen: View, found: Sequence[PartitionCount]) -> tu
             progress = progress.after(count)
             run.observer(progress)
     return tuple(counted[c.oid] for c in found)
+
+
+async def kept(settings: Settings, command: Literal["trash", "pins"]) -> RunReport:
+    """What is kept on purpose: with *trash* the dropped tables, their rows and sizes in TableReport.counts."""
+    async with AsyncExitStack() as stack:
+        run = await _Run.open(stack, settings, read_only=True)
+
+        async def one(ref: TableRef) -> TableReport:
+            table = await inspect(run.session, ref)
+            seen = view(table, settings.policy(table.name))
+            found = await look_into(run.session, table) if command == "trash" else ()
+            return TableReport(table=str(table.name), view=seen, counts=found)
+
+        return run.report(command, await run.each(one))
 
 
 async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None) -> tuple[RunRecord, ...]:

@@ -49,6 +49,7 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
 # So much of a wrong value is repeated in the error: the sentence should still end on its line.
 _SHOWN: Final = 60
+_MAX_NAME_BYTES: Final = 63  # NAMEDATALEN - 1 (PostgreSQL's documentation, 4.1.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,8 @@ def is_text(word: str) -> bool:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The known word that *word* is most likely a slip of, or None."""
+    import difflib  # noqa: PLC0415  # for slips alone
+
     folded = {k.lower(): k for k in known}
     close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.7)
     return folded[close[0]] if close else None
@@ -165,7 +168,7 @@ def choice(name: str, values: type[StrEnum] | tuple[str, ...]) -> Option:
             raise ValueError(value)
         return values(value) if isinstance(values, type) else value
 
-    wanted = ", ".join(words[:-1]) + f" or {words[-1]}"
+    wanted = ", ".join(words[:-1]) + f" or {words[-1]}" if len(words) > 1 else words[0]
     return Option(name=name, wanted=wanted, reader=reader, words=lambda: words)
 
 
@@ -199,6 +202,15 @@ def _command(value: object) -> tuple[str, ...]:
     if not all(isinstance(word, str) and "\0" not in word for word in found) or not found[0]:
         raise ValueError(value)
     return tuple(map(str, found))
+
+
+def _schema(value: object) -> str:
+    """A schema's name as the catalog has it, unquoted; the server keeps pg_ for itself."""
+    if not isinstance(value, str) or not 0 < len(value.encode()) <= _MAX_NAME_BYTES:
+        raise ValueError(value)
+    if value.startswith("pg_") or "\0" in value:
+        raise ValueError(value)
+    return value
 
 
 def _zone(value: object) -> ZoneInfo:
@@ -236,6 +248,8 @@ POLICY: Final = _by_name(
     whole("max_drops", 0, 1_000_000, "a whole number of partitions"),
     whole("max_creates", 1, 1_000_000, "a whole number of partitions"),
     switch("drop_unaligned"),
+    whole("grace_days", 0, MAX_PREMAKE_DAYS, "a whole number of days"),
+    Option(name="trash_schema", wanted="the name of a schema, of at most 63 bytes", reader=_schema),
     _text("breakdown", "the name of a column"),
     whole("disk_limit_gb", 1, 1_000_000_000, "a whole number of GiB"),
 )

@@ -9,18 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Final
 
 from pgalmanac.errors import ConfigError, UsageError
-from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.mend import Mend
+from pgalmanac.model import (
+    Bounds,
+    Interval,
+    KeyType,
+    Mark,
+    Orphan,
+    Partition,
+    PartitionedTable,
+    Pin,
+    RelationKind,
+    TableName,
+)
 from pgalmanac.naming import Style, fit, infer_style, label, parse_period, written_interval
 from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval
 from pgalmanac.policy import Policy
 
 __all__ = [
+    "GOING",
     "NO_FACTS",
     "Action",
     "ActionKind",
@@ -30,6 +43,11 @@ __all__ = [
     "Source",
     "Status",
     "View",
+    "gone",
+    "inside",
+    "meant",
+    "names",
+    "orphans_in",
     "plan_create",
     "plan_drop",
     "plan_fix",
@@ -39,12 +57,22 @@ __all__ = [
 
 
 class ActionKind(StrEnum):
-    """What an action does; detaching is part of a drop, and creating part of moving rows."""
+    """What an action does; detaching is part of a drop and of trash, and creating part of moving rows."""
 
     FINALIZE = "finalize"
     CREATE = "create"
     MOVE_ROWS = "move_rows"
     DROP = "drop"
+    # Detach, and keep the table in the trash until its grace ends.
+    TRASH = "trash"
+    # Bring it back from there.
+    ATTACH = "attach"
+    PIN = "pin"
+    UNPIN = "unpin"
+
+
+# What takes a partition away from its table.
+GOING: Final = frozenset({ActionKind.DROP, ActionKind.TRASH})
 
 
 class Status(StrEnum):
@@ -66,6 +94,7 @@ class Reason(StrEnum):
     RETENTION = "retention"
     UNFINISHED = "unfinished"
     MANUAL = "manual"
+    GRACE = "grace ended"
 
 
 class Source(StrEnum):
@@ -80,7 +109,10 @@ class Source(StrEnum):
 class Action:
     """One step. *status* is planned, or skipped or refused with the *note* that says why and what would allow it.
 
-    *rows* and *bytes* are the server's estimates of what is at stake; None when nobody asked.
+    *rows* and *bytes* are the server's estimates of what is at stake; None when nobody asked. *target* is the name
+    that trash and attach give the table, *keep_until* the instant up to which it can be had back, *makes_schema* says
+    that the trash is still to be made. *pin* is what pin writes, and attach where today's retention would take the
+    partition again; *mend* what attach has to make good first.
     """
 
     kind: ActionKind
@@ -93,6 +125,11 @@ class Action:
     source: Source = Source.ATTACHED
     rows: int | None = None
     bytes: int | None = None
+    target: TableName | None = None
+    keep_until: datetime | None = None
+    makes_schema: bool = False
+    pin: Pin | None = None
+    mend: Mend | None = None
 
     def refused(self, note: str) -> Action:
         """The same action, refused by a guard that wants a human."""
@@ -108,7 +145,8 @@ class Facts:
     """What is asked about the objects of a draft plan only.
 
     *strays* counts the default partition's rows by the lower bound of the period they belong to; *immovable* says why
-    they cannot be moved.
+    they cannot be moved. *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made,
+    or this role may not use it; *mends* is what detached tables lack of their parent's structure.
     """
 
     taken: frozenset[TableName] = frozenset()
@@ -116,6 +154,9 @@ class Facts:
     strays: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
     immovable: str | None = None
     sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    trash_missing: bool = False
+    trash_refusal: str | None = None
+    mends: Mapping[int, Mend] = field(default_factory=dict[int, Mend])
 
 
 NO_FACTS: Final = Facts()
@@ -148,6 +189,17 @@ class View:
     def day(self, offset: int) -> datetime:
         """The first moment of the day *offset* days from today."""
         return self.calendar.start(self.today + timedelta(days=offset))
+
+    @property
+    def keep_until(self) -> datetime:
+        """The instant, in UTC, up to which what goes to the trash now is kept: a midnight, grace_days whole days on."""
+        zone = self.policy.timezone
+        day = self.table.now.astimezone(zone).date() + timedelta(days=self.policy.grace_days + 1)
+        return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+    def pinned(self, pin: Pin | None) -> bool:
+        """Whether this pin is still in force today."""
+        return pin is not None and pin.holds(self.today)
 
     @property
     def coverage(self) -> Coverage:
@@ -192,7 +244,7 @@ class Plan:
 
 
 def _confirmed(oids: frozenset[int], action: Action) -> Action:
-    if action.kind is not ActionKind.DROP or action.status is not Status.PLANNED or action.oid in oids:
+    if action.kind not in GOING or action.status is not Status.PLANNED or action.oid in oids:
         return action
     return action.refused("it was not in the plan that was confirmed; look again")
 
@@ -225,7 +277,7 @@ def _back(today: date, days: int) -> date:
 def plan_maintain(
     table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, clock: str | None = None
 ) -> Plan:
-    """Finish, create from the oldest gap to today + premake, drop what is past retention.
+    """Finish, create from the oldest gap to today + premake, drop what is past retention and then what grace has ended.
 
     *clock* says why the server's clock cannot be trusted; then nothing is dropped.
     """
@@ -235,9 +287,10 @@ def plan_maintain(
         *_gaps(seen, facts),
     ]
     actions = (
-        *_unfinished(seen, clock),
+        *_unfinished(seen, facts, clock),
         *_limited(seen, sorted(made, key=_lower)),
         *_drops(seen, facts, clock),
+        *_grace_ended(seen, facts, clock),
     )
     return Plan(view=seen, actions=actions)
 
@@ -256,7 +309,9 @@ def plan_fix(
         *_creates(seen, facts, seen.day(0), seen.day(ahead + 1), Reason.PREMAKE, remainders=True),
     ]
     unique = {a.bounds: a for a in reversed(made)}
-    return Plan(view=seen, actions=(*_unfinished(seen, clock), *_limited(seen, sorted(unique.values(), key=_lower))))
+    return Plan(
+        view=seen, actions=(*_unfinished(seen, facts, clock), *_limited(seen, sorted(unique.values(), key=_lower)))
+    )
 
 
 def plan_create(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, periods: str) -> Plan:
@@ -281,19 +336,40 @@ def plan_create(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
 
 
 def plan_drop(
-    table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, target: str, clock: str | None = None
+    table: PartitionedTable,
+    policy: Policy,
+    facts: Facts = NO_FACTS,
+    *,
+    target: str,
+    clock: str | None = None,
+    now: bool = False,
 ) -> Plan:
     """Drop the partitions that *target* names: a period, `FIRST..LAST`, or a partition's name.
+
+    With a grace they go to the trash, unless *now*; then what lies in the trash may be named too.
 
     Raises UsageError when it names none. The fuse holds, and the period of today is refused.
     """
     seen = view(table, policy)
     actions: list[Action] = []
-    for partition in _targets(seen, target):
-        action = _drop(partition, Reason.MANUAL, facts)
+    partitions, orphans = meant(seen, target)
+    if not partitions and not now:
+        msg = f"{orphans[0].name} has been dropped already, and is kept"
+        raise UsageError(msg, hint=f"pgalmanac undrop {target} brings it back; --now drops it for good")
+    for partition in partitions:
+        action = _drop(seen, partition, Reason.MANUAL, facts, now=now)
         if partition.bounds is not None and partition.bounds.contains(seen.now):
             action = action.refused("it holds today: without it every insert fails")
+        elif seen.pinned(partition.pin):
+            action = action.refused(f"{partition.pin}; pgalmanac unpin {partition.name.name} allows it")
         elif (why := _undroppable(partition)) or (why := facts.blocked.get(partition.oid)):
+            action = action.refused(why)
+        actions.append(_with_room(action, facts))
+    for orphan in orphans if not partitions else ():
+        action = gone(orphan, Reason.MANUAL, facts)
+        if seen.pinned(orphan.pin):
+            action = action.refused(f"{orphan.pin}; pgalmanac unpin {orphan.name.name} allows it")
+        elif why := facts.blocked.get(orphan.oid):
             action = action.refused(why)
         actions.append(action)
     remedy = f"pgalmanac drop {target} --max-drops {{n}}"
@@ -322,9 +398,42 @@ def parse_range(text: str, seen: View) -> tuple[Bounds, ...]:
     return tuple(periods)
 
 
+def names(target: str, name: TableName) -> bool:
+    """Whether what somebody typed is this name, with or without its schema."""
+    return target in {name.name, str(name), f"{name.schema}.{name.name}"}
+
+
+def meant(seen: View, target: str, *, beside: bool = False) -> tuple[Sequence[Partition], Sequence[Orphan]]:
+    """The partitions that a target names and the dropped ones that are still there; of a period both only if *beside*.
+
+    Raises UsageError when it names neither.
+    """
+    named = [o for o in seen.table.orphans if names(target, o.name)]
+    if named and not any(names(target, p.name) for p in seen.table.partitions):
+        return (), named
+    try:
+        partitions = _targets(seen, target)
+    except UsageError:
+        orphans = orphans_in(seen, target)
+        if not orphans:
+            raise
+        return (), orphans
+    whole = not any(names(target, p.name) for p in partitions)
+    return partitions, orphans_in(seen, target) if beside and whole else ()
+
+
+def orphans_in(seen: View, target: str) -> list[Orphan]:
+    """The dropped partitions, still there, of a period or range."""
+    if ".." not in target and written_interval(target) is None:
+        return []
+    wanted = parse_range(target, seen)
+    whole = Bounds(lower=wanted[0].lower, upper=wanted[-1].upper)
+    return [o for o in seen.table.orphans if inside(o.bounds, whole)]
+
+
 def _targets(seen: View, target: str) -> Sequence[Partition]:
     """The partitions that a period, range or name means; a name wins, because it is exact."""
-    named = [p for p in seen.table.partitions if target in {p.name.name, str(p.name), f"{p.name.schema}.{p.name.name}"}]
+    named = [p for p in seen.table.partitions if names(target, p.name)]
     if named:
         return named
     default = seen.table.default
@@ -339,16 +448,17 @@ def _targets(seen: View, target: str) -> Sequence[Partition]:
     whole = Bounds(lower=wanted[0].lower, upper=wanted[-1].upper)
     found = [p for p in seen.table.ranged if p.bounds is not None and p.bounds.overlaps(whole)]
     for partition in found:
-        if partition.bounds is not None and not _inside(partition.bounds, whole):
+        if partition.bounds is not None and not inside(partition.bounds, whole):
             msg = f"{partition.name} also holds rows outside {target}"
-            raise UsageError(msg, hint=f"name it: pgalmanac drop {partition.name.name}")
+            raise UsageError(msg, hint=f"name it: {partition.name.name}")
     if not found:
         msg = f"{seen.table.name} has no partition for {target}"
         raise UsageError(msg, hint="pgalmanac status lists them")
     return found
 
 
-def _inside(inner: Bounds, outer: Bounds) -> bool:
+def inside(inner: Bounds, outer: Bounds) -> bool:
+    """Whether every moment of one lies in the other; an unbounded one lies in none."""
     return (
         inner.lower is not None
         and inner.upper is not None
@@ -364,24 +474,84 @@ def _lower(action: Action) -> datetime:
     return action.bounds.lower
 
 
-def _unfinished(seen: View, clock: str | None) -> Iterator[Action]:
+def _unfinished(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
     """What earlier runs, or other people, began and did not end."""
     for partition in seen.table.ranged:
         if partition.mark is not None and partition.bounds is not None:
             yield _finalize(partition, partition.bounds, Source.ATTACHED)
     for partition in seen.table.pending:
         bounds = partition.bounds or Bounds(lower=None, upper=None)
-        if partition.mark is not None and _still_demanded(seen, partition.mark.manual, bounds=bounds):
-            yield _finish_drop(partition.oid, partition.name, bounds, Source.PENDING, clock)
-        else:
+        mark = partition.mark
+        if mark is not None and mark.keep_until is not None:
+            yield _with_room(_finish_trash(seen, partition, bounds, mark, facts), facts)
+        elif mark is None or seen.pinned(partition.pin) or not _still_demanded(seen, mark.manual, bounds=bounds):
             yield _finalize(partition, bounds, Source.PENDING)
+        else:
+            yield _finish_drop(partition.oid, partition.name, bounds, Source.PENDING, clock)
     for orphan in seen.table.orphans:
-        if _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds):
-            yield _finish_drop(orphan.oid, orphan.name, orphan.bounds, Source.DETACHED, clock)
+        if orphan.mark.keep_until is not None:
+            if not orphan.in_trash and not _ended(seen, orphan):
+                yield _with_room(_finish_trash(seen, orphan, orphan.bounds, orphan.mark, facts), facts)
+        elif _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds):
+            action = _finish_drop(orphan.oid, orphan.name, orphan.bounds, Source.DETACHED, clock)
+            yield action.skipped(str(orphan.pin)) if seen.pinned(orphan.pin) else action
 
 
 def _still_demanded(seen: View, manual: bool, *, bounds: Bounds) -> bool:  # noqa: FBT001  # a field of the mark
     return manual or (seen.policy.may_drop and seen.expired(bounds))
+
+
+def _finish_trash(seen: View, what: Partition | Orphan, bounds: Bounds, mark: Mark, facts: Facts) -> Action:
+    """Bring a table to the trash that was cut off on its way: whatever the policy, it can be had back from there."""
+    return Action(
+        kind=ActionKind.TRASH,
+        partition=what.name,
+        bounds=bounds,
+        reason=Reason.UNFINISHED,
+        oid=what.oid,
+        source=Source.DETACHED if isinstance(what, Orphan) else Source.PENDING,
+        target=TableName(schema=seen.policy.trash_schema, name=what.name.name),
+        keep_until=mark.keep_until,
+        makes_schema=facts.trash_missing,
+    )
+
+
+def _ended(seen: View, orphan: Orphan) -> bool:
+    """Whether the grace of a dropped partition is over by the server's clock, and nobody wants it kept since."""
+    until = orphan.mark.keep_until
+    return (
+        until is not None
+        and until <= seen.table.now
+        and not seen.pinned(orphan.pin)
+        and _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds)
+    )
+
+
+def _grace_ended(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
+    """What is dropped for good. The fuse let it pass when it went to the trash, and is not asked again."""
+    for orphan in seen.table.orphans:
+        if not _ended(seen, orphan):
+            continue
+        action = gone(orphan, Reason.GRACE, facts)
+        if why := facts.blocked.get(orphan.oid):
+            yield action.skipped(why)
+        else:
+            yield action if clock is None else action.refused(clock)
+
+
+def gone(orphan: Orphan, reason: Reason, facts: Facts) -> Action:
+    """Drop for good what was detached already."""
+    rows, size = facts.sizes.get(orphan.oid, (None, None))
+    return Action(
+        kind=ActionKind.DROP,
+        partition=orphan.name,
+        bounds=orphan.bounds,
+        reason=reason,
+        oid=orphan.oid,
+        source=Source.DETACHED,
+        rows=rows,
+        bytes=size,
+    )
 
 
 def _finalize(partition: Partition, bounds: Bounds, source: Source) -> Action:
@@ -501,16 +671,19 @@ def _drops(seen: View, facts: Facts, clock: str | None) -> list[Action]:
     for partition in seen.table.ranged:
         if not seen.expired(partition.bounds):
             continue
-        action = _drop(partition, Reason.RETENTION, facts)
-        if (why := unmanaged(seen, partition)) or (why := facts.blocked.get(partition.oid)):
+        action = _drop(seen, partition, Reason.RETENTION, facts)
+        if seen.pinned(partition.pin):
+            action = action.skipped(str(partition.pin))
+        elif (why := unmanaged(seen, partition)) or (why := facts.blocked.get(partition.oid)):
             action = action.skipped(why)
-        actions.append(action)
+        actions.append(_with_room(action, facts))
     return _guarded(seen, actions, clock, "pgalmanac maintain --max-drops {n}")
 
 
-def _drop(partition: Partition, reason: Reason, facts: Facts) -> Action:
+def _drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now: bool = False) -> Action:
+    """Drop a partition; with a grace, and unless it is wanted *now*, keep it in the trash for so long."""
     rows, size = facts.sizes.get(partition.oid, (None, None))
-    return Action(
+    action = Action(
         kind=ActionKind.DROP,
         partition=partition.name,
         bounds=partition.bounds or Bounds(lower=None, upper=None),
@@ -520,6 +693,30 @@ def _drop(partition: Partition, reason: Reason, facts: Facts) -> Action:
         rows=rows,
         bytes=size,
     )
+    if now or not seen.policy.grace_days:
+        return action
+    return replace(
+        action,
+        kind=ActionKind.TRASH,
+        target=TableName(schema=seen.policy.trash_schema, name=partition.name.name),
+        keep_until=seen.keep_until,
+        makes_schema=facts.trash_missing,
+    )
+
+
+def _with_room(action: Action, facts: Facts) -> Action:
+    """The action, refused when it wants to the trash and the trash has no place for it."""
+    if action.kind is not ActionKind.TRASH or action.status is not Status.PLANNED:
+        return action
+    if facts.trash_refusal is not None:
+        return action.refused(facts.trash_refusal)
+    if action.target == action.partition:
+        return action.refused(f"the trash is its own schema, {action.partition.schema}; set trash_schema to another")
+    if action.target in facts.taken:
+        return action.refused(
+            f"the name {action.target} is taken in the trash; drop or rename that table, or wait for its grace to end"
+        )
+    return action
 
 
 def _undroppable(partition: Partition) -> str | None:

@@ -42,6 +42,9 @@ class Policy:
     max_drops: int | None = None
     max_creates: int = 1000
     drop_unaligned: bool = False
+    # How many whole days what is dropped can be had back from the trash; 0 drops at once.
+    grace_days: int = 0
+    trash_schema: str = "pgalmanac_trash"
     # A column whose most frequent values the report shows.
     breakdown: str | None = None
     # What the table may take on the disk, in GiB; check says when that will be reached.

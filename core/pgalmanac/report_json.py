@@ -6,13 +6,14 @@ Moments are ISO 8601 in the table's time zone with its offset, days are days of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pgalmanac.diagnose import Finding, runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.plan import Status, View
+from pgalmanac.report_kept import kept_action, kept_counts, kept_document
 from pgalmanac.report_nagios import check_level
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 
@@ -53,7 +54,7 @@ def report_document(report: RunReport, exit_code: int) -> dict[str, Any]:
     match report.command:
         case "check":
             return {**head, "level": check_level(report), **tail}
-        case "status":
+        case "status" | "trash" | "pins":
             return {**head, **tail}
         case _:
             return {**head, "dry_run": report.dry_run, **tail}
@@ -96,6 +97,7 @@ def _run(table: TableReport) -> dict[str, Any]:
         "findings": _findings(table.findings),
         "statistics": _statistics(table.statistics, table.view),
     }
+    document |= {word.replace(" ", "_"): number for word, number in kept_counts(table).items() if number}
     return document if table.proved is None else {**document, "proved": table.proved}
 
 
@@ -127,7 +129,12 @@ def _status(table: TableReport) -> dict[str, Any]:
     }
 
 
-_TABLES: Final = {"check": _check, "status": _status}
+_TABLES: Final[Mapping[str, Callable[[TableReport], dict[str, Any]]]] = {
+    "check": _check,
+    "status": _status,
+    "trash": lambda table: kept_document(table, "trash"),
+    "pins": lambda table: kept_document(table, "pins"),
+}
 
 
 def _partition(count: PartitionCount, seen: View | None) -> dict[str, Any]:
@@ -162,6 +169,7 @@ def _action(outcome: Outcome, seen: View | None) -> dict[str, Any]:
         "attempts": outcome.attempts,
         "duration_ms": None if outcome.duration_ms is None else round(outcome.duration_ms, 1),
         "error": outcome.error if outcome.error is not None else action.note,
+        **kept_action(outcome, seen),
     }
 
 

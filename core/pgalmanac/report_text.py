@@ -19,6 +19,7 @@ from pgalmanac.errors import PgalmanacError
 from pgalmanac.log import shown
 from pgalmanac.model import TableName
 from pgalmanac.plan import ActionKind, Status, View
+from pgalmanac.report_kept import kept_counts, kept_facts, kept_lines
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ def report_text(report: RunReport, *, verbose: bool = False) -> str:
     """The report of maintain, fix, create, drop or status."""
     lines = [_title(report), *_findings(report.findings, "")]
     for table in report.tables:
-        lines += ["", *(_status(table) if report.command == "status" else _run(table, report, verbose=verbose))]
+        match report.command:
+            case "status":
+                told = _status(table)
+            case "trash" | "pins" as command:
+                told = kept_lines(table, command)
+            case _:
+                told = _run(table, report, verbose=verbose)
+        lines += ["", *told]
     return "\n".join(lines)
 
 
@@ -61,7 +69,7 @@ def _run(table: TableReport, report: RunReport, *, verbose: bool) -> Iterator[st
     if table.proved is not None:
         yield f"  proved: an insert for now finds {shown(table.proved)}"
     if not report.dry_run and not _idle(report) and table.outcomes:
-        yield from _wrapped(_summary(table), "  ")
+        yield from _summary(table)
     if seen is not None:
         yield from _coverage(seen)
         if table.statistics is not None and report.command == "maintain":
@@ -79,7 +87,9 @@ def _heading(table: TableReport) -> str:
     if table.view is None:
         return name
     policy = table.view.policy
-    kept = "forever" if policy.retention_days is None or not policy.may_drop else f"{policy.retention_days} days"
+    kept = "forever" if policy.retention_days is None else f"{policy.retention_days} days"
+    if not policy.may_drop:
+        kept = "forever (no retention is set)"
     zone = "" if policy.timezone.key == "UTC" else f", {policy.timezone.key}"
     return f"{name}: {table.view.interval}{zone}, made {policy.premake_days} days ahead, kept {kept}"
 
@@ -99,7 +109,7 @@ def _outcome_lines(group: Sequence[Outcome], seen: View | None, *, verbose: bool
     if len(group) > 1:
         name = f"{name} .. {_short(last.action.partition, seen)} ({len(group)})"
     head = f"  {first.status:<7}  {first.action.kind:<9}  {first.action.reason:<10} "
-    yield from _wrapped(", ".join([name, *_facts(group)]), head, hang=" " * len(head))
+    yield from _wrapped(", ".join([name, *_facts(group, seen)]), head, hang=" " * len(head))
     if first.error is not None:
         yield from _wrapped(first.error, " " * len(head))
     if verbose:
@@ -107,8 +117,8 @@ def _outcome_lines(group: Sequence[Outcome], seen: View | None, *, verbose: bool
             yield f"      {shown(' '.join(statement.splitlines()))};"
 
 
-def _facts(group: Sequence[Outcome]) -> Iterator[str]:
-    """What it came to, or would: rows, bytes, attempts."""
+def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
+    """What it came to, or would: rows, bytes, attempts, and until when it can be had back."""
     first = group[0]
     rows = [o.rows for o in group if o.rows is not None]
     if rows:
@@ -119,9 +129,10 @@ def _facts(group: Sequence[Outcome]) -> Iterator[str]:
     attempts = max(o.attempts for o in group)
     if attempts > 1:
         yield f"{attempts} attempts"
+    yield from kept_facts(first.action, seen)
 
 
-def _summary(table: TableReport) -> str:
+def _summary(table: TableReport) -> Iterator[str]:
     took = sum(o.duration_ms or 0 for o in table.outcomes)
     counts = {
         "created": table.created,
@@ -130,10 +141,11 @@ def _summary(table: TableReport) -> str:
         "skipped": table.count(Status.SKIPPED),
         "refused": table.count(Status.REFUSED),
         "failed": table.count(Status.FAILED),
+        **{word: number for word, number in kept_counts(table).items() if number},
     }
-    text = ", ".join(f"{humanize.intcomma(number)} {word}" for word, number in counts.items())
-    run = "" if table.run_id is None else f"; run {shown(table.run_id)}"
-    return f"{text}; {_duration(took)}{run}"
+    yield "  " + ", ".join(f"{humanize.intcomma(number)} {word}" for word, number in counts.items())
+    recorded = "" if table.run_id is None else f", recorded as run {shown(table.run_id)}"
+    yield f"  took {_duration(took)}{recorded}"
 
 
 def _coverage(seen: View) -> Iterator[str]:

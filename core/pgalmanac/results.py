@@ -12,7 +12,15 @@ from pgalmanac.errors import BusyError, PgalmanacError, PrivilegeError
 from pgalmanac.model import Server, TableName
 from pgalmanac.plan import Action, ActionKind, Status, View
 
-__all__ = ["CountProgress", "Outcome", "PartitionCount", "RunReport", "Statistics", "TableReport", "exit_code"]
+__all__ = [
+    "CountProgress",
+    "Outcome",
+    "PartitionCount",
+    "RunReport",
+    "Statistics",
+    "TableReport",
+    "exit_code",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +144,18 @@ class TableReport:
 
     @property
     def dropped(self) -> int:
-        """Partitions that this run dropped."""
+        """Partitions that this run dropped, for good."""
         return self.count(Status.DONE, ActionKind.DROP)
+
+    @property
+    def trashed(self) -> int:
+        """Partitions that this run took away and keeps in the trash."""
+        return self.count(Status.DONE, ActionKind.TRASH)
+
+    @property
+    def attached(self) -> int:
+        """Partitions that this run brought back."""
+        return self.count(Status.DONE, ActionKind.ATTACH)
 
     @property
     def moved_rows(self) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pgalmanac import ddl
-from pgalmanac.ddl import Script, Statement, Structure
-from pgalmanac.marks import edges
-from pgalmanac.model import Mark, Partition, PartitionedTable
-from pgalmanac.plan import Action, ActionKind, Reason, Source, View
+from dataclasses import replace
 
-__all__ = ["detaches_concurrently", "mark_of", "partition_of", "script", "shown"]
+from pgalmanac import ddl, ddl_trash
+from pgalmanac.ddl import Script, Statement, Structure
+from pgalmanac.marks import edges, marked, pinned, unmarked, unpinned
+from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, TableName
+from pgalmanac.plan import GOING, Action, ActionKind, Reason, Source, View
+
+__all__ = ["detached", "detaches_concurrently", "mark_of", "partition_of", "script", "shown"]
 
 
 def detaches_concurrently(table: PartitionedTable) -> bool:
@@ -21,10 +23,20 @@ def detaches_concurrently(table: PartitionedTable) -> bool:
 
 
 def partition_of(view: View, action: Action) -> Partition:
-    """The partition that an action of finalize or drop is about. Raises LookupError when the snapshot has none."""
+    """The partition that an action is about. Raises LookupError when the snapshot has none."""
     for partition in view.table.partitions:
         if partition.oid == action.oid:
             return partition
+    msg = f"{action.partition} is not in the snapshot"
+    raise LookupError(msg)
+
+
+def _comment_of(view: View, action: Action) -> str | None:
+    """What is written on the table of an action, a partition or one that was. Raises LookupError."""
+    known: tuple[Partition | Orphan, ...] = (*view.table.partitions, *view.table.orphans)
+    for relation in known:
+        if relation.oid == action.oid:
+            return relation.comment
     msg = f"{action.partition} is not in the snapshot"
     raise LookupError(msg)
 
@@ -40,10 +52,13 @@ def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
         upper=upper,
         run_id=run_id,
         manual=action.reason is Reason.MANUAL,
+        keep_until=action.keep_until,
+        home=None if action.keep_until is None else action.partition.schema,
+        at=None if action.keep_until is None else view.table.now,
     )
 
 
-def script(view: View, action: Action, structure: Structure | None) -> Script:  # noqa: PLR0911  # a table of cases
+def script(view: View, action: Action, structure: Structure | None, *, run_id: str | None = None) -> Script:
     """The transaction of this step. *structure* is needed to create; the concurrent detach has no transaction."""
     table = view.table
     match action.kind:
@@ -59,21 +74,79 @@ def script(view: View, action: Action, structure: Structure | None) -> Script:  
             if action.source is Source.ATTACHED:
                 return ddl.clear_mark(partition_of(view, action))
             return ddl.finalize(table, action.partition)
-        case ActionKind.DROP:
-            if action.source is Source.DETACHED:
-                return ddl.drop_detached(action.partition)
-            if action.source is Source.PENDING:
-                return ddl.drop_pending(table, action.partition)
-            return ddl.detach_and_drop(table, action.partition)
+        case ActionKind.DROP | ActionKind.TRASH:
+            return _going(view, action, run_id)
+        case ActionKind.ATTACH | ActionKind.PIN | ActionKind.UNPIN:
+            return _by_hand(view, action)
+
+
+def _going(view: View, action: Action, run_id: str | None) -> Script:
+    if action.source is not Source.ATTACHED:
+        return _unfinished(view.table, action)
+    if action.kind is ActionKind.DROP:
+        return ddl.detach_and_drop(view.table, action.partition)
+    comment = marked(partition_of(view, action).comment, mark_of(view, action, run_id))
+    return ddl_trash.detach_into(view.table, action.partition, _target(action), comment)
+
+
+def _by_hand(view: View, action: Action) -> Script:
+    """Undo and pins: what is written on the table changes, and nothing else or its place."""
+    comment = unmarked(_comment_of(view, action)) if action.kind is ActionKind.ATTACH else _comment_of(view, action)
+    if action.kind is ActionKind.UNPIN:
+        comment = unpinned(comment)
+    elif action.pin is not None:
+        comment = pinned(comment, action.pin)
+    if action.kind is ActionKind.ATTACH:
+        return ddl_trash.reattach(view.table, action.partition, _target(action), action.bounds, comment)
+    return Script(work=(ddl.comment_on(action.partition, comment),))
+
+
+def _target(action: Action) -> TableName:
+    if action.target is None:
+        msg = f"{action.kind} needs a name to give {action.partition}"
+        raise ValueError(msg)
+    return action.target
+
+
+def _unfinished(table: PartitionedTable, action: Action) -> Script:
+    """The end of a drop or trash whose table is detached, or half detached."""
+    pending = action.source is Source.PENDING
+    if action.kind is ActionKind.DROP:
+        return ddl.drop_pending(table, action.partition) if pending else ddl.drop_detached(action.partition)
+    if pending:
+        return ddl_trash.finalize_into(table, action.partition, _target(action))
+    return ddl_trash.move_into(action.partition, _target(action))
+
+
+def detached(view: View, action: Action, source: Source) -> Script:
+    """How a concurrent drop or trash goes on after its DETACH, which ended (detached) or was cut off (pending)."""
+    return _unfinished(view.table, replace(action, source=source))
 
 
 def shown(view: View, action: Action, structure: Structure | None) -> tuple[Statement, ...]:
     """Every statement of the step in order, as it would be run, for a plan to show."""
-    if action.kind is ActionKind.DROP and action.source is Source.ATTACHED and detaches_concurrently(view.table):
+    statements: tuple[Statement, ...]
+    if action.kind in GOING and action.source is Source.ATTACHED and detaches_concurrently(view.table):
         partition = partition_of(view, action)
-        return (
+        statements = (
             ddl.set_mark(partition, mark_of(view, action, None)),
             ddl.detach_concurrently(view.table, action.partition),
-            *ddl.drop_detached(action.partition).all,
+            *detached(view, action, Source.DETACHED).all,
         )
-    return script(view, action, structure).all
+    else:
+        statements = script(view, action, structure).all
+    if action.kind is ActionKind.TRASH:
+        made = (ddl_trash.make_schema(_target(action).schema),) if action.makes_schema else ()
+        return (*made, *statements, *_secured(view, action, _target(action)))
+    if action.kind is ActionKind.ATTACH:
+        mended = () if action.mend is None else ddl_trash.mended(action.partition, action.mend)
+        return (*mended, *_secured(view, action, action.partition), *statements)
+    return statements
+
+
+def _secured(view: View, action: Action, name: TableName) -> tuple[Statement, Statement]:
+    """The constraint that saves ATTACH the scan; where there is one already, less is done."""
+    return (
+        ddl_trash.add_bounds_check(view.table, name, action.bounds),
+        ddl_trash.validate_bounds_check(name),
+    )

@@ -491,6 +491,23 @@ def test_a_pin_that_comes_between_plan_and_drop_is_seen_under_the_lock(log: str)
     assert day_name(-8) in attached(log)
 
 
+def test_a_grace_that_was_prolonged_between_plan_and_drop_holds(log: str) -> None:
+    """Somebody writes a later end into the mark while the run begins: the guard reads it, and nothing is dropped."""
+    run(log)
+    age(log, day_name(-9), 8)
+
+    def prolong(_: object) -> None:
+        age(log, day_name(-9), -30)
+
+    report = asyncio.run(
+        perform(settings(log, grace_days=7), Request(command="maintain"), observer=pin_once(prolong))
+    ).tables[0]
+
+    assert [(o.action.reason, o.status) for o in report.outcomes] == [("grace ended", Status.REFUSED)]
+    assert "has not ended by the server's clock" in (report.outcomes[0].error or "")
+    assert day_name(-9) in in_trash(log)
+
+
 def pin_once(pin: Callable[[object], None]) -> Callable[[object], None]:
     """Call *pin* at the first event of a run, which is its plan."""
     seen: list[object] = []

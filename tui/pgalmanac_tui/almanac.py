@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from pgalmanac.model import Bounds, Partition
-from pgalmanac.plan import Action, ActionKind, Status, View, unmanaged
+from pgalmanac.plan import GOING, Action, ActionKind, Status, View, unmanaged
 from pgalmanac.results import PartitionCount
 from pgalmanac_tui.glyphs import SEVERITY, WORDS, Mark
 from pgalmanac_tui.snapshot import TableState
@@ -178,7 +178,7 @@ def _heat(rows: float, usual: float) -> Mark:
 
 def _entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[Entry, ...]:
     seen = state.view
-    drops = {a.oid: a for a in state.plan.of(ActionKind.DROP)}
+    drops = {a.oid: a for a in state.plan.of(*GOING)}
     timed = [_missing(seen, a) for a in state.plan.actions if a.kind in _CREATING]
     untimed: list[Entry] = []
     for partition in seen.table.partitions:
@@ -196,6 +196,7 @@ def _entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[
             )
         )
         for orphan in seen.table.orphans
+        if not orphan.in_trash
     )
     timed.sort(key=lambda e: (e.bounds.lower or _EARLIEST) if e.bounds is not None else _EARLIEST)
     default = seen.table.default
@@ -257,6 +258,8 @@ def _missing(seen: View, action: Action) -> Entry:
 
 def _entry(seen: View, partition: Partition, drop: Action | None, count: PartitionCount | None) -> Entry:
     mark, word = _state(seen, partition, drop, count)
+    if seen.pinned(partition.pin):
+        word = f"{partition.pin}"
     return _with_text(
         Entry(
             key=str(partition.oid),

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.diagnose import Level
-from pgalmanac.model import TableName
+from pgalmanac.model import Orphan, TableName
 from pgalmanac.periods import Calendar
 from pgalmanac.plan import Action, Plan
 from pgalmanac_tui.almanac import Entry
@@ -22,7 +22,20 @@ from pgalmanac_tui.widgets.listing import Column
 if TYPE_CHECKING:
     from pgalmanac_tui.snapshot import RunRecord
 
-__all__ = ["ActionRow", "RunRow", "TableRow", "action_rows", "partitions", "plan", "run_rows", "runs", "tables"]
+__all__ = [
+    "ActionRow",
+    "RunRow",
+    "TableRow",
+    "TrashRow",
+    "action_rows",
+    "partitions",
+    "plan",
+    "run_rows",
+    "runs",
+    "tables",
+    "trash",
+    "trash_rows",
+]
 
 _LOWEST: Final = datetime.min.replace(tzinfo=UTC)
 _BAR: Final = 10
@@ -220,6 +233,57 @@ def plan(glyphs: Glyphs) -> tuple[Column[ActionRow], ...]:
             order=lambda r: r.action.partition,
         ),
         Column(title="at stake", cells=22, least=70, show=told, order=lambda r: r.action.bytes or 0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrashRow:
+    """A dropped partition that is still there, with its period as the command line writes it."""
+
+    key: str
+    orphan: Orphan
+    period: str
+    until: str
+
+
+def trash_rows(found: Plan) -> tuple[TrashRow, ...]:
+    """What can be had back, oldest first."""
+    zone = found.view.policy.timezone
+    orphans = sorted(found.table.orphans, key=lambda o: (o.bounds.lower or _LOWEST, o.oid))
+    return tuple(
+        TrashRow(
+            key=str(o.oid),
+            orphan=o,
+            period=found.view.label(o.bounds),
+            until="not kept" if o.mark.keep_until is None else f"{o.mark.keep_until.astimezone(zone):%Y-%m-%d %H:%M}",
+        )
+        for o in orphans
+    )
+
+
+def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:
+    """Which period, until when, where it lies and how large it is."""
+
+    def told(row: TrashRow) -> Span:
+        if row.orphan.pin is not None:
+            return clean(str(row.orphan.pin)), "accent"
+        return ("by hand" if row.orphan.mark.manual else "past retention"), "dim"
+
+    return (
+        Column(
+            title="period", cells=13, show=lambda r: (r.period, ""), order=lambda r: r.orphan.bounds.lower or _LOWEST
+        ),
+        Column(title="kept until", cells=16, show=lambda r: (r.until, ""), order=lambda r: r.until),
+        Column(
+            title="size",
+            cells=8,
+            right=True,
+            show=lambda r: (size(r.orphan.bytes, glyphs), ""),
+            least=60,
+            order=lambda r: r.orphan.bytes,
+        ),
+        Column(title="table", cells=0, show=lambda r: (clean(r.orphan.name.name), ""), order=lambda r: r.orphan.name),
+        Column(title="why", cells=24, least=90, show=told, order=lambda r: r.orphan.mark.manual),
     )
 
 

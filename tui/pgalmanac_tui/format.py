@@ -144,6 +144,7 @@ def in_time(moment: datetime, now: datetime) -> str:
 def command_line(invocation: Sequence[str], table: TableName, wish: Wish) -> str:
     """The command that does the same; a drop without a terminal would need --yes."""
     words = ["pgalmanac", *invocation, wish.command, *([wish.target] if wish.target else []), "--table", str(table)]
+    words += ["--reason", wish.reason] if wish.reason else []
     return " ".join(_quoted(words))
 
 

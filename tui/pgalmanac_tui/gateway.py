@@ -22,7 +22,7 @@ from pgalmanac.history import History, HistoryError, RunRecord, task_name
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.locks import blockers
 from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
-from pgalmanac.plan import ActionKind, Plan, View
+from pgalmanac.plan import GOING, Plan, View
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome, PartitionCount, RunReport
 from pgalmanac.schedule import Schedule, next_run
@@ -232,9 +232,7 @@ class ServerGateway:
         async def work(session: Session) -> Proposal:
             recorder = await Recorder.open(session, self._settings.history_table, make=False)
             ref = TableRef(schema=table.schema, name=table.name)
-            seen = await look(
-                session, self._settings, ref, recorder, request=Request(command=wish.command, target=wish.target)
-            )
+            seen = await look(session, self._settings, ref, recorder, request=_request(wish))
             steps = tuple(
                 Step(
                     action=action,
@@ -258,9 +256,13 @@ class ServerGateway:
         return await self._engine.run(_perform(settings, proposal, observer))
 
 
+def _request(wish: Wish) -> Request:
+    return Request(command=wish.command, target=wish.target, reason=wish.reason)
+
+
 async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[Outcome], bool]) -> RunReport:
     """Perform the wish, dropping only what was shown; stop between two actions when the observer says so."""
-    confirmed = frozenset(a.oid for a in proposal.plan.todo if a.kind is ActionKind.DROP and a.oid is not None)
+    confirmed = frozenset(a.oid for a in proposal.plan.todo if a.kind in GOING and a.oid is not None)
     stopped = False
     task = asyncio.current_task()
 
@@ -271,7 +273,7 @@ async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[O
             task.cancel()
 
     wish = proposal.wish
-    request = Request(command=wish.command, target=wish.target, confirmed=confirmed)
+    request = replace(_request(wish), confirmed=confirmed)
     try:
         report = await maintain.perform(settings, request, observer=watch)
     except asyncio.CancelledError:
@@ -289,7 +291,7 @@ async def _in_the_way(session: Session, plan: Plan) -> tuple[str, ...]:
     todo = plan.todo
     if not todo:
         return ()
-    dropped = [a.oid for a in todo if a.kind is ActionKind.DROP and a.oid is not None]
+    dropped = [a.oid for a in todo if a.kind in GOING and a.oid is not None]
     whole = bool(dropped) and not detaches_concurrently(table)
     found = await blockers(session, [table.oid], weak=whole)
     if dropped:

@@ -82,10 +82,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a key asks for: a command, and the period, range or name that create and drop act on."""
+    """What a key asks for: a command, and the period, range or name that it acts on; a pin has a reason."""
 
-    command: Literal["maintain", "fix", "create", "drop"]
+    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin"]
     target: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

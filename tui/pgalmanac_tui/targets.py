@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pgalmanac.model import Bounds
 from pgalmanac_tui.almanac import Almanac, Entry
 
-__all__ = ["chosen_entries", "create_target", "drop_target"]
+__all__ = ["chosen_entries", "create_target", "drop_target", "undrop_target"]
 
 Span = tuple[date, date]
 
@@ -49,3 +49,12 @@ def drop_target(almanac: Almanac, span: Span, entry: Entry | None) -> str | None
     if not there:
         return None
     return there[0].name if len(there) == 1 else _range(almanac, almanac.bounds(span[0]), almanac.bounds(span[1]))
+
+
+def undrop_target(almanac: Almanac, span: Span) -> str | None:
+    """The range of the chosen days, when some of what was dropped of it can be had back; else None."""
+    lower, upper = almanac.bounds(span[0]), almanac.bounds(span[1])
+    whole = Bounds(lower=lower.lower, upper=upper.upper)
+    if not any(o.bounds.overlaps(whole) for o in almanac.view.table.orphans):
+        return None
+    return _range(almanac, lower, upper)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from pgalmanac.plan import Action, ActionKind, Plan, Status
+from pgalmanac.plan import GOING, Action, ActionKind, Plan, Status
 from pgalmanac.results import Outcome, RunReport
 from pgalmanac_tui.format import Line, amount, clean, size, wrap
 from pgalmanac_tui.glyphs import Glyphs
@@ -15,11 +15,12 @@ __all__ = ["ACTION_WORDS", "action_sign", "name_to_type", "outcome_line", "propo
 
 # Of more actions than this there is a list before the statements of each.
 _FEW: Final = 2
-ACTION_WORDS: Final = {
+ACTION_WORDS: Final[Mapping[ActionKind, str]] = {
+    **{kind: str(kind) for kind in ActionKind},
     ActionKind.FINALIZE: "finish",
-    ActionKind.CREATE: "create",
     ActionKind.MOVE_ROWS: "create, move rows",
-    ActionKind.DROP: "drop",
+    ActionKind.TRASH: "drop, keep",
+    ActionKind.ATTACH: "bring back",
 }
 
 
@@ -39,8 +40,8 @@ def action_sign(status: Status, glyphs: Glyphs) -> tuple[str, str]:
 
 
 def drops(plan: Plan) -> tuple[Action, ...]:
-    """The drops that would be tried."""
-    return tuple(a for a in plan.todo if a.kind is ActionKind.DROP)
+    """What would be taken away, for good or into the trash."""
+    return tuple(a for a in plan.todo if a.kind in GOING)
 
 
 def name_to_type(plan: Plan) -> str | None:
@@ -58,6 +59,10 @@ def summary(plan: Plan) -> str:
         (ActionKind.FINALIZE, "to finish"),
         (ActionKind.CREATE, "to create"),
         (ActionKind.DROP, "to drop"),
+        (ActionKind.TRASH, "to drop and keep"),
+        (ActionKind.ATTACH, "to bring back"),
+        (ActionKind.PIN, "to pin"),
+        (ActionKind.UNPIN, "to unpin"),
     ):
         kinds = {kind, ActionKind.MOVE_ROWS} if kind is ActionKind.CREATE else {kind}
         if count := sum(1 for a in plan.todo if a.kind in kinds):
@@ -74,7 +79,11 @@ def stake(plan: Plan, glyphs: Glyphs) -> str | None:
         return None
     known = [a for a in found if a.rows is not None]
     rows = sum(a.rows or 0 for a in known)
-    text = f"{amount(rows, glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in found), glyphs)} go for good"
+    until = min((a.keep_until for a in found if a.keep_until is not None), default=None)
+    end = "go for good"
+    if until is not None and all(a.kind is ActionKind.TRASH for a in found):
+        end = f"go to the trash, until {until.astimezone(plan.view.policy.timezone):%Y-%m-%d}"
+    text = f"{amount(rows, glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in found), glyphs)} {end}"
     return text if len(known) == len(found) else f"at least {text}"
 
 
@@ -125,7 +134,7 @@ def _action(action: Action, glyphs: Glyphs) -> Line:
         (f"  {sign} {word} ", style),
         (clean(str(action.partition)), "strong"),
         (f"  {action.reason}", "dim"),
-        (told, "warning" if action.kind is ActionKind.DROP else ""),
+        (told, "warning" if action.kind in GOING else ""),
         (status, style),
     )
 
@@ -162,6 +171,8 @@ def _report(done: RunReport, outcomes: Sequence[Outcome], cells: int, glyphs: Gl
         sign, style = (glyphs.critical, "critical") if bad else (glyphs.ok, "ok")
         words = [f"{table.created} created", f"{table.dropped} dropped"]
         words += [f"{table.moved_rows:,} rows moved"] if table.moved_rows else []
+        words += [f"{table.trashed} kept in the trash"] if table.trashed else []
+        words += [f"{table.attached} brought back"] if table.attached else []
         words += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := table.count(s))]
         run = "" if table.run_id is None else f"  run {table.run_id}"
         yield ((f"  {sign} {', '.join(words)}", style), (run, "dim"))

@@ -34,6 +34,9 @@ _TITLES: Final = {
     "fix": "Fix {table}: 30 days back, 30 days ahead",
     "create": "Create {target} of {table}",
     "drop": "Drop {target} of {table}",
+    "undrop": "Bring back {target} of {table}",
+    "pin": "Pin {target} of {table}: nothing drops it",
+    "unpin": "Unpin {target} of {table}: it may be dropped again",
 }
 
 

@@ -18,7 +18,7 @@ from textual.widgets import ContentSwitcher, Input
 
 from pgalmanac_tui import columns
 from pgalmanac_tui.almanac import Almanac, Entry
-from pgalmanac_tui.columns import ActionRow, RunRow
+from pgalmanac_tui.columns import ActionRow, RunRow, TrashRow
 from pgalmanac_tui.format import Line, command_line
 from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
@@ -29,10 +29,10 @@ from pgalmanac_tui.panels.legend import legend
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.host import Host
 from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
-from pgalmanac_tui.screens.small import CopyScreen, DateScreen
+from pgalmanac_tui.screens.small import CopyScreen, DateScreen, ReasonScreen
 from pgalmanac_tui.screens.tables import TablesScreen
 from pgalmanac_tui.snapshot import Wish
-from pgalmanac_tui.targets import chosen_entries, create_target, drop_target
+from pgalmanac_tui.targets import chosen_entries, create_target, drop_target, undrop_target
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.keybar import KeyBar, Tab, TabBar
 from pgalmanac_tui.widgets.lines import Lines
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MainScreen"]
 
-_TABS: Final = ("partitions", "findings", "runs", "plan")
-_CHANGING: Final = {"create", "drop", "maintain", "fix"}
+_TABS: Final = ("partitions", "findings", "runs", "plan", "trash")
+_CHANGING: Final = {"create", "drop", "maintain", "fix", "undrop", "pin"}
 _LOOKING: Final = {"count", "select", "goto", "today", "sort", "filter", "copy"}
 # Details of the chosen day are fetched when the cursor rests.
 _REST_SECONDS: Final = 0.12
@@ -67,6 +67,10 @@ class MainScreen(Screen[None]):
         Binding("D", "drop", "drop", id="drop", tooltip="drop the chosen partitions; asks for the name"),
         Binding("m", "maintain", "maintain", id="maintain", tooltip="what the timer does, now: create, then drop"),
         Binding("f", "fix", "fix", id="fix", tooltip="create what is missing 30 days around, and prove an insert"),
+        Binding(
+            "u", "undrop", "undrop", show=False, id="undrop", tooltip="bring back what was dropped, from the trash"
+        ),
+        Binding("P", "pin", "pin", show=False, id="pin", tooltip="let nothing drop the chosen days; again: unpin them"),
         Binding("e", "count", "exact", id="count", tooltip="count the chosen partitions, with hours and event types"),
         Binding("slash", "filter", "filter", key_display="/", id="filter", tooltip="by name, date or state"),
         Binding("s", "sort", "sort", id="sort", tooltip="by the next column; S turns the order round"),
@@ -84,6 +88,7 @@ class MainScreen(Screen[None]):
         Binding("2", "tab('findings')", "findings", show=False, id="tab.findings"),
         Binding("3", "tab('runs')", "runs", show=False, id="tab.runs"),
         Binding("4", "tab('plan')", "plan", show=False, id="tab.plan"),
+        Binding("5", "tab('trash')", "trash", show=False, id="tab.trash"),
         Binding("escape", "back", "back", show=False, id="back", tooltip="end a range, a filter or a count"),
         Binding("q", "app.quit", "quit", id="quit", tooltip="leave"),
         Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="all keys, and why some are off"),
@@ -100,6 +105,7 @@ class MainScreen(Screen[None]):
         self._now_fetching: str | None = None
         self._runs_seen: tuple[object, ...] = ()
         self._plan_seen: object = None
+        self._trash_seen: object = ()
         self._note: Line = ()
         self._begun: TableName | None = None
 
@@ -125,6 +131,7 @@ class MainScreen(Screen[None]):
             yield Pager(glyphs, id="findings")
             yield Listing[RunRow](columns.runs(glyphs), glyphs, empty="no run is recorded", id="runs")
             yield Listing[ActionRow](columns.plan(glyphs), glyphs, empty="nothing to do", id="plan")
+            yield Listing[TrashRow](columns.trash(glyphs), glyphs, empty="the trash is empty", id="trash")
         yield Input(id="filter", placeholder="name, date or state", compact=True)
         yield KeyBar(glyphs, id="keys")
 
@@ -174,6 +181,9 @@ class MainScreen(Screen[None]):
         if table is not None and table.plan.actions != self._plan_seen:
             self._plan_seen = table.plan.actions
             self._listing("plan").set(columns.action_rows(table.plan))
+        if table is not None and table.plan.table.orphans != self._trash_seen:
+            self._trash_seen = table.plan.table.orphans
+            self._listing("trash").set(columns.trash_rows(table.plan))
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
             self._follow()
@@ -204,6 +214,7 @@ class MainScreen(Screen[None]):
                 "findings": str(len(table.findings)),
                 "runs": str(len(table.runs)),
                 "plan": str(len(table.plan.todo)),
+                "trash": str(len(table.plan.table.orphans)),
             }
             style = "" if table.level is None else str(table.level)
         tabs = [
@@ -447,6 +458,49 @@ class MainScreen(Screen[None]):
             self.say("there is no partition here to drop")
         else:
             self._ask(Wish(command="drop", target=target))
+
+    def action_undrop(self) -> None:
+        """Bring back the row of the trash, or what was dropped of the chosen days."""
+        if (almanac := self._host.model.almanac) is None:
+            return
+        row = self._trashed()
+        target = undrop_target(almanac, self._span()) if row is None else row.orphan.name.name
+        if target is None:
+            self.say("nothing that was dropped here can be had back")
+        else:
+            self._ask(Wish(command="undrop", target=target))
+
+    def _trashed(self) -> TrashRow | None:
+        """The row that a key acts on, when the trash has the keys."""
+        listing = self._listing("trash")
+        row: TrashRow | None = listing.chosen if listing.has_focus else None
+        return row
+
+    def action_pin(self) -> None:
+        """Pin the chosen days, or the row; what is pinned already is unpinned."""
+        if (almanac := self._host.model.almanac) is None:
+            return
+        row, entry = self._trashed(), self._entry()
+        if row is not None:
+            target: str | None = row.orphan.name.name
+            pinned = row.orphan.pin is not None
+        else:
+            target = drop_target(almanac, self._span(), entry)
+            there = [e.partition for e in self._chosen() if e.partition is not None]
+            pinned = bool(there) and all(p.pin is not None for p in there)
+        if target is None:
+            self.say("there is no partition here to pin")
+        elif pinned:
+            self._ask(Wish(command="unpin", target=target))
+        else:
+            self._ask_why(target)
+
+    def _ask_why(self, target: str) -> None:
+        def pin(reason: str | None) -> None:
+            if reason is not None:
+                self._ask(Wish(command="pin", target=target, reason=reason))
+
+        self.app.push_screen(ReasonScreen(target, self._glyphs), pin)
 
     def action_maintain(self) -> None:
         """What the timer does."""

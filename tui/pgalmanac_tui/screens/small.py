@@ -16,7 +16,7 @@ from pgalmanac_tui.format import Line, clean, fit
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.widgets.lines import Lines
 
-__all__ = ["CopyScreen", "DateScreen", "read_date"]
+__all__ = ["CopyScreen", "DateScreen", "ReasonScreen", "read_date"]
 
 _PARTS = 3
 
@@ -68,6 +68,34 @@ class DateScreen(ModalScreen["date | None"]):
             self._ask("That is no date: write 2025-11-02, 2025-11, -30 or +7", "critical")
         else:
             self.dismiss(found)
+
+
+class ReasonScreen(ModalScreen["str | None"]):
+    """Asks why a partition is to be kept."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel", id="reason.cancel")]
+
+    def __init__(self, target: str, glyphs: Glyphs) -> None:
+        """Of the partition or range *target*."""
+        super().__init__()
+        self._target, self._glyphs = target, glyphs
+
+    def compose(self) -> ComposeResult:
+        """A question and a place for the answer."""
+        with Vertical(id="small"):
+            yield Lines(self._glyphs, id="question")
+            yield Input(placeholder="case 4711", compact=True)
+
+    def on_mount(self) -> None:
+        """Ask."""
+        text = f" Why must nobody drop {clean(self._target)}?"
+        self.query_one("#question", Lines).show(lambda _cells, _height: (((text, "strong"),),))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """A pin without a reason helps nobody."""
+        event.stop()
+        if event.value.strip():
+            self.dismiss(event.value.strip())
 
 
 class CopyScreen(ModalScreen["str | None"]):

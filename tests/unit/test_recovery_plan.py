@@ -1,0 +1,345 @@
+"""Grace, undo and pins in the plan: what goes to the trash, what is dropped for good, what comes back, what stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgalmanac.errors import UsageError
+from pgalmanac.mend import Mend
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, TableName
+from pgalmanac.plan import GOING, Action, ActionKind, Facts, Reason, Source, Status, plan_drop, plan_maintain, view
+from pgalmanac.policy import Policy
+from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
+from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
+from unit.test_plan import policies, tables
+
+TRASH = "pgalmanac_trash"
+GRACE = Policy(grace_days=7)
+# What the strategies of test_plan make, with a grace.
+graces = st.builds(
+    lambda policy, days: replace(policy, grace_days=days),
+    policies,
+    st.sampled_from([0, 1, 7, 30]),
+)
+
+
+def orphan(
+    bounds: Bounds, *, oid: int, ends: int | None = 3, home: bool = False, manual: bool = False, pin: Pin | None = None
+) -> Orphan:
+    """A dropped partition whose grace ends so many days from NOW; *ends* None was not to be kept at all."""
+    lower = bounds.lower
+    made = mark(bounds, oid=oid, manual=manual)
+    if ends is not None:
+        made = replace(made, keep_until=NOW + timedelta(days=ends), home="public")
+    name = TableName(schema="public" if home or ends is None else TRASH, name=f"events_{lower:%Y_%m_%d}_{oid}")
+    return Orphan(oid=oid, name=name, bounds=bounds, mark=made, pin=pin)
+
+
+pins = st.sampled_from([None, None, None, Pin(reason="for ever"), Pin(reason="past", until=date(2000, 1, 1))])
+
+
+@st.composite
+def kept_tables(draw: st.DrawFn) -> PartitionedTable:
+    """The tables of test_plan with pins, and with dropped partitions at home and in the trash."""
+    table = draw(tables())
+    partitions = tuple(replace(p, pin=draw(pins)) for p in table.partitions)
+    taken = [p.bounds for p in partitions if p.bounds is not None]
+    base = table.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    orphans: list[Orphan] = []
+    for number, offset in enumerate(draw(st.lists(st.integers(-150, 30), max_size=6, unique=True))):
+        lower = base + timedelta(days=offset)
+        bounds = Bounds(lower=lower, upper=lower + timedelta(days=1))
+        if any(bounds.overlaps(t) for t in taken):
+            continue
+        made = orphan(
+            bounds,
+            oid=5000 + number,
+            ends=draw(st.sampled_from([None, -2, 3])),
+            home=draw(st.booleans()),
+            manual=draw(st.booleans()),
+            pin=draw(pins),
+        )
+        keep = made.mark.keep_until
+        moved = replace(made.mark, keep_until=None if keep is None else keep - NOW + table.now)
+        orphans.append(replace(made, mark=moved))
+    return replace(table, partitions=partitions, orphans=tuple(orphans))
+
+
+def kinds(actions: tuple[Action, ...], *wanted: ActionKind) -> list[tuple[str, str, str]]:
+    """Kind, reason and status of the actions that take something away."""
+    return [(a.kind, a.reason, a.status) for a in actions if a.kind in (wanted or GOING)]
+
+
+@given(kept_tables(), graces)
+def test_planning_what_a_plan_would_produce_gives_nothing_more(table: PartitionedTable, policy: Policy) -> None:
+    """Idempotence with grace and pins: the second plan has nothing left to try."""
+    first = plan_maintain(table, policy)
+    second = plan_maintain(applied(first), policy)
+
+    assert second.todo == ()
+
+
+@given(kept_tables(), graces)
+def test_nothing_inside_retention_goes_and_nothing_goes_for_good_before_its_time(
+    table: PartitionedTable, policy: Policy
+) -> None:
+    """What this run decides is past retention; what goes for good was wanted by hand or is too, and its time is up."""
+    plan = plan_maintain(table, policy)
+    ends = {o.oid: o.mark for o in table.orphans}
+
+    for action in plan.todo:
+        if action.kind not in GOING:
+            continue
+        if action.reason is Reason.RETENTION:
+            assert plan.view.expired(action.bounds)
+        if action.reason is Reason.GRACE:
+            until = ends[action.oid or 0].keep_until
+            assert until is not None
+            assert until <= table.now
+        if action.kind is ActionKind.DROP and action.source is Source.DETACHED and action.oid is not None:
+            assert ends[action.oid].manual or plan.view.expired(action.bounds)
+
+
+@given(kept_tables(), graces)
+def test_nothing_pinned_is_taken_away_by_a_run(table: PartitionedTable, policy: Policy) -> None:
+    """Neither an attached partition nor one in the trash; only what a run had begun to detach may reach the trash."""
+    plan = plan_maintain(table, policy)
+    everything: tuple[Partition | Orphan, ...] = (*table.partitions, *table.orphans)
+    held = {p.oid for p in everything if plan.view.pinned(p.pin)}
+
+    for action in plan.todo:
+        if action.kind in GOING and action.oid in held:
+            assert action.kind is ActionKind.TRASH
+            assert action.reason is Reason.UNFINISHED
+
+
+@given(kept_tables(), graces)
+def test_with_a_grace_no_partition_is_lost(table: PartitionedTable, policy: Policy) -> None:
+    """Every partition there was is one still, or lies in the trash, unless somebody else detached it."""
+    policy = replace(policy, grace_days=max(policy.grace_days, 1))
+    plan = plan_maintain(table, policy)
+    after = applied(plan)
+    somewhere = {p.oid for p in after.partitions} | {o.oid for o in after.orphans}
+    foreign = {a.oid for a in plan.todo if a.kind is ActionKind.FINALIZE and a.source is Source.PENDING}
+    # Detached by a run that had no grace to give.
+    begun = {a.oid for a in plan.todo if a.kind is ActionKind.DROP and a.reason is Reason.UNFINISHED}
+
+    assert {p.oid for p in table.partitions} - foreign - begun <= somewhere
+
+
+@given(kept_tables(), graces)
+def test_the_fuse_and_the_clock_hold_for_the_trash_too(table: PartitionedTable, policy: Policy) -> None:
+    """At most as many go as the fuse allows, and none by a clock that is wrong."""
+    plan = plan_maintain(table, policy)
+    stopped = plan_maintain(table, policy, clock="the clock is wrong")
+    going = [a for a in plan.todo if a.kind in GOING and a.reason is Reason.RETENTION]
+
+    assert len(going) <= policy.fuse(plan.view.interval)
+    assert [a for a in stopped.todo if a.kind is ActionKind.DROP] == []
+    assert [a for a in stopped.todo if a.reason is Reason.RETENTION] == []
+
+
+def test_what_is_past_retention_goes_to_the_trash_for_whole_days() -> None:
+    """Under its own name, until the midnight after seven whole days."""
+    plan = plan_maintain(events([day(-91), *map(day, range(-90, 31))]), GRACE)
+    (action,) = plan.actions
+
+    assert (action.kind, action.reason, action.status) == ("trash", "retention", Status.PLANNED)
+    assert action.target == TableName(schema=TRASH, name="events_2025_08_03")
+    assert action.keep_until == at("2025-11-10T00:00")
+
+
+def test_the_midnight_is_that_of_the_tables_zone() -> None:
+    """An operator in Berlin reads midnight, and the mark has the instant."""
+    policy = replace(GRACE, timezone=ZoneInfo("Europe/Berlin"))
+    plan = plan_maintain(events([day(-91), *map(day, range(-90, 31))]), policy)
+
+    assert [a.keep_until for a in plan.actions] == [at("2025-11-09T23:00").replace(tzinfo=UTC)]
+
+
+def test_a_grace_that_has_ended_is_a_drop_and_does_not_blow_the_fuse() -> None:
+    """They were counted when they went to the trash."""
+    trash = tuple(orphan(day(-100 - n), oid=n, ends=-1) for n in range(40))
+    plan = plan_maintain(events(map(day, range(-90, 31)), orphans=trash), GRACE)
+
+    assert kinds(plan.actions) == [("drop", "grace ended", "planned")] * 40
+
+
+def test_a_grace_that_has_not_ended_or_is_wanted_longer_is_left() -> None:
+    """Not yet; kept by today's retention; pinned."""
+    trash = (
+        orphan(day(-100), oid=1, ends=1),
+        orphan(day(-20), oid=2, ends=-1),
+        orphan(day(-101), oid=3, ends=-1, pin=Pin(reason="x")),
+    )
+    plan = plan_maintain(events(map(day, range(-9, 31)), orphans=trash), GRACE)
+
+    assert kinds(plan.actions) == []
+
+
+def test_a_run_that_was_cut_off_is_brought_to_its_end() -> None:
+    """Detached and still at home, or half detached: both reach the trash with the end that their mark says."""
+    until = NOW + timedelta(days=2)
+    pending = partition(
+        day(-95), oid=1, detach_pending=True, mark=replace(mark(day(-95), oid=1), keep_until=until, home="public")
+    )
+    table = events([pending, *map(day, range(-9, 31))], orphans=(orphan(day(-96), oid=2, ends=2, home=True),))
+    plan = plan_maintain(table, GRACE)
+
+    assert [(a.kind, a.source, a.keep_until, a.reason) for a in plan.actions] == [
+        ("trash", Source.PENDING, until, "unfinished"),
+        ("trash", Source.DETACHED, until, "unfinished"),
+    ]
+
+
+def test_the_trash_refuses_what_it_has_no_place_for() -> None:
+    """A name that is taken refuses that one; a missing privilege all of them; both with what to do."""
+    table = events([day(-92), day(-91), *map(day, range(-90, 31))])
+    taken = Facts(taken=frozenset({TableName(schema=TRASH, name="events_2025_08_02")}))
+    named = plan_maintain(table, GRACE, taken)
+    barred = plan_maintain(table, GRACE, Facts(trash_refusal="missing: GRANT"))
+    own = plan_maintain(table, replace(GRACE, trash_schema="public"))
+
+    assert [a.status for a in named.actions] == [Status.REFUSED, Status.PLANNED]
+    assert [a.note for a in barred.actions] == ["missing: GRANT"] * 2
+    assert "set trash_schema to another" in (own.actions[0].note or "")
+
+
+def test_pinned_is_skipped_by_night_and_refused_by_hand() -> None:
+    """With the reason; a pin of yesterday says nothing any more."""
+    pinned = partition(day(-95), oid=1, pin=Pin(reason="case 4711", until=TODAY))
+    past = partition(day(-94), oid=2, pin=Pin(reason="old", until=TODAY - timedelta(days=1)))
+    table = events([pinned, past, *map(day, range(-90, 31))])
+    night = plan_maintain(table, Policy())
+    by_hand = plan_drop(table, Policy(), target="events_2025_07_30")
+
+    assert [(a.status, a.note) for a in night.actions] == [
+        (Status.SKIPPED, "pinned: case 4711 (until 2025-11-02)"),
+        (Status.PLANNED, None),
+    ]
+    assert [a.status for a in by_hand.actions] == [Status.REFUSED]
+    assert "pgalmanac unpin events_2025_07_30" in (by_hand.actions[0].note or "")
+
+
+def test_a_drop_by_hand_is_kept_unless_now_and_now_reaches_into_the_trash() -> None:
+    """By name or by its day; a day that is attached again means the partition."""
+    lying = orphan(day(-100), oid=9)
+    table = events(map(day, range(-5, 5)), orphans=(lying,))
+    kept = plan_drop(table, GRACE, target="2025-10-31")
+    gone = plan_drop(table, GRACE, target="2025-10-31", now=True)
+    emptied = [plan_drop(table, GRACE, target=t, now=True).actions for t in ("2025-07-25", lying.name.name)]
+
+    assert kinds(kept.actions) == [("trash", "manual", "planned")]
+    assert kinds(gone.actions) == [("drop", "manual", "planned")]
+    assert [[(a.oid, a.source) for a in actions] for actions in emptied] == [[(9, Source.DETACHED)]] * 2
+    with pytest.raises(UsageError, match=r"has been dropped already, and is kept: .*--now drops it for good"):
+        plan_drop(table, GRACE, target=lying.name.name)
+
+
+def test_undrop_brings_a_day_home_and_pins_it_if_it_would_go_again() -> None:
+    """Past retention it is pinned in the role's name; inside retention it needs none."""
+    table = events(map(day, range(-5, 0)), orphans=(orphan(day(-100), oid=8), orphan(day(-6), oid=9)))
+    old = plan_undrop(table, GRACE, target="2025-07-25", by="ada")
+    young = plan_undrop(table, GRACE, target="2025-10-27", by="ada")
+
+    assert [(a.kind, a.target, a.pin) for a in old.actions] == [
+        (
+            "attach",
+            TableName(schema="public", name="events_2025_07_25_8"),
+            Pin(reason="undropped 2025-11-02", by="ada", at=NOW),
+        )
+    ]
+    assert [(a.kind, a.pin) for a in young.actions] == [("attach", None)]
+
+
+def refusal(table: PartitionedTable, **facts: Any) -> str:  # noqa: ANN401  # fields of Facts
+    """Why the day -100 of a table cannot be undropped."""
+    (action,) = plan_undrop(table, GRACE, Facts(**facts), target="2025-07-25").actions
+    assert action.status is Status.REFUSED
+    return action.note or ""
+
+
+def test_undrop_says_why_not_and_how_to_read_the_rows() -> None:
+    """Period taken, name taken, another structure, stray rows."""
+    lying = orphan(day(-100), oid=8)
+    lower = day(-100).lower
+    assert lower is not None
+    table = events(map(day, range(-5, 5)), orphans=(lying,), default=True)
+    taken = events([day(-101, 3)], orphans=(lying,))
+    reasons = [
+        refusal(taken),
+        refusal(table, taken=frozenset({TableName(schema="public", name="events_2025_07_25_8")})),
+        refusal(table, mends={8: Mend(refusal="it has the column x")}),
+        refusal(table, strays={lower: 1}),
+    ]
+    says = (
+        "its period is taken by public.events_2025_07_24",
+        "the name public.events_2025_07_25_8 is taken",
+        "it has the column x",
+        "public.events_default has 1 row of its period",
+    )
+
+    for reason, start in zip(reasons, says, strict=True):
+        assert reason.startswith(start)
+        assert reason.endswith("; its rows: SELECT * FROM pgalmanac_trash.events_2025_07_25_8")
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("2025-07-26", "nothing that was dropped for 2025-07-26 from public.events is still there"),
+        ("events_2025_10_31", "is a partition of public.events; it was not dropped"),
+        ("nonsense", "nothing that was dropped for nonsense"),
+    ],
+)
+def test_undrop_of_what_is_not_there_is_bad_usage(target: str, says: str) -> None:
+    """One sentence each."""
+    table = events(map(day, range(-5, 5)), orphans=(orphan(day(-100), oid=8),))
+    with pytest.raises(UsageError) as told:
+        plan_undrop(table, GRACE, target=target)
+
+    assert says in str(told.value)
+
+
+def test_pins_take_days_ranges_and_names_attached_or_not() -> None:
+    """A range across both; a pin that would hold on no day is bad usage, and so is a day with no partition."""
+    table = events(map(day, range(-3, 1)), orphans=(orphan(day(-4), oid=9),))
+    pin = Pin(reason="audit", until=TODAY)
+    pinned = plan_pin(table, GRACE, target="2025-10-29..2025-10-31", pin=pin)
+    again = plan_pin(table, GRACE, target="events_2025_10_31", pin=pin)
+
+    assert [(a.kind, a.source, a.pin) for a in pinned.actions] == [
+        ("pin", Source.ATTACHED, pin),
+        ("pin", Source.ATTACHED, pin),
+        ("pin", Source.DETACHED, pin),
+    ]
+    assert len(again.actions) == 1
+    with pytest.raises(UsageError, match="would hold on no day"):
+        plan_pin(table, GRACE, target="2025-10-31", pin=replace(pin, until=TODAY - timedelta(days=1)))
+    with pytest.raises(UsageError, match="has no partition for 2024-01-01"):
+        plan_pin(table, GRACE, target="2024-01-01", pin=pin)
+
+
+def test_unpin_acts_only_where_there_is_a_pin() -> None:
+    """What has none needs no action; a second time there is nothing to do."""
+    table = events([partition(day(-2), oid=1, pin=Pin(reason="x")), day(-1)])
+    plan = plan_unpin(table, GRACE, target="2025-10-31..2025-11-01")
+    after = plan_unpin(applied(plan), GRACE, target="2025-10-31..2025-11-01")
+
+    assert [(a.kind, a.oid) for a in plan.actions] == [("unpin", 1)]
+    assert after.actions == ()
+
+
+def test_without_a_grace_everything_is_as_before() -> None:
+    """The default drops at once."""
+    plan = plan_maintain(events([day(-91), *map(day, range(-90, 31))]), Policy())
+
+    assert kinds(plan.actions) == [("drop", "retention", "planned")]
+    assert view(plan.table, Policy()).policy.grace_days == 0
