@@ -32,12 +32,12 @@ test-lowest: $(TOOLS) ## unit tests and crash points with the lowest dependencie
 	@$(BIN)/python tests/lowest.py
 
 test-pythons: ## unit tests and crash points on every other Python from 3.11 on that this machine has
-	@for python in python3.11 python3.12 python3.13 python3.14; do \
+	@failed=0; for python in python3.11 python3.12 python3.13 python3.14; do \
 	  PYENV_VERSION="$$(pyenv latest "$${python#python}" 2>/dev/null)"; export PYENV_VERSION; \
 	  "$$python" -c 'import sys' 2>/dev/null || { echo "test-pythons: $$python is not here: NOT TESTED"; continue; }; \
 	  echo "test-pythons: $$("$$python" --version)"; \
-	  "$$python" tests/lowest.py --newest || exit 1; \
-	done
+	  "$$python" tests/lowest.py --newest || failed=1; \
+	done; exit $$failed
 
 faults: $(TOOLS) ## writers, readers and a run that something happens to; prints how long an insert waited
 	@$(BIN)/python tests/integration/faults $(ARGS)

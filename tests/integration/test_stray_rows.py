@@ -187,6 +187,26 @@ def test_no_delete_or_insert_of_a_moving_row_is_lost(empty_database: str) -> Non
     assert (set(range(1, 6001)) - gone) | come == {i for (i,) in rows(empty_database, "SELECT id FROM log")}
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+def test_no_look_misses_a_moving_row(empty_database: str, prepared: bool) -> None:  # noqa: FBT001  # pytest passes it by name
+    """Readers in a tight loop, over thirty moves: each of their counts has every row, whatever moment it fell on."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, *range(1, 31), count=100)
+    looks: list[int] = []
+
+    def look(connection: psycopg.Connection[tuple[Any, ...]], _: Random) -> None:
+        row = connection.execute("SELECT count(*) FROM log WHERE id > 0", prepare=prepared).fetchone()
+        looks.append(row[0] if row else -1)
+
+    with _meanwhile(empty_database, look), _meanwhile(empty_database, look):
+        report = maintain(empty_database, premake_days=30, retry_seconds=30)
+
+    assert report.exit_code == 0, _errors(report)
+    assert report.tables[0].moved_rows == 3000
+    assert len(looks) > 100, "the readers did look"
+    assert {3000} == set(looks)
+
+
 def test_an_open_transaction_that_changed_a_stray_row_wins(empty_database: str) -> None:
     """A move that meets somebody's uncommitted update gives up within its budget; the update stands, nothing moved."""
     create_log(empty_database, days=(0,), default=True)
