@@ -1,5 +1,6 @@
-"""Opening the dashboard. It stands apart from the other commands, whose modules bring the driver with them: the first
-picture is there before that is loaded.
+"""Opening the dashboard, apart from the other commands.
+
+Their modules bring the driver with them, and the first picture is there before that is loaded.
 """
 
 from __future__ import annotations

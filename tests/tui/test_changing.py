@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets import Button, Input
 
 from dashboards import opened, shown, text_of, typed, until
 from pgalmanac_tui.app import Dashboard
@@ -13,8 +15,9 @@ from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.main import MainScreen
 from support import add_partitions, add_rows, connect, partition_names, rows, today
-from textual.pilot import Pilot
-from textual.widgets import Button
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
 
 
 def name(days: int) -> str:
@@ -89,7 +92,7 @@ async def test_a_chosen_day_is_created(database: str) -> None:
 
 
 async def test_a_selected_range_is_created(database: str) -> None:
-    """v begins a range that the cursor draws on; both of its ends belong to it."""
+    """Key v begins a range that the cursor draws on; both of its ends belong to it."""
     add_partitions(database, days=[0])
 
     async with opened(database) as (app, pilot):
@@ -118,9 +121,10 @@ async def test_a_drop_wants_the_name_typed(database: str) -> None:
         await typed(pilot, name(-2))
         await pilot.press("enter")
         assert dialog._change is None
-        dialog.query_one("Input").clear()  # type: ignore[attr-defined]
+        dialog.query_one("#name", Input).clear()
         await typed(pilot, name(-1))
-        assert not button.disabled
+        opened_now = not dialog.query_one("#apply", Button).disabled
+        assert opened_now
         await pilot.press("enter")
         await ended(pilot, dialog)
 

@@ -42,7 +42,7 @@ _BAR: Final = 10
 _STYLED: Final = {Mark.MISSING, Mark.GAP, Mark.STRAY, Mark.PENDING, Mark.EXPIRING, Mark.KEPT, Mark.WANTED, Mark.PREMADE}
 
 
-def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple[Column[Entry], ...]:
+def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple[Column[Entry], ...]:  # noqa: C901  # eight columns, each with a small function of its own
     """Name, bounds, rows, size, oldest and newest event, state."""
 
     def moment(value: datetime | None, on: date | None = None) -> str:

@@ -76,7 +76,7 @@ def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) 
         style = _BAD.get(found.mark, str(found.mark))
         word = WORDS[found.mark]
         if found.mark is Mark.MISSING:
-            word = "no partition: inserts fail" if almanac.view.table.default is None else "no partition for now"
+            word = "missing: inserts fail" if almanac.view.table.default is None else "missing now"
         yield ((f"{glyphs.mark(found.mark)} {word}", style),)
     yield from _entries(model, found, cells, glyphs)
 

@@ -92,7 +92,7 @@ def proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> tuple
     return tuple(_proposal(found, command, cells, glyphs))
 
 
-def _proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> Iterator[Line]:  # noqa: C901  # one part of the text after the other
     plan = found.plan
     if found.blockers:
         yield ((f" {glyphs.warning} holding a lock that this needs:", "warning"),)

@@ -1,0 +1,163 @@
+"""The installed program in a real terminal: tmux plays the keys, and the database is looked at after each step."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from support import add_partitions, connect, partition_names, rows, today
+
+TMUX = shutil.which("tmux") or ""
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.4
+
+pytestmark = pytest.mark.skipif(not TMUX, reason="tmux is not installed; the dashboard is driven in it")
+
+
+class Window:
+    """A terminal of 80 by 24 in a tmux server of its own."""
+
+    def __init__(self, socket: Path, *command: str) -> None:
+        """Run *command* in it."""
+        self._tmux = [TMUX, "-S", str(socket), "-f", "/dev/null"]
+        self._call("new-session", "-d", "-x", "80", "-y", "24", *command)
+        self._call("set-option", "-g", "remain-on-exit", "on")
+
+    def _call(self, *arguments: str) -> str:
+        done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def press(self, *keys: str) -> None:
+        """Press keys, as tmux names them, as a person does: a key that moves the focus is done before the next."""
+        for key in keys:
+            self._call("send-keys", key)
+            time.sleep(PAUSE_SECONDS)
+
+    def write(self, text: str) -> None:
+        """Type a text."""
+        self._call("send-keys", "-l", text)
+
+    def screen(self) -> str:
+        """What is on the screen."""
+        return self._call("capture-pane", "-p")
+
+    def shows(self, text: str) -> None:
+        """Wait for a text."""
+        wait(lambda: text in self.screen(), lambda: f"{text!r} is not on the screen:\n{self.screen()}")
+
+    def ended(self) -> int:
+        """Wait for the program's end; its exit code."""
+        answer = "#{pane_dead} #{pane_dead_status}"
+        wait(lambda: self._call("display-message", "-p", answer).startswith("1"), self.screen)
+        return int(self._call("display-message", "-p", answer).split()[1])
+
+    def close(self) -> None:
+        """End all of it."""
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False)
+
+
+def wait(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > end:
+            pytest.fail(otherwise())
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def window(database: str, tmp_path: Path) -> Iterator[Window]:
+    """The dashboard on a database whose last partition is today's, and one of which is past retention."""
+    add_partitions(database, days=[-91, *range(-10, 1)], rows_a_day=3)
+    opened = Window(
+        tmp_path / "tmux",
+        *("env", f"XDG_CONFIG_HOME={tmp_path}", "PGALMANAC_RETENTION_DAYS=90", "LC_ALL=C.UTF-8"),
+        *(sys.executable, "-m", "pgalmanac", "--dsn", database, "--table", "events"),
+    )
+    yield opened
+    opened.close()
+
+
+def name(days: int) -> str:
+    """The partition of the day that is so many days from today."""
+    return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
+
+
+def test_from_the_first_picture_to_the_last(database: str, window: Window) -> None:
+    """Start, move, create a day, drop a day with its name typed, maintain, quit."""
+    window.shows("WARNING")
+    window.shows("heap")
+    assert [name(-91), *(name(d) for d in range(-10, 1))] == partition_names(database)
+
+    window.press("Down")
+    window.shows(f"{today() + timedelta(days=1):%a} {(today() + timedelta(days=1)).day}")
+    window.press("c")
+    window.shows("1 to create")
+    assert name(1) not in partition_names(database)
+    window.press("Enter")
+    window.shows("1 created")
+    assert name(1) in partition_names(database)
+
+    window.press("Escape")
+    window.shows("1 Partitions")
+    window.press("t", "Up")
+    window.shows(name(-1))
+    window.press("D")
+    window.shows("go for good")
+    window.press("BTab")
+    window.write(name(-1))
+    assert name(-1) in partition_names(database)
+    window.press("Enter")
+    window.shows("1 dropped")
+    assert name(-1) not in partition_names(database)
+
+    window.press("Escape")
+    window.shows("1 Partitions")
+    window.press("m")
+    window.shows("1 to drop")
+    assert name(-91) in partition_names(database)
+    window.press("BTab")
+    window.write(name(-91))
+    window.press("Enter")
+    window.shows("1 dropped")
+    assert [name(d) for d in range(-10, 31)] == partition_names(database)
+
+    window.press("Escape")
+    window.shows("nothing needs doing")
+    window.press("q")
+    assert 0 == window.ended()
+    assert [("create", "success"), ("drop", "success"), ("maintain", "success")] == rows(
+        database, "SELECT details ->> 'command', status FROM housekeeper_runs ORDER BY id"
+    )
+
+
+def test_a_terminal_that_goes_away_leaves_no_half_done_run(database: str, window: Window) -> None:
+    """SIGHUP in the middle of a run: the action under way is undone, and the run is closed."""
+    with_slow = (
+        "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT FROM"
+        " pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'public.events_2%') THEN PERFORM pg_sleep(60);"
+        " END IF; END $$; CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE TABLE')"
+        " EXECUTE FUNCTION slow()"
+    )
+    with connect(database) as connection:
+        connection.execute(with_slow.encode())
+    before = partition_names(database)
+    window.shows("WARNING")
+    window.press("f")
+    window.shows("to create")
+    window.press("Enter")
+    sleeping = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    wait(lambda: bool(rows(database, sleeping)), window.screen)
+    window.close()
+
+    wait(lambda: not rows(database, sleeping), lambda: "the statement goes on without a terminal")
+    closed = "SELECT status, error FROM housekeeper_runs"
+    wait(lambda: rows(database, closed) == [("error", "interrupted")], lambda: str(rows(database, closed)))
+    assert before == partition_names(database)

@@ -1,0 +1,211 @@
+"""How it looks, compared with pictures that somebody has looked at: `pytest --snapshot-update` makes them anew.
+
+The pictures are of values made by hand: clock, host name and version stand still in them. What the keys do to a
+server is tested beside this, with a server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pgalmanac.config import Dashboard as Look
+from pgalmanac.config import Settings
+from pgalmanac.diagnose import PastRuns, diagnose
+from pgalmanac.errors import ConnectError
+from pgalmanac.history import ActionRecord, RunRecord
+from pgalmanac.model import Server
+from pgalmanac.plan import ActionKind, plan_drop, plan_maintain
+from pgalmanac.policy import Policy
+from pgalmanac.results import PartitionCount
+from pgalmanac.schedule import Schedule
+from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
+from snapshots import NOW, day, events
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+SERVER = Server(
+    version="18.1", version_num=180001, database="app", role="keeper", standby=False, now=NOW, address="10.0.0.7:5432"
+)
+POLICY = Policy()
+RUN = RunRecord(
+    id="17",
+    task_name="events-partition-maintenance",
+    started_at=NOW - timedelta(hours=12, minutes=30),
+    completed_at=NOW - timedelta(hours=12, minutes=29, seconds=57),
+    status="success",
+    duration_ms=2_640.0,
+    output="public.events: 1 created, 1 dropped",
+    error=None,
+    triggered_by="scheduler",
+    created_at=NOW,
+    details={"command": "maintain"},
+)
+FAILED = replace(
+    RUN,
+    id="16",
+    started_at=RUN.started_at - timedelta(days=1),
+    status="error",
+    duration_ms=61_000.0,
+    error="drop public.events_2025_08_02 failed: the lock was not to be had in 31 attempts",
+)
+
+
+def table(*days: int, past: PastRuns | None = None) -> TableState:
+    """The events table with partitions for these days from today, each with a plausible number of rows."""
+    parent = events(day(d) for d in days)
+    plan = plan_maintain(parent, POLICY)
+    past = past or PastRuns(last_success=NOW - timedelta(hours=12), last_started=NOW - timedelta(hours=12))
+    counts = {
+        p.oid: PartitionCount(oid=p.oid, name=p.name, rows=rows, exact=False, bytes=rows * 350)
+        for offset, p in zip(days, parent.partitions, strict=True)
+        for rows in [_rows(offset)]
+    }
+    found = diagnose(plan.view, plan, past)
+    return TableState(plan=plan, findings=found, counts=counts, runs=(RUN, FAILED), past=past)
+
+
+def _rows(offset: int) -> int:
+    if offset > 0:
+        return 0
+    weekend = (NOW + timedelta(days=offset)).weekday() > 4
+    return (90_000 if offset == -17 else 4_000 if weekend else 9_000) + offset * 13 % 700
+
+
+HEALTHY = table(*range(-90, 31))
+CRITICAL = table(*range(-95, -40), *range(-39, 0))
+
+
+class Frozen:
+    """Answers as a server would that never changes."""
+
+    def __init__(self, state: TableState | None, *, server: Server = SERVER, lost: bool = False) -> None:
+        """Show *state*; with *lost* be there once and never again."""
+        trouble = "database app has no table that is partitioned by range of one time column"
+        self.snapshot = Snapshot(
+            server=server,
+            now=NOW,
+            tables=() if state is None else (state.name,),
+            table=state,
+            trouble=trouble if state is None else None,
+            remedy="create one with PARTITION BY RANGE, or name another database with --dsn" if state is None else None,
+            schedule=Schedule(next_at=NOW + timedelta(hours=11, minutes=30), source="systemd"),
+        )
+        self.lost, self.looks = lost, 0
+
+    async def poll(self, _wanted: object) -> Snapshot:
+        """The same again."""
+        self.looks += 1
+        if self.lost and self.looks > 1:
+            raise ConnectError("cannot reach the database (connection refused)")
+        return self.snapshot
+
+    async def details(self, _partition: object) -> None:
+        """Nothing more is known."""
+
+    async def propose(self, _table: object, wish: Wish) -> Proposal:
+        """The plan of what is asked for."""
+        assert self.snapshot.table is not None
+        plan = self.snapshot.table.plan
+        if wish.command == "drop":
+            drop = plan_drop(plan.table, POLICY, target=wish.target)
+            plan = replace(drop, actions=tuple(replace(a, rows=9_040, bytes=3_164_000) for a in drop.actions))
+        statements = (("DROP TABLE …", "ACCESS EXCLUSIVE on public.events"),)
+        creating = (("CREATE TABLE …", "ACCESS SHARE on public.events"),)
+        steps = tuple(
+            Step(action=a, statements=statements if a.kind is ActionKind.DROP else creating) for a in plan.todo
+        )
+        blockers = ("process 4711 of report, active for 3000 s, holds AccessShareLock on events: SELECT count(*)",)
+        return Proposal(wish=wish, server=self.snapshot.server, plan=plan, steps=steps, blockers=blockers)
+
+    async def run(self, _run_id: str) -> RunRecord:
+        """One run with an action."""
+        action = ActionRecord(
+            run_id="17",
+            seq=1,
+            action="create",
+            partition="public.events_2025_12_02",
+            lower=NOW,
+            upper=NOW,
+            reason="premake",
+            sql="CREATE TABLE …;\nALTER TABLE … ATTACH PARTITION …",
+            status="done",
+            attempts=2,
+            started_at=NOW,
+            duration_ms=14.0,
+            rows=None,
+            bytes=None,
+            sqlstate=None,
+            error=None,
+        )
+        return replace(RUN, actions=(action,))
+
+    def stop(self) -> None:
+        """Nothing to let go of."""
+
+
+def app(gateway: Frozen, *, read_only: bool = False, environ: dict[str, str] | None = None, **look: Any) -> Dashboard:  # noqa: ANN401  # fields of Dashboard
+    """The dashboard on a frozen server."""
+    settings = Settings(label="production", read_only=read_only, dashboard=Look(**{"glyphs": "unicode", **look}))
+    return Dashboard(settings, make_gateway=lambda _: gateway, clock=lambda: 0.0, environ=environ or {})  # type: ignore[arg-type,return-value]
+
+
+async def settled(pilot: Pilot[int]) -> None:
+    """Until the first look is on the screen."""
+    for _ in range(200):
+        await pilot.pause(0.02)
+        if pilot.app.model.snapshot is not None:  # type: ignore[attr-defined]
+            break
+    await pilot.pause(0.5)
+
+
+async def lost(pilot: Pilot[int]) -> None:
+    """Until the second look has failed."""
+    await settled(pilot)
+    pilot.app.poll_now()  # type: ignore[attr-defined]
+    await pilot.pause(0.3)
+    pilot.app._update(retry_in=4.0)  # type: ignore[attr-defined]
+    await pilot.pause()
+
+
+def after(*keys: str) -> Any:  # noqa: ANN401  # what run_before takes
+    """These keys, once the first look is there."""
+
+    async def play(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await pilot.pause(0.5)
+
+    return play
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "size", "before"),
+    [
+        pytest.param(lambda: app(Frozen(HEALTHY)), (80, 24), settled, id="healthy"),
+        pytest.param(lambda: app(Frozen(HEALTHY)), (120, 40), settled, id="wide"),
+        pytest.param(lambda: app(Frozen(HEALTHY)), (40, 10), settled, id="small"),
+        pytest.param(lambda: app(Frozen(HEALTHY), theme="light"), (80, 24), settled, id="light"),
+        pytest.param(lambda: app(Frozen(CRITICAL), theme="ansi-dark"), (80, 24), settled, id="ansi"),
+        pytest.param(lambda: app(Frozen(CRITICAL), environ={"NO_COLOR": "1"}), (80, 24), settled, id="no-colour"),
+        pytest.param(lambda: app(Frozen(CRITICAL), glyphs="ascii"), (80, 24), settled, id="ascii"),
+        pytest.param(lambda: app(Frozen(CRITICAL)), (80, 24), settled, id="critical"),
+        pytest.param(lambda: app(Frozen(None)), (80, 24), settled, id="empty-database"),
+        pytest.param(lambda: app(Frozen(HEALTHY, lost=True)), (80, 24), lost, id="stale"),
+        pytest.param(lambda: app(Frozen(HEALTHY), read_only=True), (80, 24), after("m"), id="read-only"),
+        pytest.param(lambda: app(Frozen(CRITICAL)), (80, 24), after("f"), id="plan"),
+        pytest.param(lambda: app(Frozen(HEALTHY)), (80, 24), after("up", "D"), id="confirm"),
+        pytest.param(lambda: app(Frozen(HEALTHY)), (80, 24), after("3"), id="runs"),
+        pytest.param(lambda: app(Frozen(HEALTHY)), (80, 24), after("3", "enter"), id="run-detail"),
+        pytest.param(lambda: app(Frozen(CRITICAL)), (80, 24), after("2"), id="findings"),
+        pytest.param(lambda: app(Frozen(HEALTHY)), (80, 40), after("question_mark"), id="help"),
+    ],
+)
+def test_it_looks_as_it_did(snap_compare: Any, dashboard: Any, size: tuple[int, int], before: Any) -> None:  # noqa: ANN401
+    """Each state in one picture."""
+    assert snap_compare(dashboard(), terminal_size=size, run_before=before)
