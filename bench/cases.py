@@ -288,7 +288,8 @@ def exact_counts(bench: Bench, rounds: int, days: int, rows: int) -> Iterator[Ca
 
 def dashboard(bench: Bench, rounds: int) -> Iterator[Case]:
     """From starting the program to the first whole screen, in a terminal of 120 by 36."""
-    command = [ours(), "--dsn", bench.dsn("idle_120")]
+    bench.make("shown", first=DAYS_AHEAD - 119, last=DAYS_AHEAD)
+    command = [ours(), "--dsn", bench.dsn("shown")]
     paints = [p for _ in range(rounds) if (p := first_paint(command)) is not None]
     if not paints:
         yield Case(name="dashboard", conditions="", results=(Result(contestant=who.OURS, note="it does not start"),))
