@@ -577,8 +577,8 @@ SCENES: Final[Sequence[Callable[[Machine, Results], None]]] = (
 @contextmanager
 def lab(*, keep: bool) -> Generator[Machine]:
     """A booted machine, gone again at the end."""
-    CACHE.mkdir(parents=True, exist_ok=True)
     prepare()
+    CACHE.mkdir(parents=True, exist_ok=True)
     base = base_image()
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE))
     machine = Machine(base, scratch, wheels(base))
