@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashboards import opened, shown, text_of, typed, until
+from pgalmanac.config import Dashboard as Look
 from pgalmanac.model import TableRef
 from pgalmanac.pgserver import Cluster
 from pgalmanac_tui.app import Dashboard
@@ -339,3 +340,17 @@ async def test_a_poll_that_changed_nothing_paints_nothing(database: str, monkeyp
         await pilot.pause()
 
     assert [] == painted
+
+
+async def test_the_label_has_the_colour_of_the_configuration(database: str) -> None:
+    """A colour that is none is the theme's."""
+    add_partitions(database, days=range(-3, 31))
+
+    colours: list[str] = []
+    for chosen in ("#cc3300", "nonsense"):
+        async with opened(database, label="production", dashboard=Look(label_color=chosen)) as (app, _):
+            colours.append(app.get_css_variables()["label-color"].upper())
+            assert " production " in text_of(app, "#header")
+
+    assert "#CC3300" == colours[0]
+    assert colours[0] != colours[1]

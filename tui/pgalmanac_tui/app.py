@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.color import Color, ColorParseError
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -80,6 +81,7 @@ class Dashboard(App[int]):
     ) -> None:
         """Show the server of *settings*."""
         self._environ = dict(os.environ) if environ is None else environ
+        self._label_color = settings.dashboard.label_color
         super().__init__()
         self.settings, self._make_gateway, self._clock = settings, make_gateway, clock
         self.glyphs = choose_glyphs(settings.dashboard, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
@@ -100,6 +102,15 @@ class Dashboard(App[int]):
             self.register_theme(theme)
         wanted = choose_theme(settings.dashboard, self._environ)
         self.theme = wanted if wanted in self.available_themes else "dark"
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours, and the one that the configuration gives to the label."""
+        variables = super().get_css_variables()
+        try:
+            chosen = Color.parse(self._label_color or "").hex
+        except ColorParseError:
+            chosen = variables["primary"]
+        return {**variables, "label-color": chosen}
 
     def get_default_screen(self) -> MainScreen:
         """The one screen that is always there."""
