@@ -6,7 +6,7 @@ connection, a cancelled task and errors of the program itself end the run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -20,7 +20,7 @@ from pgalmanac.ddl import Structure
 from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
 from pgalmanac.plan import GOING, Action, ActionKind, Plan, Status, View
-from pgalmanac.results import Outcome
+from pgalmanac.results import Outcome, Progress
 from pgalmanac.steps import shown
 
 __all__ = ["apply", "planned"]
@@ -45,14 +45,21 @@ def _blank(session: Session, view: View, action: Action, structure: Structure | 
 
 
 async def apply(
-    session: Session, plan: Plan, structure: Structure | None, *, run_id: str | None = None
+    session: Session,
+    plan: Plan,
+    structure: Structure | None,
+    *,
+    run_id: str | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
 ) -> AsyncIterator[Outcome]:
     """Try every planned action in order; *structure* may be None only when nothing is to be created.
 
     Raises psycopg.Error when the connection is lost, after yielding the outcome that was under way.
     """
     budget = Budget(seconds=plan.view.policy.retry_seconds, deadline_ms=plan.view.policy.lock_timeout_ms)
-    executor = Executor(session=session, view=plan.view, structure=structure, budget=budget, run_id=run_id)
+    executor = Executor(
+        session=session, view=plan.view, structure=structure, budget=budget, run_id=run_id, progress=progress
+    )
     kept: list[Action] = []
     for action in plan.actions:
         blank = _blank(session, plan.view, action, structure)
@@ -70,7 +77,8 @@ async def apply(
         except psycopg.Error as exc:
             lost = exc if is_lost(exc) else None
             outcome = _failed(blank, exc)
-        if lost is None:
+        # What was archived is kept as it is until the drop, which comes next.
+        if lost is None and not executor.held:
             await session.rollback()
         yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
         if lost is not None:
@@ -112,7 +120,9 @@ def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
     """Sort the server's refusals: standing reasons are skipped, a taken name wants a human, the rest is a failure."""
     text = scrub(one_line(exc))
     status = Status.FAILED
-    if blank.action.kind is ActionKind.ATTACH:
+    if blank.action.kind is ActionKind.ARCHIVE:
+        text = f"{text}; it stays"
+    elif blank.action.kind is ActionKind.ATTACH:
         text = f"{text}; its rows: SELECT * FROM {blank.action.partition}"
     elif blank.action.kind in GOING:
         if isinstance(exc, errors.UndefinedTable):

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, cast
 
 from pgalmanac.commands import COMMANDS, EXIT_CODES, FLAGS_ONLY, GLOBALS, HELP, OWN, WRITING, flag
 from pgalmanac.errors import ConfigError, UsageError
+from pgalmanac.model import TableRef
 from pgalmanac.options import POLICY, did_you_mean, is_text
 
 __all__ = ["Arguments", "Help", "command_of", "parse"]
@@ -47,6 +48,7 @@ class Arguments:
     run: str | None = None
     now: bool = False
     reason: str = ""
+    into: TableRef | None = None
     until: date | None = None
     wait: int = 0
     triggered_by: str | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from pgalmanac.options import Option, choice, switch, whole
+from pgalmanac.options import TABLE_NAME, Option, choice, switch, whole
 from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
 
 __all__ = ["COMMANDS", "EXIT_CODES", "FLAGS_ONLY", "GLOBALS", "HELP", "OWN", "TRIGGERS", "WRITING", "Command", "flag"]
@@ -39,7 +39,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         about="create the partitions that will be needed, drop those past retention, record the run",
         options=(
             *("dry_run", "retention_days", "premake_days", "interval", "timezone"),
-            *("max_drops", "grace_days", "trash_schema", "wait", "triggered_by"),
+            *("max_drops", "grace_days", "trash_schema", "archive_url", "wait", "triggered_by"),
         ),
         writes=True,
     ),
@@ -66,7 +66,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "drop": Command(
         about="drop the partitions of a period or range, or one by name",
-        options=("yes", "dry_run", "max_drops", "grace_days", "now"),
+        options=("yes", "dry_run", "max_drops", "grace_days", "now", "archive_url"),
         operand="PERIOD|NAME",
         operand_help=_WHICH,
         writes=True,
@@ -94,6 +94,23 @@ COMMANDS: Final[Mapping[str, Command]] = {
         writes=True,
     ),
     "pins": Command(about="list the pinned partitions with reason, end and who pinned them"),
+    "archive": Command(
+        about="copy partitions into the archive, and leave them where they are",
+        options=("archive_url", "dry_run"),
+        operand="PERIOD|NAME",
+        operand_help=_WHICH,
+        writes=True,
+        many=True,
+    ),
+    "restore": Command(
+        about="bring back what was archived, as a partition or as a table beside it",
+        options=("into", "archive_url", "dry_run"),
+        operand="PERIOD|NAME",
+        operand_help=_WHICH,
+        writes=True,
+        many=True,
+    ),
+    "archives": Command(about="list what is archived, and what is wrong with it", options=("archive_url",)),
     "init": Command(
         about="create the history tables and the function partition_health, print a starting configuration",
         writes=True,
@@ -125,6 +142,8 @@ def _day(value: object) -> date:
     return date.fromisoformat(str(value))
 
 
+TABLE_INTO: Final = replace(TABLE_NAME, name="into")
+
 # Options of the command line alone, and how their values are read; config.py reads the others.
 OWN: Final[Mapping[str, Option]] = {
     o.name: o
@@ -141,13 +160,14 @@ OWN: Final[Mapping[str, Option]] = {
         choice("log_format", LOG_FORMATS),
         Option(name="run", wanted="the id of a run", reader=str),
         Option(name="reason", wanted="a sentence, such as --reason 'case 4711'", reader=_sentence),
+        TABLE_INTO,
         Option(name="until", wanted="a day, such as 2026-01-31", reader=_day),
         Option(name="textfile", wanted="the path of a file", reader=str),
         Option(name="root", wanted="the path of a folder", reader=str),
     )
 }
 # Without a variable: they are typed once, and $PGALMANAC_USER may well be somebody's name for something else.
-FLAGS_ONLY: Final = frozenset({"user", "print", "install", "root", "now", "reason", "until"})
+FLAGS_ONLY: Final = frozenset({"user", "print", "install", "root", "now", "reason", "until", "into"})
 GLOBALS: Final = (
     *("dsn", "config", "table", "demo", "reset", "read_only", "json", "log_format", "verbose", "headless", "version"),
 )
@@ -172,6 +192,8 @@ HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "trash_schema": ("the schema that it is kept in until then", "SCHEMA"),
     "now": ("drop for good and at once, past the trash or out of it", None),
     "reason": ("why, for whoever reads it later", "TEXT"),
+    "archive_url": ("where partitions are archived before they are dropped: file:///… or s3://…", "URL"),
+    "into": ("the table to be made of it, beside the partitioned one", "[SCHEMA.]TABLE"),
     "until": ("the last day on which the pin holds; without it until it is unpinned", "DAY"),
     "wait": ("keep trying for so long when no server answers", "SECONDS"),
     "triggered_by": ("who is recorded as having started it: scheduler, manual or startup", "WHO"),

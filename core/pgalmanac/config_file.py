@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import TableRef
 from pgalmanac.options import (
+    ARCHIVE,
     CONNECTION,
     COUNTS,
     DASHBOARD,
@@ -58,7 +59,12 @@ def read_file(chosen: str | None, *, search: bool) -> File:
     """
     path, document = _document(chosen, search=search)
     _check_sections(path, document)
-    found = {section: _keys(path, section, document.get(section, {}), known) for section, known in _SECTIONS.items()}
+    found = {
+        section: _policy(path, section, document.get(section, {}))
+        if known is POLICY
+        else _keys(path, section, document.get(section, {}), known)
+        for section, known in _SECTIONS.items()
+    }
     top = [(option, document[key], f"{path}: {key}") for key, option in TOP.items() if key in document]
     return File(**found, top=top, tables=tuple(_entries(path, document)))
 
@@ -145,7 +151,24 @@ def _entries(path: str, document: Mapping[str, Any]) -> Iterator[tuple[TableRef,
             )
         seen.add(ref)
         settings = {key: value for key, value in entry.items() if key != "name"}
-        yield ref, _keys(path, f"tables[{ref}]", settings, POLICY)
+        yield ref, _policy(path, f"tables[{ref}]", settings)
+
+
+def _policy(path: str, section: str, values: Mapping[str, Any]) -> list[Found]:
+    """What is set of a table, with the section of its archive."""
+    plain = {name: option for name, option in POLICY.items() if option not in ARCHIVE.values()}
+    found = _keys(path, section, {key: v for key, v in values.items() if key != "archive"}, plain)
+    archive = values.get("archive")
+    if archive is None:
+        return found
+    home = "[defaults.archive]" if section == "defaults" else "[tables.archive]"
+    if not isinstance(archive, Mapping):
+        raise ConfigError(f"{path}: {section}.archive is not a section", hint=f"write {home} and url = below it")
+    settings = cast("Mapping[str, Any]", archive)
+    keys = _keys(path, f"{section}.archive", settings, ARCHIVE)
+    if "url" not in settings:
+        raise ConfigError(f"{path}: {section}.archive has no url", hint='write url = "file:///…" or "s3://…"')
+    return [*found, *keys]
 
 
 def starting_configuration(tables: Sequence[TableRef]) -> str:

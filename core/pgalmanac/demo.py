@@ -19,7 +19,7 @@ import platformdirs
 import psycopg
 
 from pgalmanac.demo_data import fill
-from pgalmanac.errors import BusyError, ConfigError
+from pgalmanac.errors import BusyError, ConfigError, ServerError
 from pgalmanac.pgbinaries import find_binaries, server_version
 from pgalmanac.pgserver import Cluster, prepare
 
@@ -58,8 +58,8 @@ def demo_server(
     `$PGALMANAC_DEMO_DIR`, else in the user's data folder; for root, whose home the server's account cannot enter,
     in the site's state folder.
 
-    Raises ConfigError when there are no server programs, ConnectError when the server does not start, and
-    BusyError when *reset* finds another command that uses the demo.
+    Raises ConfigError when there are no server programs or *home* cannot be made, ConnectError when the server does
+    not start, ServerError when it cannot be filled, and BusyError when *reset* finds another command that uses it.
     """
     if sys.platform == "win32":
         raise ConfigError(
@@ -71,7 +71,13 @@ def demo_server(
     # A data folder belongs to one major version; another one, after an upgrade, starts with a demo of its own.
     major, _ = server_version(binaries)
     home = (home or _default_home()) / f"postgresql-{major}"
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(
+            f"the folder {home} for the demo's data cannot be made: {exc.strerror}",
+            hint="name another one with PGALMANAC_DEMO_DIR",
+        ) from exc
     with _locked(home / "users") as users:
         with _locked(home / "door") as door:
             if not _try_lock(door, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -114,8 +120,10 @@ def _ready(home: Path, binaries: Path, *, events: int, reset: bool, tell: Callab
                 connection.execute(f"CREATE DATABASE {_DATABASE}")
             with psycopg.connect(cluster.conninfo(_DATABASE), autocommit=True) as connection:
                 fill(connection, now=datetime.now(UTC), events=events, tell=tell)
-        except BaseException:
+        except BaseException as exc:
             cluster.stop()
+            if isinstance(exc, psycopg.Error):
+                raise ServerError(f"the demo in {home} could not be filled: {exc}", sqlstate=exc.sqlstate) from exc
             raise
         filled.touch()
     return cluster

@@ -25,7 +25,7 @@ from pgalmanac.model import TableName, TableRef
 from pgalmanac.notify import notify_status
 from pgalmanac.plan import GOING, Plan, Status
 from pgalmanac.report import exit_code, render, render_history, render_init
-from pgalmanac.results import CountProgress, Outcome, RunReport
+from pgalmanac.results import CountProgress, Outcome, Progress, RunReport
 
 __all__ = ["Answer", "obey", "terminate"]
 
@@ -112,8 +112,10 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
             return Answer.of(_run(operations.look(arguments, settings)))
         case "status" | "trash" | "pins" as command:
             report = _list(arguments, settings, stderr, command)
-        case "maintain" | "fix" | "create" | "drop" | "undrop" | "pin" | "unpin" as command:
+        case "maintain" | "fix" | "create" | "drop" | "undrop" | "pin" | "unpin" | "archive" | "restore" as command:
             report = _change(arguments, settings, stderr, command)
+        case "archives":
+            return _archives(arguments, settings)
         case _:
             msg = f"nobody carries out {arguments.command}"
             raise NotImplementedError(msg)
@@ -159,11 +161,19 @@ def _history(arguments: Arguments, settings: Settings) -> Answer:
     return Answer(text=render_history(runs, as_json=arguments.json, with_actions=arguments.run is not None))
 
 
+def _archives(arguments: Arguments, settings: Settings) -> Answer:
+    from pgalmanac import archives, report_archives  # noqa: PLC0415  # loads pyarrow, for archives alone
+
+    tables = _run(archives.archives(settings))
+    text = report_archives.archives_json(tables) if arguments.json else report_archives.archives_text(tables)
+    return Answer(text=text, exit_code=report_archives.archives_code(tables))
+
+
 def _change(
     arguments: Arguments,
     settings: Settings,
     stderr: Stderr,
-    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin"],
+    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin", "archive", "restore"],
 ) -> RunReport:
     """Carry out what changes something; or show the plan."""
     request = maintain.Request(
@@ -174,6 +184,7 @@ def _change(
         now=arguments.now,
         reason=arguments.reason,
         until=arguments.until,
+        into=arguments.into,
         triggered_by=_trigger(arguments),
         invocation_id=os.environ.get("INVOCATION_ID"),
     )
@@ -228,7 +239,7 @@ class _Watch:
         self._stderr = stderr
         self._total = self._done = 0
 
-    def __call__(self, event: Plan | Outcome | CountProgress) -> None:
+    def __call__(self, event: Plan | Outcome | CountProgress | Progress) -> None:
         match event:
             case Plan():
                 self._total, self._done = len(event.todo), 0
@@ -240,6 +251,10 @@ class _Watch:
             case CountProgress():
                 what = f"{event.partitions} of {event.of_partitions} partitions counted, {event.rows:,} rows"
                 self._stderr.progress(what, event.share)
+            case Progress():
+                what = f"{event.partition}: {event.rows:,} of {event.of:,} rows"
+                notify_status(what)
+                self._stderr.progress(what, event.rows / event.of if event.of else None)
 
     def _show(self, what: str) -> None:
         notify_status(f"{self._done} of {self._total}: {what}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
 from typing import Final
@@ -12,13 +13,15 @@ import psycopg
 from psycopg import errors, sql
 
 from pgalmanac import ddl, ddl_trash
+from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, Guard, begin, retried, run_script, send, under_locks
 from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
 from pgalmanac.ddl import Script, Statement, Structure
 from pgalmanac.guard import GuardError, check_attach, check_drop
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import RelationKind
-from pgalmanac.plan import Action, ActionKind, Source, View
+from pgalmanac.plan import Action, ActionKind, Reason, Source, Status, View
+from pgalmanac.results import Progress
 from pgalmanac.steps import detached, detaches_concurrently, mark_of, partition_of, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.trash import bound, make_trash
@@ -50,8 +53,11 @@ class Executor:
     structure: Structure | None
     budget: Budget
     run_id: str | None
+    progress: Callable[[Progress], None] = field(default=lambda _: None)
+    # The tables that the open transaction keeps as they were archived, for the drop that follows.
+    held: set[int] = field(default_factory=set[int])
 
-    async def run(self, action: Action) -> Done:
+    async def run(self, action: Action) -> Done:  # noqa: PLR0911  # a table of cases
         """Do it, in a transaction of its own."""
         match action.kind:
             case ActionKind.FINALIZE:
@@ -60,8 +66,14 @@ class Executor:
                 return await self._create(action)
             case ActionKind.MOVE_ROWS:
                 return await self._move(action)
+            case ActionKind.DROP if self.view.policy.archive is not None:
+                return await self._drop_archived(action)
             case ActionKind.DROP | ActionKind.TRASH:
                 return await self._take_away(action)
+            case ActionKind.ARCHIVE:
+                return await self._archive(action)
+            case ActionKind.RESTORE:
+                return await self._restore(action)
             case ActionKind.ATTACH:
                 return await self._attach(action)
             case ActionKind.PIN | ActionKind.UNPIN:
@@ -285,6 +297,45 @@ class Executor:
         )
         size, rows = seen[-1]
         return Done(attempts=attempts, bytes=size, rows=rows)
+
+    async def _archive(self, action: Action) -> Done:
+        """Detach (unless it is a mere copy) and archive; the transaction stays open for the drop."""
+        from pgalmanac import execute_archive  # noqa: PLC0415  # loads pyarrow, for archives alone
+
+        await execute_archive.probe(self.view)
+        if action.reason is not Reason.COPY and action.source is Source.ATTACHED:
+            # As the trash would, but in its own place: from now on nothing reaches it through its parent.
+            await self._take_away(replace(action, kind=ActionKind.TRASH, target=action.partition))
+
+        async def attempt() -> Manifest:
+            return await execute_archive.archive(
+                self.session, self.view, action, run_id=self.run_id, progress=self.progress
+            )
+
+        manifest, attempts = await retried(self.session, self.budget, [action.oid or 0], attempt)
+        if action.reason is not Reason.COPY and action.oid is not None:
+            self.held.add(action.oid)
+        return Done(attempts=attempts, rows=manifest.rows, bytes=manifest.bytes)
+
+    async def _drop_archived(self, action: Action) -> Done:
+        if action.oid not in self.held:
+            raise GuardError("it is not archived, so it stays", status=Status.FAILED)
+        from pgalmanac import execute_archive  # noqa: PLC0415  # as above
+
+        self.held.clear()
+        attempts, size, rows = await execute_archive.drop_held(self.session, self.view, action)
+        return Done(attempts=attempts, bytes=size, rows=rows)
+
+    async def _restore(self, action: Action) -> Done:
+        from pgalmanac import execute_archive  # noqa: PLC0415  # as above
+
+        async def attempt() -> int:
+            return await execute_archive.restore(
+                self.session, self.view, action, self.structure, progress=self.progress
+            )
+
+        rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
+        return Done(attempts=attempts, rows=rows)
 
     async def _once(self, steps: Script, guard: Guard | None = None) -> int:
         return await run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard)

@@ -74,14 +74,16 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
     attaches = draft.of(ActionKind.ATTACH)
     drops = [a for a in draft.of(*GOING) if a.oid is not None and _is_decided(a)]
     filled = [*creates, *(a for a in attaches if a.bounds.lower is not None)]
-    wanted = [a.partition for a in creates] + [a.target for a in draft.actions if a.target is not None]
+    wanted = [a.partition for a in (*creates, *draft.of(ActionKind.RESTORE))] + [
+        a.target for a in draft.actions if a.target is not None
+    ]
     with translated(f"the plan for {table.name}"):
         taken = await _taken(session, wanted) if wanted else frozenset[TableName]()
         strays = await _strays(session, table, filled) if filled else dict[datetime, int]()
         immovable = await why_immovable(session, table) if strays and creates else None
         oids = [a.oid for a in drops if a.oid is not None]
         blocked = await _blocked(session, table, drops, oids) if oids else dict[int, str]()
-        sized = oids + [a.oid for a in attaches if a.oid is not None]
+        sized = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
         sizes = await _sizes(session, sized) if sized else dict[int, tuple[int, int]]()
         mends = {a.oid: await read_mend(session, table.oid, a.oid) for a in attaches if a.oid is not None}
     facts = Facts(taken=taken, blocked=blocked, strays=strays, immovable=immovable, sizes=sizes, mends=mends)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final, Literal
 
+from pgalmanac.archive_manifest import Manifest
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session
@@ -25,12 +28,13 @@ from pgalmanac.plan import (
     plan_fix,
     plan_maintain,
 )
+from pgalmanac.plan_archive import plan_archive, plan_restore, target_of, with_archives
 from pgalmanac.policy import Policy
 from pgalmanac.recorder import Recorder
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
 from pgalmanac.structure import read_structure
 
-__all__ = ["MAINTAIN", "Inspection", "Request", "look", "make_plan"]
+__all__ = ["MAINTAIN", "Inspection", "Request", "full_plan", "look", "make_plan"]
 
 _MAX_BEHIND_LAST_RUN_SECONDS: Final = 300
 _MAX_CLIENT_DIFFERENCE_SECONDS: Final = 86_400
@@ -40,16 +44,18 @@ _MAX_CLIENT_DIFFERENCE_SECONDS: Final = 86_400
 class Request:
     """What is asked: *target* is a period, range or name, *back* and *ahead* are fix's days.
 
-    *now* drops past the trash; *reason* and *until*, the last day that it holds, are a pin's.
+    *now* drops past the trash; *into* is the table that restore fills; *reason* and *until*, the last day that it
+    holds, are a pin's. Archive and restore take several targets, with a zero byte between them.
     """
 
-    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin"]
+    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin", "archive", "restore"]
     target: str = ""
     back: int = 30
     ahead: int = 30
     now: bool = False
     reason: str = ""
     until: date | None = None
+    into: TableRef | None = None
     triggered_by: Literal["scheduler", "manual", "startup"] = "manual"
     # The partitions that somebody was shown and agreed to drop; None when nobody was asked.
     confirmed: frozenset[int] | None = None
@@ -66,6 +72,8 @@ class Inspection:
 
     plan: Plan
     past: PastRuns
+    # Why the server's clock is not to be trusted with drops, if so.
+    clock: str | None
     structure: Structure | None
 
     @property
@@ -82,10 +90,11 @@ def make_plan(  # noqa: PLR0911  # a table of cases
     *,
     clock: str | None = None,
     role: str = "",
+    archives: Sequence[tuple[str, Manifest]] = (),
 ) -> Plan:
     """The plan of a request: pure, as the planners are. *clock* says why the server's clock is not to be trusted.
 
-    *role* is who pins.
+    *role* is who pins, *archives* what restore has to choose from.
     """
     match request.command:
         case "maintain":
@@ -103,6 +112,10 @@ def make_plan(  # noqa: PLR0911  # a table of cases
             return plan_pin(table, policy, target=request.target, pin=pin)
         case "unpin":
             return plan_unpin(table, policy, target=request.target)
+        case "archive":
+            return plan_archive(table, policy, facts, target=request.target)
+        case "restore":
+            return plan_restore(table, policy, archives, facts, target=request.target, into=request.into)
 
 
 async def look(
@@ -122,14 +135,36 @@ async def look(
     policy = settings.policy(table.name)
     past = await recorder.past(table)
     clock = _distrust(table.now, past, datetime.now(UTC))
-    planned = partial(make_plan, request, table, policy, clock=clock, role=session.server.role)
-    plan = planned()
-    if plan.actions:
-        plan = planned(await read_facts(session, plan))
+    archives = await _archives(policy, table) if request.command == "restore" else ()
+    plan = await full_plan(session, request, table, policy, clock=clock, archives=archives)
     if request.confirmed is not None:
         plan = plan.confirmed(request.confirmed)
-    wants = any(a.kind in {ActionKind.CREATE, ActionKind.MOVE_ROWS} for a in plan.todo)
-    return Inspection(plan=plan, past=past, structure=await read_structure(session, table) if wants else None)
+    plan = with_archives(plan)
+    wants = any(a.kind in {ActionKind.CREATE, ActionKind.MOVE_ROWS, ActionKind.RESTORE} for a in plan.todo)
+    structure = await read_structure(session, table) if wants else None
+    return Inspection(plan=plan, past=past, clock=clock, structure=structure)
+
+
+async def full_plan(
+    session: Session,
+    request: Request,
+    table: PartitionedTable,
+    policy: Policy,
+    *,
+    clock: str | None,
+    archives: Sequence[tuple[str, Manifest]] = (),
+) -> Plan:
+    """The plan of *request* with the facts that its draft asks for; a draft that wants nothing asks nothing."""
+    planned = partial(make_plan, request, table, policy, clock=clock, role=session.server.role, archives=archives)
+    draft = planned()
+    return planned(await read_facts(session, draft)) if draft.actions else draft
+
+
+async def _archives(policy: Policy, table: PartitionedTable) -> Sequence[tuple[str, Manifest]]:
+    """What the archive has of this table; the store is asked in a thread of its own."""
+    from pgalmanac.archive_list import whole  # noqa: PLC0415  # loads pyarrow, for archives alone
+
+    return await asyncio.to_thread(whole, target_of(policy), table.name)
 
 
 def _distrust(now: datetime, past: PastRuns, client: datetime) -> str | None:

@@ -21,18 +21,19 @@ from pgalmanac.figures import statistics
 from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError, RunRecord
-from pgalmanac.inspection import Inspection, Request, look
+from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.model import Server, TableRef
 from pgalmanac.plan import Action, ActionKind, Plan, Status, View, view
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
-from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
+from pgalmanac.results import CountProgress, Outcome, PartitionCount, Progress, RunReport, TableReport
 from pgalmanac.trash import look_into
 
 __all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
 
-# Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting is.
-Observer = Callable[["Plan | Outcome | CountProgress"], None]
+# Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting or
+# archiving is.
+Observer = Callable[["Plan | Outcome | CountProgress | Progress"], None]
 
 # How long closing the history row of an interrupted run may take before the process ends all the same.
 _CLOSING_SECONDS: Final = 5
@@ -164,7 +165,7 @@ async def preview(settings: Settings, request: Request) -> RunReport:
                 table=str(seen.plan.table.name),
                 view=seen.view,
                 outcomes=planned(run.session, seen.plan, seen.structure),
-                findings=diagnose(seen.view, seen.plan, seen.past),
+                findings=diagnose(seen.view, await _next_plan(run.session, seen, seen.view, (), request), seen.past),
             )
 
         return run.report(request.command, await run.each(one), dry_run=True)
@@ -218,7 +219,9 @@ async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list
     """Carry the plan out, collecting outcomes; a lost connection is returned, so that the run can still be recorded."""
     calendar = seen.view.calendar
     try:
-        async for outcome in apply(run.session, seen.plan, seen.structure, run_id=recorder.run_id):
+        async for outcome in apply(
+            run.session, seen.plan, seen.structure, run_id=recorder.run_id, progress=run.observer
+        ):
             outcomes.append(outcome)
             await recorder.record([outcome], calendar)
             run.observer(outcome)
@@ -258,21 +261,38 @@ async def _looked_again(run: _Run, request: Request, seen: Inspection, report: T
             if any(o.attempts for o in report.outcomes):
                 now = view(await inspect(run.session, seen.plan.table.name.ref), now.policy)
             if request.command == "fix":
-                report = replace(report, proved=await prove_insert(run.session, now))
+                report = await _proved(run.session, now, report)
             report = replace(report, view=now, statistics=await statistics(run.session, now))
-    except ProofError as exc:
-        report = replace(report, view=now, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
+            left = await _next_plan(run.session, seen, now, report.outcomes, request)
     except PgalmanacError as exc:
         return replace(report, error=exc)
     # The run itself is the success or failure that an older one would be warned about.
     past = replace(seen.past, last_failed=None, last_success=now.table.now, covered_until=None, partitions=None)
-    left = replace(seen.plan, view=now, actions=_unachieved(seen.plan, report.outcomes))
     return replace(report, findings=diagnose(now, left, past))
+
+
+async def _proved(session: Session, now: View, report: TableReport) -> TableReport:
+    try:
+        return replace(report, proved=await prove_insert(session, now))
+    except ProofError as exc:
+        return replace(report, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
+
+
+async def _next_plan(
+    session: Session, seen: Inspection, now: View, outcomes: Sequence[Outcome], request: Request
+) -> Plan:
+    """What the next maintain would do: after a maintain what this one left, after another command a plan of its own."""
+    if request.command == "maintain":
+        return replace(seen.plan, view=now, actions=_unachieved(seen.plan, outcomes))
+    return await full_plan(session, MAINTAIN, now.table, now.policy, clock=seen.clock)
 
 
 def _unachieved(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Action, ...]:
     """The plan without what was done; what turned out to be skipped says so."""
-    done = {o.action.oid or o.action.bounds for o in outcomes if o.status is Status.DONE}
+    archived = {ActionKind.ARCHIVE}  # which is no end: the drop that follows it is
+    done = {
+        o.action.oid or o.action.bounds for o in outcomes if o.status is Status.DONE and o.action.kind not in archived
+    }
     skipped = {o.action.oid: o for o in outcomes if o.status is Status.SKIPPED and o.action.status is Status.PLANNED}
     return tuple(
         a if a.oid not in skipped else a.skipped(skipped[a.oid].error or "")

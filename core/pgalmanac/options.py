@@ -6,20 +6,21 @@ there on one reader serves all three.
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pgalmanac.errors import PgalmanacError, UsageError
+from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
 from pgalmanac.model import Interval, TableRef
 from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
 
 __all__ = [
+    "ARCHIVE",
     "CONNECTION",
     "COUNTS",
     "DASHBOARD",
@@ -228,6 +229,33 @@ def _zones() -> set[str]:
     return available_timezones()
 
 
+def _archive_url(value: object) -> str:
+    """A folder or a bucket. What it is reached with does not belong into it, nor into what repeats it."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(value)
+    parts = urlsplit(value)
+    if "@" in parts.netloc or parts.query:
+        raise ConfigError(
+            "the url of an archive has credentials or options in it",
+            hint="leave them out; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are read from the environment",
+        )
+    folder = parts.scheme == "file" and not parts.netloc and parts.path.strip("/")
+    bucket = parts.scheme == "s3" and parts.netloc
+    if parts.fragment or not (folder or bucket):
+        raise ValueError(value)
+    return value.rstrip("/")
+
+
+def _endpoint(value: object) -> str:
+    """Where an S3-compatible store answers."""
+    if not isinstance(value, str):
+        raise ValueError(value)  # noqa: TRY004  # as in switch
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc or parts.path.strip("/"):
+        raise ValueError(value)
+    return value.rstrip("/")
+
+
 def _by_name(*options: Option) -> Mapping[str, Option]:
     return {o.name: o for o in options}
 
@@ -252,7 +280,13 @@ POLICY: Final = _by_name(
     Option(name="trash_schema", wanted="the name of a schema, of at most 63 bytes", reader=_schema),
     _text("breakdown", "the name of a column"),
     whole("disk_limit_gb", 1, 1_000_000_000, "a whole number of GiB"),
+    Option(name="archive_url", wanted="file:///path/of/a/folder or s3://bucket/folder", reader=_archive_url),
+    choice("archive_format", ("parquet",)),
+    Option(name="archive_endpoint", wanted="the store's address, such as https://s3.example:9000", reader=_endpoint),
+    _text("archive_region", "the name of a region, such as eu-central-1"),
 )
+# The same as a file has them, below [tables.archive].
+ARCHIVE: Final = {name.removeprefix("archive_"): o for name, o in POLICY.items() if name.startswith("archive_")}
 # How the dashboard looks; the names are those of the fields of Dashboard.
 DASHBOARD: Final = _by_name(
     _text("theme", "auto, dark, light, ansi-dark, ansi-light or the name of another theme of Textual"),

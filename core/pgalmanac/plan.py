@@ -69,6 +69,10 @@ class ActionKind(StrEnum):
     ATTACH = "attach"
     PIN = "pin"
     UNPIN = "unpin"
+    # Copy it into the archive; before a drop the table is detached first and let go of only by the drop.
+    ARCHIVE = "archive"
+    # Bring it back from there.
+    RESTORE = "restore"
 
 
 # What takes a partition away from its table.
@@ -95,6 +99,8 @@ class Reason(StrEnum):
     UNFINISHED = "unfinished"
     MANUAL = "manual"
     GRACE = "grace ended"
+    # An archive for its own sake: what is archived stays where it is.
+    COPY = "copy"
 
 
 class Source(StrEnum):
@@ -130,6 +136,8 @@ class Action:
     makes_schema: bool = False
     pin: Pin | None = None
     mend: Mend | None = None
+    # Where it is archived.
+    url: str | None = None
 
     def refused(self, note: str) -> Action:
         """The same action, refused by a guard that wants a human."""

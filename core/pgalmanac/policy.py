@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pgalmanac.model import Interval
 
-__all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "Policy"]
+__all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "ArchiveTarget", "Policy"]
 
 MAX_RETENTION_DAYS: Final = 36_500
 MAX_PREMAKE_DAYS: Final = 3_660
@@ -24,6 +24,15 @@ DEFAULT_DROPS: Final = {
     Interval.QUARTERLY: 2,
     Interval.YEARLY: 2,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveTarget:
+    """Where partitions are archived: a folder (file:///…) or a bucket (s3://…), without credentials."""
+
+    url: str
+    endpoint: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +58,23 @@ class Policy:
     breakdown: str | None = None
     # What the table may take on the disk, in GiB; check says when that will be reached.
     disk_limit_gb: int | None = None
+    # Where a partition is archived before it is dropped; None drops without. The names are those of [tables.archive].
+    archive_url: str | None = None
+    archive_format: str = "parquet"
+    archive_endpoint: str | None = None
+    archive_region: str | None = None
 
     @property
     def low_runway_days(self) -> int:
         """The runway, in days, below which a warning is due; never more than what premake can reach."""
         return min(LOW_RUNWAY_DAYS, self.premake_days)
+
+    @property
+    def archive(self) -> ArchiveTarget | None:
+        """Where partitions go before they are dropped."""
+        if self.archive_url is None:
+            return None
+        return ArchiveTarget(url=self.archive_url, endpoint=self.archive_endpoint, region=self.archive_region)
 
     def fuse(self, interval: Interval) -> int:
         """How many partitions of *interval* one run may drop."""

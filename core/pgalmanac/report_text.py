@@ -126,6 +126,9 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     sizes = [o.bytes for o in group if o.bytes is not None]
     if sizes:
         yield _size(sum(sizes))
+    if first.action.url is not None:
+        place = first.action.url if len(group) == 1 else first.action.url.rpartition("/")[0]
+        yield f"{'from' if first.action.kind is ActionKind.RESTORE else 'to'} {place}"
     attempts = max(o.attempts for o in group)
     if attempts > 1:
         yield f"{attempts} attempts"

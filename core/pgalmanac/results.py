@@ -16,6 +16,7 @@ __all__ = [
     "CountProgress",
     "Outcome",
     "PartitionCount",
+    "Progress",
     "RunReport",
     "Statistics",
     "TableReport",
@@ -47,6 +48,15 @@ class Outcome:
     def became(self, status: Status, *, error: str | None = None, sqlstate: str | None = None) -> Outcome:
         """The same outcome with another end."""
         return replace(self, status=status, error=error, sqlstate=sqlstate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far one action is that takes long: *rows* of *of* are archived or restored."""
+
+    partition: TableName
+    rows: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

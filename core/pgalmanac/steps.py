@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pgalmanac import ddl, ddl_trash
 from pgalmanac.ddl import Script, Statement, Structure
+from pgalmanac.ddl_archive import held, release
 from pgalmanac.marks import edges, marked, pinned, unmarked, unpinned
 from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, TableName
 from pgalmanac.plan import GOING, Action, ActionKind, Reason, Source, View
@@ -58,7 +59,7 @@ def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
     )
 
 
-def script(view: View, action: Action, structure: Structure | None, *, run_id: str | None = None) -> Script:
+def script(view: View, action: Action, structure: Structure | None, *, run_id: str | None = None) -> Script:  # noqa: PLR0911  # a table of cases
     """The transaction of this step. *structure* is needed to create; the concurrent detach has no transaction."""
     table = view.table
     match action.kind:
@@ -76,8 +77,29 @@ def script(view: View, action: Action, structure: Structure | None, *, run_id: s
             return ddl.finalize(table, action.partition)
         case ActionKind.DROP | ActionKind.TRASH:
             return _going(view, action, run_id)
+        case ActionKind.ARCHIVE:
+            return _archiving(view, action, run_id)
+        case ActionKind.RESTORE:
+            return _restoring(view, action, structure)
         case ActionKind.ATTACH | ActionKind.PIN | ActionKind.UNPIN:
             return _by_hand(view, action)
+
+
+def _archiving(view: View, action: Action, run_id: str | None) -> Script:
+    """What is locked while it is archived; a mere copy locks nothing that anybody feels."""
+    if action.reason is Reason.COPY:
+        return Script()
+    if action.source is not Source.ATTACHED:
+        return Script(locks=(held(action.partition),))
+    detach = _going(view, replace(action, kind=ActionKind.TRASH, target=action.partition), run_id)
+    return replace(detach, work=(*detach.work, held(action.partition)))
+
+
+def _restoring(view: View, action: Action, structure: Structure | None) -> Script:
+    """What makes the partition; the table beside is made of what the archive says of its columns."""
+    if action.target is not None or structure is None:
+        return Script()
+    return ddl.create(view.table, action.partition, action.bounds, structure)
 
 
 def _going(view: View, action: Action, run_id: str | None) -> Script:
@@ -126,12 +148,15 @@ def detached(view: View, action: Action, source: Source) -> Script:
 def shown(view: View, action: Action, structure: Structure | None) -> tuple[Statement, ...]:
     """Every statement of the step in order, as it would be run, for a plan to show."""
     statements: tuple[Statement, ...]
-    if action.kind in GOING and action.source is Source.ATTACHED and detaches_concurrently(view.table):
+    if view.policy.archive is not None and action.kind is ActionKind.DROP:
+        return release(view.table, action.partition, pending=action.source is Source.PENDING).all
+    detaches = action.kind in GOING or (action.kind is ActionKind.ARCHIVE and action.reason is not Reason.COPY)
+    if detaches and action.source is Source.ATTACHED and detaches_concurrently(view.table):
         partition = partition_of(view, action)
         statements = (
             ddl.set_mark(partition, mark_of(view, action, None)),
             ddl.detach_concurrently(view.table, action.partition),
-            *detached(view, action, Source.DETACHED).all,
+            *(detached(view, action, Source.DETACHED).all if action.kind in GOING else (held(action.partition),)),
         )
     else:
         statements = script(view, action, structure).all
