@@ -9,20 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 from pgalmanac import maintain, operations
 from pgalmanac.arguments import Arguments
-from pgalmanac.commands import COMMANDS
-from pgalmanac.config import USUAL_TABLE, Settings, load
+from pgalmanac.config import USUAL_TABLE, Settings
 from pgalmanac.config_file import starting_configuration
 from pgalmanac.db import credential
 from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminated, UsageError
-from pgalmanac.log import Stderr, secrets_of
+from pgalmanac.log import Stderr
 from pgalmanac.model import TableName, TableRef
 from pgalmanac.notify import notify_status
+from pgalmanac.opening import DEMO_TABLES, settings_of
 from pgalmanac.plan import GOING, Plan, Status
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import CountProgress, Outcome, Progress, RunReport
@@ -31,8 +30,6 @@ __all__ = ["Answer", "obey", "terminate"]
 
 T = TypeVar("T")
 
-# What demo.py fills its database with.
-_DEMO_TABLES: Final = ("events", "device_logs")
 _BOOT_SECONDS: Final = 300
 _CONTAINER: Final = "/run/systemd/container"
 _LONGEST_PAUSE: Final = 15.0
@@ -67,21 +64,10 @@ def obey(arguments: Arguments, stderr: Stderr) -> Answer:
 
 
 def _settings(arguments: Arguments, stderr: Stderr) -> Settings:
-    """The settings of this command line; from here on their passwords are hidden, and their warnings said."""
-    settings = load(
-        environ=os.environ,
-        flags=arguments.policy,
-        dsn=arguments.dsn,
-        config=arguments.config,
-        tables=arguments.tables,
-        read_only=arguments.read_only,
-        demo=arguments.demo,
-    )
-    stderr.hide(secrets_of(settings.dsn))
+    """The settings of this command line; from here on the service's password is hidden as well."""
+    settings = settings_of(arguments, stderr)
     password = credential(os.environ)
     stderr.hide([password] if password else [])
-    for warning in settings.warnings:
-        stderr.warning(warning)
     return settings
 
 
@@ -91,7 +77,7 @@ def _with_settings(arguments: Arguments, stderr: Stderr) -> Answer:
         return _answer(arguments, settings, stderr)
     from pgalmanac.demo import demo_server  # noqa: PLC0415  # needs a system with Unix sockets, and its own extra
 
-    tables = settings.requested or tuple(TableRef(name=name) for name in _DEMO_TABLES)
+    tables = settings.requested or tuple(TableRef(name=name) for name in DEMO_TABLES)
     with demo_server(reset=arguments.reset, progress=stderr.progress) as conninfo:
         stderr.clear()
         return _answer(arguments, replace(settings, dsn=conninfo, requested=tables), stderr)
@@ -99,8 +85,6 @@ def _with_settings(arguments: Arguments, stderr: Stderr) -> Answer:
 
 def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
     match arguments.command:
-        case None:
-            return _dashboard(arguments, settings)
         case "history":
             return _history(arguments, settings)
         case "init":
@@ -139,19 +123,6 @@ def _list(
 def _start(settings: Settings) -> str:
     """The text of a configuration for the tables that were named, else the usual one."""
     return starting_configuration(settings.requested or (TableRef(name=USUAL_TABLE),))
-
-
-def _dashboard(arguments: Arguments, settings: Settings) -> Answer:
-    if arguments.reset and not sys.stdin.isatty():
-        return Answer(text="the demo has started over")
-    try:
-        app = import_module("pgalmanac_tui.app")
-    except ModuleNotFoundError as exc:
-        if exc.name != "pgalmanac_tui.app":
-            raise
-        hint = f"write pgalmanac --headless and one of {', '.join(COMMANDS)}"
-        raise UsageError("this version has no dashboard yet", hint=hint) from exc
-    return Answer(exit_code=int(app.run(settings)))
 
 
 def _history(arguments: Arguments, settings: Settings) -> Answer:

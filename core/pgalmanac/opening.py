@@ -18,15 +18,14 @@ from pgalmanac.errors import Terminated
 from pgalmanac.log import Stderr, secrets_of
 from pgalmanac.model import TableRef
 
-__all__ = ["open_dashboard"]
+__all__ = ["DEMO_TABLES", "open_dashboard", "settings_of"]
 
 # What the demo fills its database with.
-_DEMO_TABLES: Final = ("events", "device_logs")
+DEMO_TABLES: Final = ("events", "device_logs")
 
 
-def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
-    """Show the dashboard until it is left; the process exit code. Raises PgalmanacError when it cannot be opened."""
-    signal.signal(signal.SIGTERM, _terminate)
+def settings_of(arguments: Arguments, stderr: Stderr) -> Settings:
+    """The settings of this command line; from here on their passwords are hidden, and their warnings said."""
     settings = load(
         environ=os.environ,
         flags=arguments.policy,
@@ -39,10 +38,17 @@ def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
     stderr.hide(secrets_of(settings.dsn))
     for warning in settings.warnings:
         stderr.warning(warning)
+    return settings
+
+
+def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
+    """Show the dashboard until it is left; the process exit code. Raises PgalmanacError when it cannot be opened."""
+    signal.signal(signal.SIGTERM, _terminate)
+    settings = settings_of(arguments, stderr)
     if not arguments.demo:
         return _show(settings)
     demo_server = import_module("pgalmanac.demo").demo_server
-    tables = settings.requested or tuple(TableRef(name=name) for name in _DEMO_TABLES)
+    tables = settings.requested or tuple(TableRef(name=name) for name in DEMO_TABLES)
     with demo_server(reset=arguments.reset, progress=stderr.progress) as conninfo:
         stderr.clear()
         if arguments.reset and not sys.stdin.isatty():
