@@ -29,9 +29,12 @@ DAY: Final = date(2025, 11, 2)
 _LONG_AFTER: Final = datetime(2026, 1, 1)  # noqa: DTZ001  # as the column has it
 CHILD: Final = """
 import asyncio, resource, sys, time
-from pgalmanac import maintain
+from pgalmanac import execute_archive, maintain
 from pgalmanac.config import Layer, Settings
 from pgalmanac.maintain import Request
+# Imported once a process, however many partitions it archives.
+for module in ("pyarrow.parquet", "pyarrow.fs", "pyarrow.compute", "adbc_driver_postgresql.dbapi"):
+    __import__(module)
 dsn, url, day = sys.argv[1:]
 settings = Settings(dsn=dsn, flags=Layer(values={"archive_url": url}))
 report = asyncio.run(maintain.perform(settings, Request(command="archive", target=day)))

@@ -256,15 +256,16 @@ async def test_what_somebody_writes_by_name_is_archived_or_refused(database: str
             while not written or written[-1] == "in":
                 try:
                     connection.execute(
-                        f'INSERT INTO {name(-91)} (event_id, event_type, event_version, "timestamp", aggregate_type,'
-                        f" aggregate_id, data) VALUES (gen_random_uuid(), 'late', 1, '{day(-91)}', 'x', 'y', '{{}}')".encode()
+                        f'INSERT INTO {name(-91)} (event_id, event_type, event_version, "timestamp",'
+                        " aggregate_type, aggregate_id, data) VALUES (gen_random_uuid(), 'late', 1, %s, 'x', 'y', '{}')".encode(),
+                        [day(-91)],
                     )
                     written.append("in")
                 except psycopg.errors.UndefinedTable:
                     written.append("gone")
 
     writer = asyncio.create_task(asyncio.to_thread(write_by_name))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # some rows come before, and some while it is archived
     report = await run(database, tmp_path, retry_seconds=20)
     await writer
 
