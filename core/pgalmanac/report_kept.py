@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
-import humanize
-
 from pgalmanac.log import shown
 from pgalmanac.model import Orphan, Partition, Pin
 from pgalmanac.plan import Action, ActionKind, Status, View
@@ -62,6 +60,8 @@ def kept_lines(table: TableReport, command: Literal["trash", "pins"]) -> Iterato
 
 
 def _trash_lines(table: TableReport, seen: View) -> Iterator[str]:
+    import humanize  # noqa: PLC0415  # a JSON document, which this module also makes, does without
+
     sizes = {c.oid: c for c in table.counts}
     if not seen.table.orphans:
         yield "  the trash is empty"

@@ -105,12 +105,14 @@ def in_database(conninfo: str) -> int:
 
 
 def in_archive(folder: Path) -> int:
-    """The rows that an archive with a manifest has, as DuckDB counts them."""
+    """The rows that an archive with a manifest has, as DuckDB counts them; -1 when they are not what it says."""
     day = folder / "events" / f"day={DAY}"
     if not (day / "_manifest.json").exists():
         return 0
-    files = json.loads((day / "_manifest.json").read_text())["files"]
-    return sum(duckdb.read_parquet(str(day / f["name"])).aggregate("count(*)").fetchall()[0][0] for f in files)
+    made = json.loads((day / "_manifest.json").read_text())
+    files = made["files"]
+    found = sum(duckdb.read_parquet(str(day / f["name"])).aggregate("count(*)").fetchall()[0][0] for f in files)
+    return int(found) if found == made["rows"] else -1
 
 
 def files_below(folder: Path) -> list[str]:

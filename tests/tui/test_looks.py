@@ -169,6 +169,8 @@ async def lost(pilot: Pilot[int]) -> None:
     await settled(pilot)
     pilot.app.poll_now()  # type: ignore[attr-defined]
     await pilot.pause(0.3)
+    pilot.app.workers.cancel_all()  # or the seconds until the next try are counted down in the picture
+    await pilot.pause()
     pilot.app._update(retry_in=4.0)  # type: ignore[attr-defined]
     await pilot.pause()
 
