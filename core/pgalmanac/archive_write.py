@@ -86,9 +86,8 @@ def _written(store: Store, folder: str, source: Source, watch: Watch, written: l
         checks = list[Future[Content]]()
         for file in files:
             written.append(file)
-            store.settle(f"{folder}/{file.name}")
-            # One file is read back while the next is written.
-            checks.append(reading.submit(_read_back, store, folder, file, source.key, watch))
+            # One file goes to the disk and is read back while the next is written.
+            checks.append(reading.submit(_settled, store, folder, file, source.key, watch))
         return [check.result() for check in checks]
 
 
@@ -161,6 +160,11 @@ def _files(store: Store, folder: str, source: Source, watch: Watch) -> Generator
 def verify(store: Store, folder: str, manifest: Manifest, watch: Watch) -> None:
     """Read every file back. Raises ArchiveError unless bytes, values, rows and the key's edges are those written."""
     _compare(store, folder, manifest, [_read_back(store, folder, f, manifest.key, watch) for f in manifest.files])
+
+
+def _settled(store: Store, folder: str, file: ArchivedFile, key: str, watch: Watch) -> Content:
+    store.settle(f"{folder}/{file.name}")
+    return _read_back(store, folder, file, key, watch)
 
 
 def _read_back(store: Store, folder: str, file: ArchivedFile, key: str, watch: Watch) -> Content:

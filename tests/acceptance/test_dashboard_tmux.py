@@ -111,7 +111,7 @@ def test_from_the_first_picture_to_the_last(database: str, window: Window) -> No
     window.shows(name(-1))
     window.press("D")
     window.shows("go for good")
-    window.press("BTab")
+    window.press("Tab")
     window.write(name(-1))
     assert name(-1) in partition_names(database)
     window.press("Enter")

@@ -94,6 +94,8 @@ class ChangeScreen(ModalScreen[bool]):
     def on_mount(self) -> None:
         """Show the frame at once and plan meanwhile."""
         self.query_one("#name").display = False
+        # The screen scrolls the text itself: from Cancel the next stop is the name that is to be typed.
+        self.query_one("#text").can_focus = False
         self._title((("planning", "dim"),))
         self.query_one("#cancel").focus()
         self.run_worker(self._plan(), group="plan", exit_on_error=False)
