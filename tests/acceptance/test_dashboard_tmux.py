@@ -55,7 +55,8 @@ class Window:
     def ended(self) -> int:
         """Wait for the program's end; its exit code."""
         answer = "#{pane_dead} #{pane_dead_status}"
-        wait(lambda: self._call("display-message", "-p", answer).startswith("1"), self.screen)
+        # tmux knows that it is dead a little before it knows of what.
+        wait(lambda: len(self._call("display-message", "-p", answer).split()) > 1, self.screen)
         return int(self._call("display-message", "-p", answer).split()[1])
 
     def close(self) -> None:

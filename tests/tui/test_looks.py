@@ -169,9 +169,9 @@ async def lost(pilot: Pilot[int]) -> None:
     await settled(pilot)
     pilot.app.poll_now()  # type: ignore[attr-defined]
     await pilot.pause(0.3)
-    pilot.app.workers.cancel_all()  # or the seconds until the next try are counted down in the picture
+    pilot.app.workers.cancel_all()  # the seconds until the next try are counted down in real time: they stay out
     await pilot.pause()
-    pilot.app._update(retry_in=4.0)  # type: ignore[attr-defined]
+    pilot.app._update(retry_in=None)  # type: ignore[attr-defined]
     await pilot.pause()
 
 
