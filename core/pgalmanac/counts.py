@@ -27,7 +27,7 @@ from pgalmanac.results import PartitionCount
 if TYPE_CHECKING:
     from pgalmanac.counts_cache import CountsCache, Kept
 
-__all__ = ["DEFAULT_BREAKDOWN", "estimates", "exact", "key_time"]
+__all__ = ["DEFAULT_BREAKDOWN", "estimates", "estimates_of", "exact", "key_time"]
 
 DEFAULT_BREAKDOWN: Final = "event_type"
 # Late rows still come in for a while after a period has ended; an older one that stays as it is needs no recount.
@@ -71,6 +71,11 @@ async def estimates(session: Session, seen: View, *, limit: int | None = None) -
     wanted = list(reversed(seen.table.partitions))[:limit]
     if seen.table.default is not None:
         wanted.append(seen.table.default)
+    return await estimates_of(session, wanted)
+
+
+async def estimates_of(session: Session, wanted: Sequence[Partition]) -> tuple[PartitionCount, ...]:
+    """The server's estimates of these partitions, in their order; of no other one the files are looked at."""
     oids = {
         "oids": [p.oid for p in wanted if p.kind is not RelationKind.PARTITIONED],
         "partitioned": [p.oid for p in wanted if p.kind is RelationKind.PARTITIONED],

@@ -1,4 +1,4 @@
-"""What the metrics say of each table: the same findings as check, its last runs, and how much its last period held."""
+"""What the metrics say of each table: the same findings as check, its last runs, what it holds and how it grows."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pgalmanac.db import Session, connect
 from pgalmanac.ddl import qualified
 from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.forecast import Forecast, Sizes, forecast, unusual
 from pgalmanac.history import RunRecord, task_name
 from pgalmanac.inspection import look
 from pgalmanac.model import Partition, Server, TableRef
@@ -36,7 +37,7 @@ class Observed:
     """One table: what check would report, and figures. Moments are instants in UTC; None is unknown.
 
     *last_run* is the newest one that has ended. *period_rows* (an estimate) and *period_bytes* are of the newest
-    partition that is complete.
+    partition that is complete. *sizes* and *growth* are what runs measured, and None before the first did.
     """
 
     report: TableReport
@@ -45,6 +46,8 @@ class Observed:
     stray_rows: int | None = None
     period_rows: int | None = None
     period_bytes: int | None = None
+    sizes: Sizes | None = None
+    growth: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +84,18 @@ async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> O
         except psycopg.Error:
             await session.rollback()  # diagnose says what is the matter with the history
     complete = _newest_complete(seen.view)
-    size = next((c for c in await counts.estimates(session, seen.view) if complete and c.oid == complete.oid), None)
+    size = None if complete is None else next(iter(await counts.estimates_of(session, [complete])), None)
+    measured = await recorder.sizes(table, total=True)
+    findings = (*diagnose(seen.view, seen.plan, seen.past), *unusual(seen.view, measured))
     return Observed(
-        report=TableReport(table=str(table.name), view=seen.view, findings=diagnose(seen.view, seen.plan, seen.past)),
+        report=TableReport(table=str(table.name), view=seen.view, findings=findings),
         last_run=next(iter(ended), None),
         last_success=seen.past.last_success,
         stray_rows=await _strays(session, table.default) if table.default_has_rows else _none_or_unknown(seen.view),
         period_rows=None if size is None else size.rows,
         period_bytes=None if size is None else size.bytes,
+        sizes=measured if measured.measured else None,
+        growth=forecast(seen.view, measured),
     )
 
 

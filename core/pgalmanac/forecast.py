@@ -41,9 +41,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """The last measure of each recent partition, by oid, and the bytes of the whole table as last measured."""
+    """The last measure of each recent partition, by oid, and the whole table as last measured."""
 
     measured: tuple[Measured, ...] = ()
+    total_rows: int = 0
     total_bytes: int = 0
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 import pgalmanac
-from pgalmanac.diagnose import Level, covered_until, runway_days
+from pgalmanac.diagnose import Code, Level, covered_until, runway_days
 from pgalmanac.exporter import Observation, Observed
 from pgalmanac.plan import View
 
@@ -38,10 +38,24 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "stray_rows": ("Rows in the default partition, counted up to 100000.", ("table",)),
     "last_period_rows": ("Rows of the newest complete partition, as the server estimates them.", ("table",)),
     "last_period_bytes": ("Size of the newest complete partition with its indexes.", ("table",)),
+    "table_rows": ("Rows of all partitions, as runs last estimated them.", ("table",)),
+    "table_bytes": ("Size of all partitions with their indexes, as runs last measured it.", ("table",)),
+    "daily_growth_rows": ("Rows of an average day of the last four weeks.", ("table",)),
+    "daily_growth_bytes": ("Size of an average day of the last four weeks.", ("table",)),
+    "forecast_horizon_bytes": (
+        "Size once the oldest day is as old as retention allows, if growth goes on.",
+        ("table",),
+    ),
+    "until_disk_limit_seconds": ("Whole days until the disk limit is reached, in seconds; none if never.", ("table",)),
+    "unusual_partitions": (
+        "Partitions of the last 7 days with no events, or unusually many or few.",
+        ("table", "code"),
+    ),
     "findings": ("What check finds, by level.", ("table", "level")),
     "up": ("Whether the table could be looked at: 1 yes, 0 no.", ("table",)),
 }
 _SECONDS_A_DAY: Final = 86_400
+_UNUSUAL: Final = (Code.NO_EVENTS, Code.UNUSUAL_VOLUME)
 _STATES: Final[tuple[str, ...]] = ("past", "current", "future", "default", "detach_pending", "other")
 # A textfile collector runs as somebody else, and the unit's UMask would keep it out.
 _MODE: Final = 0o644
@@ -72,6 +86,10 @@ def render_metrics(observation: Observation) -> str:
         levels[Level.CRITICAL] += observed.report.error is not None
         for level in Level:
             put("findings", levels[level], table, level)
+        if observed.sizes is not None:
+            codes = Counter(f.code for f in observed.report.findings)
+            for code in _UNUSUAL:
+                put("unusual_partitions", codes[code], table, code)
     return generate_latest(registry).decode()
 
 
@@ -92,7 +110,26 @@ def _figures(observed: Observed) -> dict[str, float | None]:
         "stray_rows": observed.stray_rows,
         "last_period_rows": observed.period_rows,
         "last_period_bytes": observed.period_bytes,
+        **_growth(observed),
     }
+
+
+def _growth(observed: Observed) -> dict[str, float | None]:
+    """What the table holds and will hold, as far as runs measured it."""
+    sizes, growth, seen = observed.sizes, observed.growth, observed.report.view
+    figures: dict[str, float | None] = {}
+    if sizes is not None:
+        figures |= {"table_rows": sizes.total_rows, "table_bytes": sizes.total_bytes}
+    if growth is not None and seen is not None:
+        figures |= {
+            "daily_growth_rows": growth.rows_a_day,
+            "daily_growth_bytes": growth.bytes_a_day,
+            "forecast_horizon_bytes": growth.horizon_bytes,
+            "until_disk_limit_seconds": None
+            if growth.full_on is None
+            else (growth.full_on - seen.today).days * _SECONDS_A_DAY,
+        }
+    return figures
 
 
 def _states(seen: View | None) -> dict[str, int]:

@@ -51,8 +51,8 @@ SELECT l.* FROM unnest({oids}::int8[]) AS wanted(oid),
                  WHERE s.partition_oid = wanted.oid ORDER BY s.measured_at DESC LIMIT 1) l
 """
 _TOTAL: Final[LiteralString] = """
-SELECT COALESCE(sum(l.bytes), 0)::int8 FROM pg_inherits i,
-       LATERAL (SELECT s.bytes FROM {stats} s WHERE s.partition_oid = i.inhrelid::int8
+SELECT COALESCE(sum(l.rows), 0)::int8, COALESCE(sum(l.bytes), 0)::int8 FROM pg_inherits i,
+       LATERAL (SELECT s.rows, s.bytes FROM {stats} s WHERE s.partition_oid = i.inhrelid::int8
                  ORDER BY s.measured_at DESC LIMIT 1) l
  WHERE i.inhparent = {parent}
 """
@@ -75,7 +75,7 @@ async def measure(history: History, table: PartitionedTable) -> int:
 
 
 async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Sizes:
-    """The last measures of the newest partitions that have begun, and with *total* the bytes of all."""
+    """The last measures of the newest partitions that have begun, and with *total* rows and bytes of all."""
     if not history.has_stats:
         return Sizes()
     begun = [p.oid for p in table.ranged if p.bounds is None or p.bounds.lower is None or p.bounds.lower <= table.now]
@@ -83,7 +83,8 @@ async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Si
     query = sql.SQL(_LAST).format(**names, oids=sql.Literal(begun[-_RECENT:]))
     found = await (await history.session.execute(query)).fetchall()
     row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
-    return Sizes(measured=_measured(found), total_bytes=row[0] if row else 0)
+    total_rows, total_bytes = row or (0, 0)
+    return Sizes(measured=_measured(found), total_rows=total_rows, total_bytes=total_bytes)
 
 
 async def trend(history: History, oid: int, *, limit: int = 365) -> tuple[Measured, ...]:

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from acceptance.running import On, Run
-from support import add_default, add_partitions, connect, partition_names, rows
+from support import add_default, add_partitions, add_rows, connect, partition_names, rows
 
 NOBODY: Final = "host=127.0.0.1 port=9 connect_timeout=2"
 
@@ -48,6 +48,48 @@ def test_promtools_linter_has_nothing_to_say(on: On, database: str) -> None:
     assert (0, "", "") == (lint.returncode, lint.stdout, lint.stderr)
     assert 'pgalmanac_runway_seconds{database="' in done.out
     assert re.search(r'pgalmanac_partitions\{.*state="future".*\} 30.0', done.out)
+
+
+def sample(text: str, name: str, **labels: str) -> float | None:
+    """The value of the metric *name* with these labels among its own; None when it is not there."""
+    for found, value in re.findall(rf"^pgalmanac_{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE):
+        if all(f'{label}="{wanted}"' in found for label, wanted in labels.items()):
+            return float(value)
+    return None
+
+
+@pytest.mark.pg(">= 15")
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed (Debian: apt install prometheus)"
+)
+def test_what_runs_measured_is_in_the_metrics(on: On, database: str, tmp_path: Path) -> None:
+    """Size, growth, forecast, the limit and unusual days, as the last run stored them; the linter likes those too."""
+    add_partitions(database, days=range(-30, -1), rows_a_day=40)
+    add_partitions(database, days=[-1, 0])
+    config = settings(tmp_path, "[defaults]\ndisk_limit_gb = 1\nretention_days = 36500")
+    rows(database, "SELECT pg_stat_force_next_flush()")
+    before = on(database, "metrics", "--config", config).out
+    on(database, "maintain", "--config", config)
+    add_rows(database, day=0, count=500)
+    rows(database, "SELECT pg_stat_force_next_flush()")
+    after = on(database, "metrics", "--config", config).out
+    lint = subprocess.run(["promtool", "check", "metrics"], input=after, capture_output=True, text=True, check=False)
+    ((stored,),) = rows(database, "SELECT sum(bytes)::int8 FROM housekeeper_partition_stats")
+    growth = sample(after, "daily_growth_bytes")
+
+    measured = ("table_rows", "table_bytes", "daily_growth_rows", "daily_growth_bytes", "forecast_horizon_bytes")
+    assert [None] * 7 == [
+        sample(before, name) for name in (*measured, "until_disk_limit_seconds", "unusual_partitions")
+    ]
+    assert (29 * 40, stored) == (sample(after, "table_rows"), sample(after, "table_bytes"))
+    assert pytest.approx(27 * 40 / 28) == sample(after, "daily_growth_rows")
+    assert growth is not None
+    assert pytest.approx(growth * 36501, abs=1) == sample(after, "forecast_horizon_bytes")
+    assert int(((1 << 30) - stored) / growth) * 86400 == sample(after, "until_disk_limit_seconds")
+    assert 1 == sample(after, "unusual_partitions", code="no_events")
+    assert 0 == sample(after, "unusual_partitions", code="unusual_volume")
+    assert 1 == sample(after, "findings", level="warning")
+    assert (0, "", "") == (lint.returncode, lint.stdout, lint.stderr)
 
 
 def test_a_failure_leaves_the_last_success(on: On, database: str) -> None:
