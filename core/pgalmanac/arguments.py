@@ -35,6 +35,7 @@ class Arguments:
     read_only: bool = False
     json: bool = False
     headless: bool = False
+    ascii: bool = False
     version: bool = False
     verbose: int = 0
     dry_run: bool = False

@@ -149,7 +149,7 @@ OWN: Final[Mapping[str, Option]] = {
     o.name: o
     for o in (
         *(switch(name) for name in ("demo", "reset", "read_only", "json", "headless", "dry_run", "yes", "exact")),
-        *(switch(name) for name in ("no_cache", "now")),
+        *(switch(name) for name in ("no_cache", "now", "ascii")),
         *(switch(name) for name in ("probe", "user", "print", "install")),
         whole("verbose", 0, 2, "a whole number"),
         whole("back", 0, MAX_RETENTION_DAYS, "a whole number of days"),
@@ -166,10 +166,12 @@ OWN: Final[Mapping[str, Option]] = {
         Option(name="root", wanted="the path of a folder", reader=str),
     )
 }
-# Without a variable: they are typed once, and $PGALMANAC_USER may well be somebody's name for something else.
-FLAGS_ONLY: Final = frozenset({"user", "print", "install", "root", "now", "reason", "until", "into"})
+# Without a variable: they are typed once, and $PGALMANAC_USER may well be somebody's name for something else. That of
+# --ascii is the setting's, $PGALMANAC_DASHBOARD_GLYPHS.
+FLAGS_ONLY: Final = frozenset({"ascii", "user", "print", "install", "root", "now", "reason", "until", "into"})
 GLOBALS: Final = (
-    *("dsn", "config", "table", "demo", "reset", "read_only", "json", "log_format", "verbose", "headless", "version"),
+    *("dsn", "config", "table", "demo", "reset", "read_only", "json", "log_format", "verbose", "headless", "ascii"),
+    "version",
 )
 HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "dsn": ("where the database is: a libpq connection string or URI; without it the PG* variables count", "C"),
@@ -182,6 +184,7 @@ HELP: Final[Mapping[str, tuple[str, str | None]]] = {
     "log_format": ("how stderr speaks: text, or json for one object a line", "FORMAT"),
     "verbose": ("say more: each partition and statement, and the causes of an error; -vv adds the traceback", None),
     "headless": ("never open the dashboard", None),
+    "ascii": ("draw the dashboard in ASCII alone, as PGALMANAC_DASHBOARD_GLYPHS=ascii does", None),
     "dry_run": ("show the plan and change nothing", None),
     "retention_days": ('how many whole days are kept, or "forever"', "N"),
     "premake_days": ("how many days ahead partitions exist", "N"),

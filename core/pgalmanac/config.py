@@ -152,6 +152,7 @@ def load(
     tables: Sequence[str] = (),
     read_only: bool = False,
     demo: bool = False,
+    glyphs: str | None = None,
 ) -> Settings:
     """Read flags, *environ* and the configuration file.
 
@@ -173,6 +174,7 @@ def load(
         history |= _values(_from_environ(HISTORY, environ, prefix="history_"))
         metrics |= _values(_from_environ(METRICS, environ, prefix="metrics_"))
     dashboard |= _values(_from_environ(DASHBOARD, environ, prefix="dashboard_"))
+    dashboard |= {} if glyphs is None else {"glyphs": glyphs}
     requested = tuple(TABLE_NAME.read_text(t, where="--table", error=UsageError) for t in tables) or named
     settings = Settings(
         dsn=dsn if dsn is not None else connection.get("dsn", ""),

@@ -34,6 +34,7 @@ def settings_of(arguments: Arguments, stderr: Stderr) -> Settings:
         tables=arguments.tables,
         read_only=arguments.read_only,
         demo=arguments.demo,
+        glyphs="ascii" if arguments.ascii else None,
     )
     stderr.hide(secrets_of(settings.dsn))
     for warning in settings.warnings:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -73,17 +74,26 @@ def wait(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
         time.sleep(0.1)
 
 
+@contextmanager
+def opened(database: str, folder: Path, *options: str) -> Iterator[Window]:
+    """The dashboard on a database, in a terminal that knows UTF-8; nothing but this configures it."""
+    window = Window(
+        folder / "tmux",
+        *("env", f"XDG_CONFIG_HOME={folder}", "PGALMANAC_RETENTION_DAYS=90", "LC_ALL=C.UTF-8"),
+        *(sys.executable, "-m", "pgalmanac", "--dsn", database, "--table", "events", *options),
+    )
+    try:
+        yield window
+    finally:
+        window.close()
+
+
 @pytest.fixture
 def window(database: str, tmp_path: Path) -> Iterator[Window]:
     """The dashboard on a database whose last partition is today's, and one of which is past retention."""
     add_partitions(database, days=[-91, *range(-10, 1)], rows_a_day=3)
-    opened = Window(
-        tmp_path / "tmux",
-        *("env", f"XDG_CONFIG_HOME={tmp_path}", "PGALMANAC_RETENTION_DAYS=90", "LC_ALL=C.UTF-8"),
-        *(sys.executable, "-m", "pgalmanac", "--dsn", database, "--table", "events"),
-    )
-    yield opened
-    opened.close()
+    with opened(database, tmp_path) as window:
+        yield window
 
 
 def name(days: int) -> str:
@@ -162,3 +172,17 @@ def test_a_terminal_that_goes_away_leaves_no_half_done_run(database: str, window
     closed = "SELECT status, error FROM housekeeper_runs"
     wait(lambda: rows(database, closed) == [("error", "interrupted")], lambda: str(rows(database, closed)))
     assert before == partition_names(database)
+
+
+def test_ascii_is_one_word_on_the_command_line(database: str, tmp_path: Path) -> None:
+    """Whatever the locale knows: nothing else is on the screen, in the dialogs neither."""
+    add_partitions(database, days=range(-10, 1), rows_a_day=3)
+
+    with opened(database, tmp_path, "--ascii") as window:
+        window.shows("WARNING")
+        screens = [window.screen()]
+        window.press("m")
+        window.shows("30 to create")
+        screens.append(window.screen())
+
+    assert [""] * 2 == ["".join(c for c in screen if not c.isascii()) for screen in screens]

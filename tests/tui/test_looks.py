@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dashboards import shown
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
 from pgalmanac.diagnose import PastRuns, diagnose
@@ -184,6 +185,32 @@ def after(*keys: str) -> Any:  # noqa: ANN401  # what run_before takes
         await pilot.pause(0.5)
 
     return play
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        *((), ("f",), ("up", "D"), ("question_mark",), ("colon",), ("y",), ("g",), ("slash", "x"), ("o",)),
+        *(("2",), ("3", "enter"), ("4",), ("5",)),
+    ],
+)
+async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -> None:
+    """Frames, scroll bars, the palette and a role's name included; and no line becomes longer or shorter by it."""
+    state = CRITICAL if "f" in keys else HEALTHY
+    dashboard = app(Frozen(state, server=replace(SERVER, role="käse漢")), glyphs="ascii")
+
+    async with dashboard.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press(*keys)
+        dashboard.notify("größer")
+        await pilot.pause(0.5)
+        screen = shown(dashboard)
+        lengths = {strip.cell_length for strip in dashboard.screen._compositor.render_strips()}
+
+    assert "" == "".join(sorted({c for c in screen if not c.isascii()}))
+    assert "gr??er" in screen
+    assert keys or "as k?se??  primary" in screen
+    assert {80} == lengths
 
 
 @pytest.mark.parametrize(

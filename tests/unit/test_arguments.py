@@ -16,6 +16,8 @@ from pgalmanac.arguments import Arguments, Help, command_of, parse
 from pgalmanac.commands import COMMANDS, GLOBALS, HELP, OWN, WRITING, flag
 from pgalmanac.config import load
 from pgalmanac.errors import ConfigError, UsageError
+from pgalmanac.log import Stderr
+from pgalmanac.opening import settings_of
 
 
 def read(line: str, **environ: str) -> Arguments:
@@ -40,6 +42,14 @@ def test_globals_before_after_and_on_both_sides() -> None:
     actual = read("--table a -v --dsn x maintain --table b -v --json")
 
     assert actual == Arguments(command="maintain", tables=("a", "b"), dsn="x", verbose=2, json=True)
+
+
+@pytest.mark.parametrize(("line", "glyphs"), [("--demo --ascii", "ascii"), ("--demo", "unicode")])
+def test_ascii_beats_the_variable_of_its_setting(line: str, glyphs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As every flag does; without it the variable counts."""
+    monkeypatch.setenv("PGALMANAC_DASHBOARD_GLYPHS", "unicode")
+
+    assert glyphs == settings_of(read(line), Stderr(io.StringIO())).dashboard.glyphs
 
 
 GLOBAL_WORDS = [["--json"], ["-v"], ["--table", "a.b"], ["--dsn", "host=x y=z"], ["--read-only"], ["--config=f"]]

@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -30,6 +30,7 @@ from pgalmanac_tui.changes import Change
 from pgalmanac_tui.clipboard import osc52
 from pgalmanac_tui.model import Counting, Link, Model
 from pgalmanac_tui.panels.details import profile_key
+from pgalmanac_tui.plain import Plain
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.snapshot import Gateway, Proposal, Snapshot, Wish
 from pgalmanac_tui.themes import THEMES, choose_glyphs, choose_theme, over_ssh
@@ -37,6 +38,7 @@ from pgalmanac_tui.thrift import Thrift
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.filter import LineFilter
 
     from pgalmanac_tui.snapshot import RunRecord
 
@@ -87,7 +89,7 @@ class Dashboard(App[int]):
         self.glyphs = choose_glyphs(settings.dashboard, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
         self.label, self.invocation = settings.label, settings.invocation
         self.model = Model(read_only=settings.read_only, label=settings.label)
-        self._thrift = Thrift()
+        self._thrift, self._plain = Thrift(), Plain()
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None
         self._looked_at = 0.0
@@ -123,6 +125,10 @@ class Dashboard(App[int]):
     def on_resize(self) -> None:
         """A terminal of another size shows who knows what."""
         self._thrift.forget()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and with ASCII glyphs the one that lets nothing else through."""
+        return (*super().get_line_filters(), self._plain) if self.glyphs.ascii else super().get_line_filters()
 
     @property
     def _main(self) -> MainScreen | None:

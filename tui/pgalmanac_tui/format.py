@@ -18,7 +18,6 @@ __all__ = [
     "Span",
     "ago",
     "amount",
-    "ascii_only",
     "clean",
     "command_line",
     "duration",
@@ -44,11 +43,6 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
-
-
-def ascii_only(text: str) -> str:
-    """*text* for a terminal that knows ASCII alone."""
-    return text if text.isascii() else text.encode("ascii", "replace").decode()
 
 
 def width(text: str) -> int:

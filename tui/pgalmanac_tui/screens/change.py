@@ -83,9 +83,9 @@ class ChangeScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """A title, the text, the name to be typed, and two buttons."""
         with Vertical(id="dialog"):
-            yield Lines(self._glyphs, id="title")
-            yield Pager(self._glyphs, id="text")
-            yield Lines(self._glyphs, id="prompt")
+            yield Lines(id="title")
+            yield Pager(id="text")
+            yield Lines(id="prompt")
             yield Input(id="name", placeholder="the name", compact=True)
             with Horizontal(id="buttons"):
                 yield Button("Cancel", id="cancel", compact=True)

@@ -112,12 +112,12 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """From top to bottom."""
         glyphs = self._glyphs
-        yield Lines(glyphs, id="header")
+        yield Lines(id="header")
         with Horizontal(id="top"):
             with Vertical(id="left"):
                 yield Calendar(glyphs, id="calendar")
-                yield Lines(glyphs, id="legend")
-            yield Lines(glyphs, id="details")
+                yield Lines(id="legend")
+            yield Lines(id="details")
         yield TabBar(glyphs, id="tabs")
         with ContentSwitcher(id="body", initial="partitions"):
             yield Listing[Entry](
@@ -128,12 +128,12 @@ class MainScreen(Screen[None]):
                 descending=True,
                 id="partitions",
             )
-            yield Pager(glyphs, id="findings")
+            yield Pager(id="findings")
             yield Listing[RunRow](columns.runs(glyphs), glyphs, empty="no run is recorded", id="runs")
             yield Listing[ActionRow](columns.plan(glyphs), glyphs, empty="nothing to do", id="plan")
             yield Listing[TrashRow](columns.trash(glyphs), glyphs, empty="the trash is empty", id="trash")
         yield Input(id="filter", placeholder="name, date or state", compact=True)
-        yield KeyBar(glyphs, id="keys")
+        yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """The calendar has the keys at first."""

@@ -42,8 +42,8 @@ class ReadingScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The title above the text."""
         with Vertical(id="dialog"):
-            yield Lines(self._glyphs, id="title")
-            yield Pager(self._glyphs, id="text")
+            yield Lines(id="title")
+            yield Pager(id="text")
 
     def on_mount(self) -> None:
         """Show the title."""

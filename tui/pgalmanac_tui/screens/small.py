@@ -50,7 +50,7 @@ class DateScreen(ModalScreen["date | None"]):
     def compose(self) -> ComposeResult:
         """A question and a place for the answer."""
         with Vertical(id="small"):
-            yield Lines(self._glyphs, id="question")
+            yield Lines(id="question")
             yield Input(placeholder=f"{self._today}, {self._today:%Y-%m}, -30 or +7", compact=True)
 
     def on_mount(self) -> None:
@@ -83,7 +83,7 @@ class ReasonScreen(ModalScreen["str | None"]):
     def compose(self) -> ComposeResult:
         """A question and a place for the answer."""
         with Vertical(id="small"):
-            yield Lines(self._glyphs, id="question")
+            yield Lines(id="question")
             yield Input(placeholder="case 4711", compact=True)
 
     def on_mount(self) -> None:
@@ -116,7 +116,7 @@ class CopyScreen(ModalScreen["str | None"]):
     def compose(self) -> ComposeResult:
         """The list of what can be copied."""
         with Vertical(id="small"):
-            yield Lines(self._glyphs, id="texts")
+            yield Lines(id="texts")
 
     def on_mount(self) -> None:
         """Show it."""

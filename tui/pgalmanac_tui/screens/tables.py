@@ -35,7 +35,7 @@ class TablesScreen(ModalScreen["TableName | None"]):
     def compose(self) -> ComposeResult:
         """A title and the list."""
         with Vertical(id="dialog"):
-            yield Lines(self._host.glyphs, id="title")
+            yield Lines(id="title")
             yield Listing[TableRow](tables(), self._host.glyphs, empty="no table could be maintained here", id="tables")
 
     def on_mount(self) -> None:

@@ -48,7 +48,7 @@ class Calendar(Lines, can_focus=True):
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         """Start without a table."""
-        super().__init__(glyphs, id=id)
+        super().__init__(id=id)
         self._glyphs = glyphs
         self._almanac: Almanac | None = None
         self._first_week: date | None = None

@@ -69,7 +69,7 @@ class TabBar(Lines):
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         """Start without tabs."""
-        super().__init__(glyphs, id=id)
+        super().__init__(id=id)
         self._glyphs = glyphs
         self._places: list[tuple[int, int, str]] = []
 

@@ -9,7 +9,6 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from pgalmanac_tui.format import Line
-from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.widgets.paint import Brush, changed
 
 __all__ = ["Lines"]
@@ -25,10 +24,10 @@ def _nothing(_width: int, _height: int) -> tuple[Line, ...]:
 class Lines(Widget):
     """Shows what a function of its size returns. Nothing moves that did not change."""
 
-    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         """Start empty."""
         super().__init__(id=id)
-        self._brush = Brush(self, glyphs)
+        self._brush = Brush(self)
         self._make: Maker = _nothing
         self._strips: list[Strip] = []
         self._stale = True

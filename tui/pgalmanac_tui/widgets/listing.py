@@ -70,7 +70,7 @@ class Listing(ScrollView, Generic[R], can_focus=True):
     ) -> None:
         """Start empty; without *sort* rows stand as they are given."""
         super().__init__(id=id)
-        self._brush = Brush(self, glyphs)
+        self._brush = Brush(self)
         self._columns = tuple(columns)
         self._glyphs = glyphs
         self.empty = empty

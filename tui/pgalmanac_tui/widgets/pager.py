@@ -12,7 +12,6 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pgalmanac_tui.format import Line
-from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.widgets.paint import Brush
 
 __all__ = ["Pager"]
@@ -31,10 +30,10 @@ class Pager(ScrollView, can_focus=True):
         Binding("space", "page_down", "Page down", show=False),
     ]
 
-    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
         """Start empty."""
         super().__init__(id=id)
-        self._brush = Brush(self, glyphs)
+        self._brush = Brush(self)
         self._make: Callable[[int], tuple[Line, ...]] = _nothing
         self._lines: tuple[Line, ...] = ()
 

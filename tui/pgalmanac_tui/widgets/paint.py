@@ -11,8 +11,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from pgalmanac_tui.format import Line, ascii_only
-from pgalmanac_tui.glyphs import Glyphs, Mark
+from pgalmanac_tui.format import Line
+from pgalmanac_tui.glyphs import Mark
 
 __all__ = ["COMPONENTS", "Brush", "Cell", "cells_of", "changed"]
 
@@ -36,10 +36,9 @@ class Brush:
     passes through the style sheet: of ten widgets that made three quarters of the time to the first picture.
     """
 
-    def __init__(self, widget: Widget, glyphs: Glyphs) -> None:
+    def __init__(self, widget: Widget) -> None:
         """Paint for *widget*."""
         self._widget = widget
-        self._plain = glyphs.ascii
 
     def style_of(self, name: str) -> Style:
         """The style of this name; the empty name is the widget's own."""
@@ -52,7 +51,7 @@ class Brush:
     def paint(self, line: Line, cells: int, over: str = "") -> Strip:
         """*line* in exactly so many cells; *over* is a style laid over all of it."""
         layer = self._layer(over) if over else None
-        segments = [Segment(ascii_only(text) if self._plain else text, self._under(name, layer)) for text, name in line]
+        segments = [Segment(text, self._under(name, layer)) for text, name in line]
         return Strip(segments).adjust_cell_length(cells, self._under("", layer)).simplify()
 
     def blank(self, cells: int) -> Strip:
