@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import locale
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 
@@ -23,12 +21,12 @@ from pgalmanac.history import History, HistoryError
 from pgalmanac.model import KeyType, TableRef
 from pgalmanac.naming import MAX_BYTES
 from pgalmanac.plan import View, view
+from pgalmanac.systemctl import is_here, properties
 
-__all__ = ["Line", "Verdict", "examine", "read_properties"]
+__all__ = ["Line", "Verdict", "examine"]
 
 _OLDEST: Final = 140_000
 _CLOCK_SECONDS: Final = 60
-_PATIENCE_SECONDS: Final = 5
 _TIMER: Final = "pgalmanac.timer"
 
 
@@ -165,22 +163,22 @@ def _name_budget(seen: View, topic: str) -> Line:
 
 
 async def _timer() -> tuple[Line, ...]:
-    program = shutil.which("systemctl")
-    if program is None:
+    if not is_here():
         return (_note("timer", "there is no systemd here; deploy/cron shows how cron runs it"),)
     answers = False
-    for manager in ("--system", "--user"):
-        timer = await _properties((program, manager), _TIMER)
+    managers: tuple[Literal["--system", "--user"], ...] = ("--system", "--user")
+    for manager in managers:
+        timer = await properties(manager, _TIMER)
         answers = answers or timer is not None
         if timer is not None and timer.get("LoadState") == "loaded":
-            return await _one_timer((program, manager), timer)
+            return await _one_timer(manager, timer)
     if not answers:
         return (_note("timer", "no systemd answers here; deploy/cron shows how cron runs it"),)
     return (_note("timer", f"{_TIMER} is not installed; pgalmanac units --install does it"),)
 
 
-async def _one_timer(program: tuple[str, str], timer: Mapping[str, str]) -> tuple[Line, ...]:
-    user = " --user" if "--user" in program else ""
+async def _one_timer(manager: Literal["--system", "--user"], timer: Mapping[str, str]) -> tuple[Line, ...]:
+    user = " --user" if manager == "--user" else ""
     lines: list[Line] = []
     if timer.get("ActiveState") != "active":
         lines.append(_fix("timer", f"{_TIMER} is installed and does not run: systemctl{user} enable --now {_TIMER}"))
@@ -188,7 +186,7 @@ async def _one_timer(program: tuple[str, str], timer: Mapping[str, str]) -> tupl
         lines.append(_fix("timer", f"{_TIMER} runs and would not after a reboot: systemctl{user} enable {_TIMER}"))
     else:
         lines.append(_ok("timer", f"{_TIMER} is enabled; next run {timer.get('NextElapseUSecRealtime') or 'unknown'}"))
-    service = await _properties(program, _TIMER.replace("timer", "service")) or {}
+    service = await properties(manager, _TIMER.replace("timer", "service")) or {}
     if service.get("Result") == "success":
         ended = service.get("ExecMainExitTimestamp")
         lines.append(_ok("service", f"the last run ended well, {ended}" if ended else "has not run since boot"))
@@ -196,33 +194,6 @@ async def _one_timer(program: tuple[str, str], timer: Mapping[str, str]) -> tupl
         status = f"{service.get('Result')}, status {service.get('ExecMainStatus')}"
         lines.append(_fix("service", f"the last run failed ({status}): journalctl{user} -u pgalmanac.service"))
     return tuple(lines)
-
-
-async def _properties(program: tuple[str, str], unit: str) -> dict[str, str] | None:
-    """What systemctl says of a unit; None where no systemd answers."""
-    names = "LoadState,ActiveState,UnitFileState,NextElapseUSecRealtime,Result,ExecMainStatus,ExecMainExitTimestamp"
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(*program, "show", f"--property={names}", unit),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError:
-        return None
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return None
-    return read_properties(out.decode(errors="replace")) if process.returncode == 0 else None
-
-
-def read_properties(text: str) -> dict[str, str]:
-    """The `Name=value` lines of `systemctl show`."""
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 def _terminal(environ: Mapping[str, str]) -> Iterator[Line]:
