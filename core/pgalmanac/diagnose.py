@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from pgalmanac.model import Bounds, Mark, quote
-from pgalmanac.plan import GOING, ActionKind, Plan, Status, View, oldest_kept, unmanaged
+from pgalmanac.plan import GOING, ActionKind, Guard, Plan, Status, View, oldest_kept, unmanaged
 
 __all__ = ["Code", "Finding", "Level", "PastRuns", "covered_until", "diagnose", "runway_days", "worst"]
 
@@ -94,19 +94,7 @@ def covered_until(seen: View) -> datetime | None:
 
     An unbounded partition covers for ever: datetime.max.
     """
-    at: datetime | None = None
-    for partition in seen.table.ranged:
-        if partition.bounds is None:
-            continue
-        if at is None:
-            if not partition.bounds.contains(seen.now):
-                continue
-        elif partition.bounds.lower is not None and partition.bounds.lower > at:
-            break
-        if partition.bounds.upper is None:
-            return datetime.max.replace(tzinfo=seen.now.tzinfo)
-        at = partition.bounds.upper
-    return at
+    return seen.coverage.until(seen.now)
 
 
 def runway_days(seen: View) -> int:
@@ -159,11 +147,9 @@ def _gaps(seen: View) -> Iterator[Finding]:
     if oldest is None or newest is None:
         return
     end = min(newest.lower or oldest, seen.day(seen.policy.premake_days + 1))
-    coverage = seen.coverage
     missing: list[Bounds] = []
     partly: list[tuple[Bounds, Bounds]] = []
-    for period in seen.calendar.periods(seen.interval, oldest, max(end, oldest)):
-        holes = coverage.holes(period)
+    for period, holes in seen.holes(oldest, max(end, oldest)):
         if holes == (period,):
             missing.append(period)
         else:
@@ -314,13 +300,13 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
 def _refused(seen: View, plan: Plan) -> Iterator[Finding]:
     """What does not go: one by one where the trash has no place for it, all of it for the fuse and the clock."""
     refused = [a for a in plan.actions if a.kind in GOING and a.status is Status.REFUSED]
-    homeless = [a for a in refused if "the trash" in (a.note or "")]
-    for action in homeless:
-        yield _warning(Code.DROP_BLOCKED, f"{action.partition} stays: {action.note}", str(action.partition))
-    for code in (Code.FUSE, Code.CLOCK):
-        stopped = [a for a in refused if code in (a.note or "")]
-        if stopped:
-            yield _warning(code, f"nothing is dropped from {seen.table.name}: {stopped[0].note}")
+    for action in refused:
+        if action.guard is Guard.TRASH:
+            yield _warning(Code.DROP_BLOCKED, f"{action.partition} stays: {action.note}", str(action.partition))
+    for code, guard in ((Code.FUSE, Guard.FUSE), (Code.CLOCK, Guard.CLOCK)):
+        stopped = next((a for a in refused if a.guard is guard), None)
+        if stopped is not None:
+            yield _warning(code, f"nothing is dropped from {seen.table.name}: {stopped.note}")
             return
 
 

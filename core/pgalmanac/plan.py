@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 from pgalmanac.errors import ConfigError, UsageError
@@ -38,6 +38,7 @@ __all__ = [
     "Action",
     "ActionKind",
     "Facts",
+    "Guard",
     "Plan",
     "Reason",
     "Source",
@@ -111,6 +112,15 @@ class Source(StrEnum):
     DETACHED = "detached"
 
 
+class Guard(StrEnum):
+    """Who refuses that something goes, where findings tell them apart."""
+
+    FUSE = "fuse"
+    CLOCK = "clock"
+    # There is no place for it in the trash.
+    TRASH = "trash"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """One step. *status* is planned, or skipped or refused with the *note* that says why and what would allow it.
@@ -127,6 +137,7 @@ class Action:
     reason: Reason
     status: Status = Status.PLANNED
     note: str | None = None
+    guard: Guard | None = None
     oid: int | None = None
     source: Source = Source.ATTACHED
     rows: int | None = None
@@ -139,9 +150,9 @@ class Action:
     # Where it is archived.
     url: str | None = None
 
-    def refused(self, note: str) -> Action:
+    def refused(self, note: str, guard: Guard | None = None) -> Action:
         """The same action, refused by a guard that wants a human."""
-        return replace(self, status=Status.REFUSED, note=note)
+        return replace(self, status=Status.REFUSED, note=note, guard=guard)
 
     def skipped(self, note: str) -> Action:
         """The same action, skipped for a standing reason of its partition."""
@@ -170,7 +181,7 @@ class Facts:
 NO_FACTS: Final = Facts()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """A snapshot seen through a policy: the calendar, the interval in force, today and the retention edge.
 
@@ -209,10 +220,21 @@ class View:
         """Whether this pin is still in force today."""
         return pin is not None and pin.holds(self.today)
 
-    @property
+    @cached_property
     def coverage(self) -> Coverage:
         """What the attached partitions cover; the default partition covers nothing."""
         return Coverage(p.bounds for p in self.table.ranged if p.bounds is not None)
+
+    def holes(self, lower: datetime, upper: datetime) -> Iterator[tuple[Bounds, tuple[Bounds, ...]]]:
+        """Every period with a moment in `[lower, upper)` that is not covered, and what of it is not; oldest first."""
+        last: Bounds | None = None
+        for hole in self.coverage.holes(self.calendar.span(self.interval, lower, upper)):
+            if hole.lower is None or hole.upper is None:
+                continue
+            for period in self.calendar.periods(self.interval, hole.lower, hole.upper):
+                if period != last:
+                    yield period, self.coverage.holes(period)
+                last = period
 
     def expired(self, bounds: Bounds | None) -> bool:
         """Whether these bounds are past retention today."""
@@ -544,7 +566,7 @@ def _grace_ended(seen: View, facts: Facts, clock: str | None) -> Iterator[Action
         if why := facts.blocked.get(orphan.oid):
             yield action.skipped(why)
         else:
-            yield action if clock is None else action.refused(clock)
+            yield action if clock is None else action.refused(clock, Guard.CLOCK)
 
 
 def gone(orphan: Orphan, reason: Reason, facts: Facts) -> Action:
@@ -577,16 +599,14 @@ def _finish_drop(oid: int, name: TableName, bounds: Bounds, source: Source, cloc
     action = Action(
         kind=ActionKind.DROP, partition=name, bounds=bounds, reason=Reason.UNFINISHED, oid=oid, source=source
     )
-    return action if clock is None else action.refused(clock)
+    return action if clock is None else action.refused(clock, Guard.CLOCK)
 
 
 def _creates(
     seen: View, facts: Facts, lower: datetime, upper: datetime, reason: Reason, *, remainders: bool = False
 ) -> Iterator[Action]:
     """An action for every period of `[lower, upper)` that is wholly missing; with *remainders* for each hole."""
-    coverage = seen.coverage
-    for period in seen.calendar.periods(seen.interval, lower, upper):
-        holes = coverage.holes(period)
+    for period, holes in seen.holes(lower, upper):
         if holes == (period,):
             yield _create(seen, facts, period, reason)
         elif remainders:
@@ -717,13 +737,13 @@ def _with_room(action: Action, facts: Facts) -> Action:
     if action.kind is not ActionKind.TRASH or action.status is not Status.PLANNED:
         return action
     if facts.trash_refusal is not None:
-        return action.refused(facts.trash_refusal)
+        return action.refused(facts.trash_refusal, Guard.TRASH)
     if action.target == action.partition:
-        return action.refused(f"the trash is its own schema, {action.partition.schema}; set trash_schema to another")
+        why = f"the trash is its own schema, {action.partition.schema}; set trash_schema to another"
+        return action.refused(why, Guard.TRASH)
     if action.target in facts.taken:
-        return action.refused(
-            f"the name {action.target} is taken in the trash; drop or rename that table, or wait for its grace to end"
-        )
+        why = f"the name {action.target} is taken in the trash; drop or rename that table, or wait for its grace to end"
+        return action.refused(why, Guard.TRASH)
     return action
 
 
@@ -754,9 +774,10 @@ def _guarded(seen: View, actions: Sequence[Action], clock: str | None, remedy: s
     planned = [a for a in actions if a.status is Status.PLANNED]
     fuse = seen.policy.fuse(seen.interval)
     if clock is not None:
-        note = clock
+        note, guard = clock, Guard.CLOCK
     elif len(planned) > fuse:
         note = f"{len(planned)} are due and the fuse is {fuse}; allow it with: {remedy.format(n=len(planned))}"
+        guard = Guard.FUSE
     else:
         return list(actions)
-    return [a.refused(note) if a.status is Status.PLANNED else a for a in actions]
+    return [a.refused(note, guard) if a.status is Status.PLANNED else a for a in actions]

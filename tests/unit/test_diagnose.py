@@ -77,6 +77,15 @@ def test_an_unbounded_partition_covers_for_ever() -> None:
     assert covered_until(seen) is not None
 
 
+def test_a_name_is_no_guard() -> None:
+    """The trash has no place for one partition; that its schema is called like the guards says nothing of them."""
+    policy = replace(POLICY, grace_days=7, trash_schema="fuse_and_clock")
+    old = partition(day(-91), oid=1)
+    taken = Facts(taken=frozenset({TableName(schema="fuse_and_clock", name=old.name.name)}))
+
+    assert found(events([old, *HEALTHY]), policy, facts=taken) == {Code.DROP_BLOCKED: Level.WARNING}
+
+
 @given(st.integers(0, 60))
 def test_the_runway_after_a_plan_is_premake(premake: int) -> None:
     """What maintain does is what the runway measures."""
