@@ -7,6 +7,10 @@ pgalmanac's.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +25,8 @@ from pgalmanac.plan import Status
 from support import connect, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
+    from pathlib import Path
 
     from pgalmanac.results import RunReport
 
@@ -29,11 +34,13 @@ __all__ = [
     "LOG_TABLE",
     "MARK",
     "Shape",
+    "age",
     "create_log",
     "execute",
     "log_partition",
     "maintain",
     "midnight",
+    "mounted",
     "planned",
     "relations",
     "settings",
@@ -106,24 +113,53 @@ def settings(conninfo: str, *tables: str, **policy: Any) -> Settings:  # noqa: A
     return Settings(dsn=conninfo, requested=refs, flags=Layer(values=values))
 
 
-def maintain(conninfo: str, *tables: str, request: Request | None = None, **policy: Any) -> RunReport:  # noqa: ANN401
+def maintain(conninfo: str, *tables: str, request: Request | None = None, **policy: Any) -> RunReport:  # noqa: ANN401  # as above
     """One run in this process."""
     wanted = request or Request(command="maintain")
     return asyncio.run(perform(settings(conninfo, *tables, **policy), wanted))
 
 
-def planned(conninfo: str, *tables: str, request: Request | None = None, **policy: Any) -> RunReport:  # noqa: ANN401
+def planned(conninfo: str, *tables: str, request: Request | None = None, **policy: Any) -> RunReport:  # noqa: ANN401  # as above
     """What a run would do."""
     wanted = request or Request(command="maintain")
     return asyncio.run(preview(settings(conninfo, *tables, **policy), wanted))
 
 
-def todo(conninfo: str, *tables: str, **policy: Any) -> list[str]:  # noqa: ANN401
+def age(conninfo: str, name: str, days: int, schema: str = "pgalmanac_trash") -> None:
+    """Let *days* pass for a table in the trash: its mark says that its grace ends that much earlier."""
+    table = f"{schema}.{name}"
+    ((comment,),) = rows(conninfo, "SELECT obj_description(%s::regclass)", table)
+    for offset in range(-40, 40):
+        moment = midnight(offset)
+        comment = comment.replace(
+            f'"keep_until": "{moment.isoformat()}"', f'"keep_until": "{(moment - timedelta(days=days)).isoformat()}!"'
+        )
+    execute(conninfo, f"COMMENT ON TABLE {table} IS $c${comment.replace('!', '')}$c$")
+
+
+def todo(conninfo: str, *tables: str, **policy: Any) -> list[str]:  # noqa: ANN401  # as above
     """What the next run would still try, as text: empty after a run that converged."""
     report = planned(conninfo, *tables, **policy)
     return [
         f"{o.action.kind} {o.action.partition}" for t in report.tables for o in t.outcomes if o.status is Status.PLANNED
     ]
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Generator[None]:
+    """A tmpfs on *folder*. Raises PermissionError where it may not be: only root mounts, and not in every container."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        raise PermissionError("only root can mount a small file system")
+    done = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise PermissionError(f"this container may not mount: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run([umount, folder], check=True)
 
 
 @dataclass(frozen=True, kw_only=True)

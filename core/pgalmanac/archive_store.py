@@ -66,7 +66,11 @@ class Store:
             if not self.local:
                 return self.fs.open_output_stream(self._full(path))
             partial = self._partial(path)
-            partial.parent.mkdir(parents=True, exist_ok=True)
+            # Nothing above the archive is made: what was mounted there may have gone in the middle of a run.
+            folder = Path(self.base)
+            for part in partial.parent.relative_to(folder).parts:
+                folder /= part
+                folder.mkdir(exist_ok=True)
             return partial.open("wb")
 
     def settle(self, path: str) -> None:

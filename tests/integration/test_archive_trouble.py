@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,13 +20,16 @@ import pyarrow.fs
 import pytest
 
 from pgalmanac import archive_source, maintain
+from pgalmanac.archive_store import open_store
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
-from pgalmanac.errors import PrivilegeError
+from pgalmanac.errors import ArchiveError, PrivilegeError
 from pgalmanac.maintain import Request
 from pgalmanac.plan import ActionKind, Status
+from pgalmanac.policy import ArchiveTarget
 from pgalmanac.results import Progress, TableReport
 from support import add_partitions, connect, partition_names, rows, today
+from under_fire import mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -197,23 +199,19 @@ async def test_interrupted_by_a_signal(expired: str, tmp_path: Path, monkeypatch
 
 
 @contextmanager
-def mounted(folder: Path, options: str) -> Generator[None]:
-    """A tmpfs on *folder*; only root mounts, and not in every container."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if os.geteuid() != 0 or mount is None or umount is None:
-        pytest.skip("only root can mount a small file system")
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True)
-    if done.returncode:
-        pytest.skip("this container may not mount")
-    try:
+def small_disk(folder: Path, options: str) -> Generator[None]:
+    """A small file system on *folder*, where one may be mounted."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(folder, options))
+        except PermissionError as exc:
+            pytest.skip(str(exc))
         yield
-    finally:
-        subprocess.run([umount, folder], check=True)
 
 
 async def test_a_disk_that_is_full(expired: str, tmp_path: Path) -> None:
     """The table stays with every row, nothing looks complete, and when there is room the next run finishes."""
-    with mounted(tmp_path, "size=32k"):
+    with small_disk(tmp_path, "size=32k"):
         report = await run(expired, tmp_path.as_uri())
         looks = files_below(tmp_path)
         kept = in_database(expired)
@@ -227,12 +225,24 @@ async def test_a_disk_that_is_full(expired: str, tmp_path: Path) -> None:
 
 async def test_a_folder_that_is_not_writable(expired: str, tmp_path: Path) -> None:
     """It is found out before the partition is detached."""
-    with mounted(tmp_path, "size=32k,ro"):
+    with small_disk(tmp_path, "size=32k,ro"):
         report = await run(expired, tmp_path.as_uri())
 
     assert [Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
     assert "let this account write there" in str(report.outcomes[0].error)
     assert NAME in partition_names(expired)
+
+
+def test_a_folder_that_has_gone_is_not_made_anew(tmp_path: Path) -> None:
+    """What was mounted when the run began may be gone in its middle: the disk below must not be filled instead."""
+    target = ArchiveTarget(url=(tmp_path / "archive").as_uri())
+    (tmp_path / "archive").mkdir()
+    store = open_store(target)
+    (tmp_path / "archive").rmdir()
+
+    with pytest.raises(ArchiveError, match="cannot be had"):
+        store.create("events/day=2025-11-02/part-0.parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 class Moto:

@@ -18,7 +18,7 @@ from pgalmanac.inspection import Request
 from pgalmanac.maintain import check, kept, perform
 from pgalmanac.plan import ActionKind, Status
 from support import connect, rows
-from under_fire import create_log, execute, log_partition, maintain, midnight, planned, settings, todo
+from under_fire import age, create_log, execute, log_partition, maintain, midnight, planned, settings, todo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -61,22 +61,11 @@ def in_trash(conninfo: str, schema: str = TRASH) -> set[str]:
             " relnamespace = to_regnamespace(%s)", schema)}  # fmt: skip
 
 
-def run(conninfo: str, command: Any = "maintain", target: str = "", **more: Any) -> TableReport:  # noqa: ANN401
+def run(conninfo: str, command: Any = "maintain", target: str = "", **more: Any) -> TableReport:  # noqa: ANN401  # what a request takes
     """One command with a grace of a week on the table log, in this process."""
     own = {name: more.pop(name) for name in ("now", "reason", "until") if name in more}
     request = Request(command=command, target=target, **own)
     return maintain(conninfo, request=request, **{"grace_days": 7, **more}).tables[0]
-
-
-def age(conninfo: str, name: str, days: int) -> None:
-    """Let *days* pass for a table in the trash: its mark says that its grace ends that much earlier."""
-    ((comment,),) = rows(conninfo, f"SELECT obj_description('{TRASH}.{name}'::regclass)")
-    for offset in range(-40, 40):
-        moment = midnight(offset)
-        comment = comment.replace(
-            f'"keep_until": "{moment.isoformat()}"', f'"keep_until": "{(moment - timedelta(days=days)).isoformat()}!"'
-        )
-    execute(conninfo, f"COMMENT ON TABLE {TRASH}.{name} IS $c${comment.replace('!', '')}$c$")
 
 
 def everywhere(conninfo: str) -> int:

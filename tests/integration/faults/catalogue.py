@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import threading
 import time
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgalmanac.pgserver import Cluster
 
-__all__ = ["DISK_FAULTS", "FAULTS", "SERVER_FAULTS"]
+__all__ = ["ARCHIVE_FAULTS", "DISK_FAULTS", "FAULTS", "SERVER_FAULTS"]
 
 # How long whoever is in the way stays there.
 HELD_SECONDS: Final = 4.0
@@ -173,10 +174,14 @@ def the_same_drop_by_hand(rig: Rig, bench: Bench) -> None:
     """Somebody drops the partitions that are due while maintenance does, with pgalmanac and with plain SQL."""
     process, other = bench.start(), bench.start("drop", OLDEST, "--yes")
     with connect(rig.conninfo) as connection:
+        connection.execute(b"SET lock_timeout = '100ms'")
         for day in reversed(EXPIRED):
-            with suppress(psycopg.Error):
-                connection.execute(b"SET lock_timeout = '100ms'")
-                connection.execute(f"DROP TABLE IF EXISTS log_{midnight(day):%Y_%m_%d}".encode())
+            # Nothing keeps what somebody drops with plain SQL.
+            rig.given_up.add(day)
+            try:
+                connection.execute(f"DROP TABLE log_{midnight(day):%Y_%m_%d}".encode())
+            except psycopg.Error:
+                rig.given_up.discard(day)
             time.sleep(0.15)
     bench.end(process)
     bench.end(other)
@@ -224,6 +229,46 @@ def disk_full(rig: Rig, bench: Bench, folder: Path) -> None:
         raise AssertionError(msg)
 
 
+def archive_out_of_reach(rig: Rig, bench: Bench) -> None:
+    """The folder of the archive is gone when a run begins, and goes again in the middle of others."""
+    folder = _archive(rig)
+    away = folder.with_name("away")
+    folder.rename(away)
+    bench.run()
+    away.rename(folder)
+    for _ in range(3):
+        process = bench.start()
+        time.sleep(random.uniform(0.6, 1.6))
+        folder.rename(away)
+        time.sleep(1.0)
+        filled = folder.exists()
+        shutil.rmtree(folder, ignore_errors=True)
+        away.rename(folder)
+        bench.end(process)
+        if filled:
+            msg = "the run made the folder anew, as it would fill the disk below an archive that is not mounted"
+            raise AssertionError(msg)
+
+
+def killed_while_it_archives(rig: Rig, bench: Bench) -> None:
+    """SIGKILL as soon as files appear in the archive, at another one each time."""
+    folder = _archive(rig)
+    for wanted in range(1, 7):
+        process = bench.start()
+        before = len(list(folder.rglob("*")))
+        while process.poll() is None and len(list(folder.rglob("*"))) < before + wanted:
+            time.sleep(0.001)
+        process.kill()
+        bench.end(process)
+
+
+def _archive(rig: Rig) -> Path:
+    if rig.archive is None:
+        msg = "this fault is about an archive, and there is none"
+        raise ValueError(msg)
+    return rig.archive
+
+
 FAULTS: Final[dict[str, Callable[[Rig, Bench], None]]] = {
     f.__name__: f
     for f in (
@@ -246,6 +291,10 @@ SERVER_FAULTS: Final[dict[str, Callable[[Rig, Bench, Cluster], None]]] = {
     "restart_fast": _restarts("fast"),
     "restart_immediate": _restarts("immediate"),
     "silent_network": silent_network,
+}
+# These need an archive.
+ARCHIVE_FAULTS: Final[dict[str, Callable[[Rig, Bench], None]]] = {
+    f.__name__: f for f in (archive_out_of_reach, killed_while_it_archives)
 }
 # These need a folder on a disk of their own, which holds the tablespace `small`.
 DISK_FAULTS: Final[dict[str, Callable[[Rig, Bench, Path], None]]] = {"disk_full": disk_full}
