@@ -156,9 +156,12 @@ VALUES = [
 
 async def test_every_value_comes_back_as_it_was(empty_database: str, tmp_path: Path) -> None:
     """Each kind of value, and a NULL of each type: what Parquet cannot hold is kept as text, and nothing is altered."""
-    columns = ", ".join(f"c{n} {kind}" for n, (kind, _, _) in enumerate(VALUES))
-    literals = ", ".join(f"{value}::{kind}" for kind, value, _ in VALUES)
     with connect(empty_database) as connection:
+        # Before 15 no scale is negative.
+        newer = connection.info.server_version >= 150000
+        values = [v for v in VALUES if newer or v[0] != "numeric(3,-2)"]
+        columns = ", ".join(f"c{n} {kind}" for n, (kind, _, _) in enumerate(values))
+        literals = ", ".join(f"{value}::{kind}" for kind, value, _ in values)
         connection.execute("CREATE TYPE \"Mood\" AS ENUM ('so so', 'good')")
         connection.execute("CREATE DOMAIN posint AS int CHECK (VALUE > 0)")
         connection.execute("CREATE TYPE pair AS (a int, b text)")
@@ -172,7 +175,7 @@ async def test_every_value_comes_back_as_it_was(empty_database: str, tmp_path: P
     report = await run(empty_database, tmp_path, beside, interval=Interval.YEARLY)
     kept = json.loads((tmp_path / "t" / "year=2025" / "_manifest.json").read_text())
     stored = {c["name"]: c["stored"] for c in kept["columns"]}
-    compared = ", ".join(f"(a.c{n}::text IS NOT DISTINCT FROM b.c{n}::text)" for n in range(len(VALUES)))
+    compared = ", ".join(f"(a.c{n}::text IS NOT DISTINCT FROM b.c{n}::text)" for n in range(len(values)))
     same = rows(empty_database, f"SELECT {compared} FROM t a JOIN back b USING (at)")
     types = (
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
@@ -180,8 +183,8 @@ async def test_every_value_comes_back_as_it_was(empty_database: str, tmp_path: P
     )
 
     assert not report.failed
-    assert {f"c{n}": form for n, (_, _, form) in enumerate(VALUES)} == {k: v for k, v in stored.items() if k != "at"}
-    assert [(True,) * len(VALUES)] * 2 == same
+    assert {f"c{n}": form for n, (_, _, form) in enumerate(values)} == {k: v for k, v in stored.items() if k != "at"}
+    assert [(True,) * len(values)] * 2 == same
     assert rows(empty_database, types, "t") == rows(empty_database, types, "back")
 
 

@@ -150,6 +150,7 @@ async def test_infinite_keys_are_counted_and_have_no_date(database: str) -> None
     assert [(1, None, None)] == [(c.rows, c.oldest, c.newest) for c in counted]
 
 
+@pytest.mark.pg(">= 15")
 async def test_what_has_not_changed_is_not_counted_again(database: str, cache: Path) -> None:
     """The second time closed days come from the cache, as of the first time; today and the default are counted."""
     support.add_partitions(database, days=range(-3, 1), rows_a_day=20)
@@ -303,6 +304,7 @@ async def test_a_cache_that_cannot_be_written_changes_nothing(database: str, tmp
     assert [20] == [c.rows for c in counted]
 
 
+@pytest.mark.pg(">= 15")
 async def test_a_cache_that_another_process_holds_changes_nothing(database: str, cache: Path) -> None:
     """Two dashboards share one file: the second neither waits for long nor fails."""
     support.add_partitions(database, days=[-2], rows_a_day=20)
@@ -515,6 +517,8 @@ async def test_the_figures_survive_a_locked_partition(database: str) -> None:
     """What is locked hides the newest event and nothing else."""
     support.add_partitions(database, days=[-2, -1, 0], rows_a_day=20)
     newest = support.partition_names(database)[-1]
+    with support.connect(database) as connection:
+        connection.execute("ANALYZE events")  # the counters of 14 come late, and would change the estimate in between
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(connect(database, read_only=True))
         seen = await see(session)
