@@ -7,7 +7,7 @@ server is tested beside this, with a server.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,16 +18,18 @@ from pgalmanac.config import Settings
 from pgalmanac.diagnose import PastRuns, diagnose
 from pgalmanac.errors import ConnectError
 from pgalmanac.history import ActionRecord, RunRecord
-from pgalmanac.model import Server
+from pgalmanac.model import Pin, Server
 from pgalmanac.plan import ActionKind, plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
 from pgalmanac.schedule import Schedule
 from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
-from snapshots import NOW, day, events
+from snapshots import NOW, day, events, partition
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from textual.pilot import Pilot
 
 SERVER = Server(
@@ -57,9 +59,13 @@ FAILED = replace(
 )
 
 
-def table(*days: int, past: PastRuns | None = None) -> TableState:
+CASE = Pin(reason="case 4711, the audit of last winter", until=date(2026, 3, 1), by="ada")
+
+
+def table(*days: int, past: PastRuns | None = None, pins: Mapping[int, Pin] | None = None) -> TableState:
     """The events table with partitions for these days from today, each with a plausible number of rows."""
-    parent = events(day(d) for d in days)
+    kept = pins or {}
+    parent = events(partition(day(d), oid=100 + i, pin=kept.get(d)) for i, d in enumerate(days))
     plan = plan_maintain(parent, POLICY)
     past = past or PastRuns(last_success=NOW - timedelta(hours=12), last_started=NOW - timedelta(hours=12))
     counts = {
@@ -79,6 +85,7 @@ def _rows(offset: int) -> int:
 
 
 HEALTHY = table(*range(-90, 31))
+PINNED = table(*range(-92, 31), pins={-92: CASE, -91: CASE, -12: CASE, -11: CASE})
 CRITICAL = table(*range(-95, -40), *range(-39, 0))
 
 
@@ -187,6 +194,9 @@ def after(*keys: str) -> Any:  # noqa: ANN401  # what run_before takes
     return play
 
 
+TO_A_PIN = after(*"g-12", "enter", "enter")
+
+
 @pytest.mark.parametrize(
     "keys",
     [
@@ -224,6 +234,8 @@ async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -
         pytest.param(lambda: app(Frozen(CRITICAL), environ={"NO_COLOR": "1"}), (80, 24), settled, id="no-colour"),
         pytest.param(lambda: app(Frozen(CRITICAL), glyphs="ascii"), (80, 24), settled, id="ascii"),
         pytest.param(lambda: app(Frozen(CRITICAL)), (80, 24), settled, id="critical"),
+        pytest.param(lambda: app(Frozen(PINNED)), (80, 24), TO_A_PIN, id="pinned"),
+        pytest.param(lambda: app(Frozen(PINNED), glyphs="ascii"), (80, 24), TO_A_PIN, id="pinned-ascii"),
         pytest.param(lambda: app(Frozen(None)), (80, 24), settled, id="empty-database"),
         pytest.param(lambda: app(Frozen(HEALTHY, lost=True)), (80, 24), lost, id="stale"),
         pytest.param(lambda: app(Frozen(HEALTHY), read_only=True), (80, 24), after("m"), id="read-only"),

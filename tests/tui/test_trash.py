@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from textual.widgets import Button, Input
 
 from dashboards import busy, opened, shown, text_of, typed, until
+from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Layer
 from pgalmanac_tui.screens.change import ChangeScreen
-from support import add_partitions, partition_names, rows, today
+from support import add_partitions, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -31,6 +33,13 @@ async def planned(app: Dashboard, pilot: Pilot[int]) -> ChangeScreen:
     screen = app.screen
     assert isinstance(screen, ChangeScreen)
     return screen
+
+
+async def go_to(pilot: Pilot[int], day: str) -> None:
+    """To a day, by typing it."""
+    await pilot.press("g")
+    await typed(pilot, day)
+    await pilot.press("enter")
 
 
 async def done(pilot: Pilot[int], dialog: ChangeScreen) -> None:
@@ -79,7 +88,8 @@ async def test_a_day_is_pinned_with_its_reason_and_then_cannot_be_dropped(databa
         await typed(pilot, "case 4711")
         await pilot.press("enter")
         await done(pilot, await planned(app, pilot))
-        await until(pilot, lambda: "pinned: case" in shown(app))
+        await until(pilot, lambda: "⚑ pinned: case" in shown(app))
+        details, legend = text_of(app, "#details"), text_of(app, "#legend")
         pins = rows(database, "SELECT obj_description(%s::regclass)", name(-1))
         await pilot.press("D")
         await planned(app, pilot)
@@ -89,6 +99,11 @@ async def test_a_day_is_pinned_with_its_reason_and_then_cannot_be_dropped(databa
         await done(pilot, await planned(app, pilot))
         await until(pilot, lambda: "pinned: case" not in shown(app))
 
+    assert "⚑ pinned" in details
+    assert "case 4711" in details
+    assert "until it is unpinned, by" in details
+    assert "postgres" in details
+    assert "⚑ pinned" in legend
     assert "case 4711" in str(pins)
     assert rows(database, "SELECT obj_description(%s::regclass)", name(-1)) == [(None,)]
     assert name(-1) in partition_names(database)
@@ -101,3 +116,30 @@ async def test_u_where_nothing_was_dropped_says_so(database: str) -> None:
     async with opened(database) as (app, pilot):
         await pilot.press("u")
         await until(pilot, lambda: any("nothing that was dropped here" in n.message for n in app._notifications))
+
+
+@pytest.mark.parametrize(("glyphs", "glyph"), [("unicode", "⚑"), ("ascii", "P")])
+async def test_a_pin_has_a_glyph_of_its_own(database: str, glyphs: str, glyph: str) -> None:
+    """In the calendar, the list and the legend; one that has ended is a word of the details and no more."""
+    add_partitions(database, days=range(-40, 31), rows_a_day=2)
+    with connect(database) as connection:
+        for day, until_day in ((-10, today() + timedelta(days=30)), (-20, today() - timedelta(days=1))):
+            pin = f'pgalmanac-pin: {{"reason": "audit of {day}", "until": "{until_day}", "by": "ada", "at": null}}'
+            connection.execute(f"COMMENT ON TABLE {name(day)} IS '{pin}'".encode())
+
+    async with opened(database, size=(160, 40), dashboard=Look(glyphs=glyphs)) as (app, pilot):
+        assert 2 == text_of(app, "#calendar").count(glyph)
+        assert f"{glyph} pinned" in text_of(app, "#legend")
+        await go_to(pilot, "-10")
+        await until(pilot, lambda: "audit of -10" in text_of(app, "#details"))
+        held = text_of(app, "#details")
+        await pilot.press("enter")
+        assert f"{glyph} pinned: audit of -10 (until {today() + timedelta(days=30)})" in shown(app)
+        await go_to(pilot, "-20")
+        await until(pilot, lambda: "audit of -20" in text_of(app, "#details"))
+        ended = text_of(app, "#details")
+
+    assert f"{glyph} pinned" in held
+    assert f"until {today() + timedelta(days=30)}, by ada" in held
+    assert f"its pin ended on {today() - timedelta(days=1)}, by ada" in ended
+    assert f"{glyph} pinned" not in ended

@@ -258,8 +258,6 @@ def _missing(seen: View, action: Action) -> Entry:
 
 def _entry(seen: View, partition: Partition, drop: Action | None, count: PartitionCount | None) -> Entry:
     mark, word = _state(seen, partition, drop, count)
-    if seen.pinned(partition.pin):
-        word = f"{partition.pin}"
     return _with_text(
         Entry(
             key=str(partition.oid),
@@ -280,6 +278,8 @@ def _state(seen: View, partition: Partition, drop: Action | None, count: Partiti
     if partition.detach_pending or bounds is None:
         mark = Mark.PENDING if partition.detach_pending else Mark.UNKNOWN
         return mark, WORDS[mark]
+    if seen.pinned(partition.pin):
+        return Mark.PINNED, str(partition.pin)
     if drop is not None and drop.status is not Status.SKIPPED:
         return Mark.EXPIRING, WORDS[Mark.EXPIRING] if drop.status is Status.PLANNED else "expired, held back"
     if drop is not None or unmanaged(seen, partition) is not None:

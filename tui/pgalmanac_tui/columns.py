@@ -13,7 +13,7 @@ from pgalmanac.periods import Calendar
 from pgalmanac.plan import Action, Plan
 from pgalmanac_tui.almanac import Entry
 from pgalmanac_tui.format import Span, ago, amount, clean, duration, size
-from pgalmanac_tui.glyphs import SEVERITY, Glyphs, Mark
+from pgalmanac_tui.glyphs import QUIET, SEVERITY, Glyphs
 from pgalmanac_tui.panels.header import level_span
 from pgalmanac_tui.panels.proposal import ACTION_WORDS, action_sign
 from pgalmanac_tui.panels.run import run_sign
@@ -39,7 +39,6 @@ __all__ = [
 
 _LOWEST: Final = datetime.min.replace(tzinfo=UTC)
 _BAR: Final = 10
-_STYLED: Final = {Mark.MISSING, Mark.GAP, Mark.STRAY, Mark.PENDING, Mark.EXPIRING, Mark.KEPT, Mark.WANTED, Mark.PREMADE}
 
 
 def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple[Column[Entry], ...]:  # noqa: C901  # eight columns, each with a small function of its own
@@ -77,7 +76,7 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
         exact = entry.count is not None and entry.count.exact and entry.count.counted_at is not None
         if exact and entry.count is not None and entry.count.counted_at is not None:
             sign = f"{sign}  exact as of {entry.count.counted_at:%H:%M}".lstrip()
-        return sign, str(entry.mark) if entry.mark in _STYLED else "dim"
+        return sign, "dim" if entry.mark in QUIET else str(entry.mark)
 
     def lower_of(entry: Entry) -> datetime:
         return _LOWEST if entry.bounds is None else entry.bounds.lower or _LOWEST
@@ -130,7 +129,7 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
             show=lambda e: (moment(e.count.newest if e.count else None, day_of(e)), "dim"),
             order=lambda e: (e.count.newest if e.count else None) or _LOWEST,
         ),
-        Column(title="state", cells=18, least=60, show=state, order=lambda e: SEVERITY.index(e.mark)),
+        Column(title="state", cells=18, more=42, least=60, show=state, order=lambda e: SEVERITY.index(e.mark)),
     )
 
 

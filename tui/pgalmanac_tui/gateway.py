@@ -113,7 +113,7 @@ class ServerGateway:
         try:
             if ref is None:
                 ref = self._settings.requested[0] if self._settings.requested else await choose(session)
-            recorder = await Recorder.open(session, self._settings.history_table, make=False)
+            recorder = await Recorder.open(session, self._settings.history_table)
             seen = await look(session, self._settings, ref, recorder)
         except (ConfigError, PrivilegeError) as exc:
             beat = await pulse(session, None)
@@ -172,7 +172,7 @@ class ServerGateway:
 
         async def work(session: Session) -> dict[TableName, Level | str | None]:
             levels: dict[TableName, Level | str | None] = {}
-            recorder = await Recorder.open(session, self._settings.history_table, make=False)
+            recorder = await Recorder.open(session, self._settings.history_table)
             for name in tables:
                 try:
                     ref = TableRef(schema=name.schema, name=name.name)
@@ -230,7 +230,7 @@ class ServerGateway:
         """What *wish* would do now."""
 
         async def work(session: Session) -> Proposal:
-            recorder = await Recorder.open(session, self._settings.history_table, make=False)
+            recorder = await Recorder.open(session, self._settings.history_table)
             ref = TableRef(schema=table.schema, name=table.name)
             seen = await look(session, self._settings, ref, recorder, request=_request(wish))
             steps = tuple(

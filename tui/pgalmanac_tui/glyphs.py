@@ -10,7 +10,7 @@ from typing import Final
 
 from pgalmanac.diagnose import Level
 
-__all__ = ["ASCII", "SEVERITY", "SHORT", "UNICODE", "WORDS", "Glyphs", "Mark"]
+__all__ = ["ASCII", "QUIET", "SEVERITY", "SHORT", "UNICODE", "WORDS", "Glyphs", "Mark"]
 
 
 class Mark(StrEnum):
@@ -27,6 +27,7 @@ class Mark(StrEnum):
     WANTED = "wanted"
     EXPIRING = "expiring"
     KEPT = "kept"
+    PINNED = "pinned"
     PENDING = "pending"
     STRAY = "stray"
     UNKNOWN = "unknown"
@@ -36,6 +37,9 @@ class Mark(StrEnum):
 
 # From the harmless to the worst: of several states in one day, the last one counts.
 SEVERITY: Final = tuple(Mark)
+
+# Of these there is nothing to say but how many rows there are.
+QUIET: Final = frozenset({Mark.NOTHING, Mark.EMPTY, Mark.HEAT1, Mark.HEAT2, Mark.HEAT3, Mark.HEAT4})
 
 WORDS: Final[dict[Mark, str]] = {
     Mark.NOTHING: "",
@@ -48,7 +52,8 @@ WORDS: Final[dict[Mark, str]] = {
     Mark.BEYOND: "beyond premake",
     Mark.WANTED: "to be created",
     Mark.EXPIRING: "expiring",
-    Mark.KEPT: "pinned or unmanaged",
+    Mark.KEPT: "not ours to drop",
+    Mark.PINNED: "pinned",
     Mark.PENDING: "detach pending",
     Mark.STRAY: "stray rows",
     Mark.UNKNOWN: "unreadable bounds",
@@ -63,7 +68,7 @@ SHORT: Final[dict[Mark, str]] = {
     Mark.EMPTY: "none",
     Mark.BEYOND: "beyond",
     Mark.WANTED: "to create",
-    Mark.KEPT: "pinned",
+    Mark.KEPT: "kept",
     Mark.PENDING: "detaching",
     Mark.STRAY: "stray",
     Mark.UNKNOWN: "unreadable",
@@ -125,6 +130,7 @@ UNICODE: Final = Glyphs(
         Mark.WANTED: "++",
         Mark.EXPIRING: "††",
         Mark.KEPT: "◎◎",
+        Mark.PINNED: "⚑⚑",
         Mark.PENDING: "⇣⇣",
         Mark.STRAY: "◆◆",
         Mark.UNKNOWN: "??",
@@ -163,6 +169,7 @@ ASCII: Final = Glyphs(
         Mark.WANTED: "++",
         Mark.EXPIRING: "tt",
         Mark.KEPT: "kk",
+        Mark.PINNED: "PP",
         Mark.PENDING: "vv",
         Mark.STRAY: "ss",
         Mark.UNKNOWN: "??",

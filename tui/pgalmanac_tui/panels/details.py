@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from pgalmanac.plan import Status
+from pgalmanac.plan import Status, View
 from pgalmanac_tui.almanac import Almanac, Day, Entry
 from pgalmanac_tui.format import Line, ago, amount, clean, fit, size, width, wrap
-from pgalmanac_tui.glyphs import WORDS, Glyphs, Mark
+from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
 from pgalmanac_tui.model import Model
 
 if TYPE_CHECKING:
+    from pgalmanac.model import Pin
     from pgalmanac_tui.snapshot import PartitionDetails, Profile
 
 __all__ = ["day_title", "details", "profile_key"]
 
 _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
-_QUIET: Final = {Mark.EMPTY, Mark.HEAT1, Mark.HEAT2, Mark.HEAT3, Mark.HEAT4}
 
 
 def day_title(day: date) -> str:
@@ -56,6 +56,8 @@ def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterato
     yield ((f"{day_title(span[0])}", "strong"),)
     yield ((f"to {day_title(span[1])}", "strong"),)
     yield ((f"{len(days)} days, {len(there)} partitions", ""),)
+    if pinned := sum(1 for e in there if e.mark is Mark.PINNED):
+        yield ((f"{glyphs.mark(Mark.PINNED)} {pinned} pinned", str(Mark.PINNED)),)
     if missing := sum(1 for e in entries if e.partition is None):
         yield ((f"{glyphs.critical} {missing} missing", "warning"),)
     exact = bool(known) and all(c.exact for c in known)
@@ -72,16 +74,16 @@ def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) 
         yield (("no partition", "dim"),)
         yield (("c", "key"), (" create it", ""))
         return
-    if found.mark not in _QUIET:
+    if found.mark not in QUIET:
         style = _BAD.get(found.mark, str(found.mark))
         word = WORDS[found.mark]
         if found.mark is Mark.MISSING:
             word = "missing: inserts fail" if almanac.view.table.default is None else "missing now"
         yield ((f"{glyphs.mark(found.mark)} {word}", style),)
-    yield from _entries(model, found, cells, glyphs)
+    yield from _entries(model, almanac, found, cells, glyphs)
 
 
-def _entries(model: Model, found: Day, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _entries(model: Model, almanac: Almanac, found: Day, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     there = [e for e in found.entries if e.partition is not None]
     if not there:
         yield from _missing(found.entries[0], cells)
@@ -93,7 +95,10 @@ def _entries(model: Model, found: Day, cells: int, glyphs: Glyphs) -> Iterator[L
         return
     entry = there[0]
     yield ((fit(clean(entry.name), cells - 1, glyphs.cut).rstrip(), "accent"),)
-    yield from _note(entry, cells)
+    if entry.partition is not None and entry.partition.pin is not None:
+        yield from _pin(almanac.view, entry.partition.pin, cells)
+    else:
+        yield from _note(entry, cells)
     yield from _figures(model, entry, glyphs)
     if (profile := model.profiles.get(profile_key(entry, found.date))) is not None:
         yield from _profile(profile, cells, glyphs)
@@ -120,6 +125,19 @@ def _note(entry: Entry, cells: int) -> Iterator[Line]:
     if entry.action is not None and entry.action.note:
         for text in wrap(clean(entry.action.note), cells - 1)[:3]:
             yield ((text, "warning"),)
+
+
+def _pin(seen: View, pin: Pin, cells: int) -> Iterator[Line]:
+    """Why nothing drops it, until when, and whose word that is. A pin that has ended is said to have."""
+    style = "accent" if seen.pinned(pin) else "dim"
+    for text in wrap(clean(pin.reason), cells - 1)[:2]:
+        yield ((text, style),)
+    end = "until it is unpinned" if pin.until is None else f"until {pin.until}"
+    said = end if seen.pinned(pin) else f"its pin ended on {pin.until}"
+    if pin.by:
+        said = f"{said}, by {clean(pin.by)}"
+    for text in wrap(said, cells - 1):
+        yield ((text, "dim"),)
 
 
 def _figures(model: Model, entry: Entry, glyphs: Glyphs) -> Iterator[Line]:

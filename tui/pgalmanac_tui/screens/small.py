@@ -31,7 +31,7 @@ def read_date(text: str, today: date) -> date | None:
         if len(parts) == _PARTS:
             return date(*parts)
         if len(parts) == _PARTS - 1:
-            return date(parts[0], parts[1], 1) if len(text.split("-")[0]) > 2 else date(today.year, *parts)  # noqa: PLR2004
+            return date(parts[0], parts[1], 1) if len(text.split("-")[0]) > 2 else date(today.year, *parts)  # noqa: PLR2004  # a year, which no month is as long as
         return today.replace(day=parts[0])
     except (ValueError, OverflowError):
         return None

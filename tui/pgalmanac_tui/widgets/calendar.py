@@ -9,7 +9,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from pgalmanac_tui.almanac import Almanac
-from pgalmanac_tui.format import Line, Span, fit
+from pgalmanac_tui.format import Line, Span
 from pgalmanac_tui.glyphs import Glyphs, Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened
 from pgalmanac_tui.widgets.lines import Lines
@@ -209,11 +209,15 @@ def _months(first: date, weeks: int) -> Line:
         if begins is not None and begins.month == 1:
             name = f"{begins:%b %Y}"
         at = week * _CELLS
-        if at < free or (week == 0 and begins is None and any(d.day == 1 for d in _coming(first))):
+        if (
+            at < free
+            or at + len(name) > len(cells)
+            or (week == 0 and begins is None and any(d.day == 1 for d in _coming(first)))
+        ):
             continue
         cells[at : at + len(name)] = name
         free = at + len(name) + 1
-    return ((" " * _GUTTER, ""), (fit("".join(cells), weeks * _CELLS), "month"))
+    return ((" " * _GUTTER, ""), ("".join(cells), "month"))
 
 
 def _coming(first: date) -> list[date]:

@@ -31,11 +31,15 @@ class Keyed(Protocol):
 
 R = TypeVar("R", bound=Keyed)
 _MARKER: Final = 2
+_ENOUGH: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column(Generic[R]):
-    """One column: *cells* wide, or all that is left for 0; shown only in lists of at least *least* cells."""
+    """One column: *cells* wide, or all that is left for 0; shown only in lists of at least *least* cells.
+
+    It takes up to *more* cells of what is left once a column that takes the rest has enough for most names.
+    """
 
     title: str
     cells: int
@@ -43,6 +47,7 @@ class Column(Generic[R]):
     order: Callable[[R], Any]
     right: bool = False
     least: int = 0
+    more: int = 0
 
 
 class Listing(ScrollView, Generic[R], can_focus=True):
@@ -250,8 +255,13 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         columns = [c for c in self._columns if cells >= c.least]
         left = cells - _MARKER - sum(c.cells + 1 for c in columns)
         growing = [c for c in columns if c.cells == 0]
+        widths: list[int] = []
+        for column in columns:
+            more = min(column.more, max(left - _ENOUGH * len(growing), 0))
+            left -= more
+            widths.append(column.cells + more)
         share = max(left // len(growing), 1) if growing else 0
-        return [(c, c.cells or share) for c in columns]
+        return [(c, cells or share) for c, cells in zip(columns, widths, strict=True)]
 
     def on_resize(self, _event: events.Resize) -> None:
         """Columns come and go with the width."""
