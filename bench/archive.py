@@ -78,7 +78,7 @@ def main() -> int:
         dsn = cluster.conninfo()
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(demo_data.EVENTS_TABLE)
-            demo_data._add_events_partition(connection, DAY, rows=asked.rows, until=_LONG_AFTER, incident=False)  # noqa: SLF001  # the demo's own rows
+            demo_data.add_events_partition(connection, DAY, rows=asked.rows, until=_LONG_AFTER, incident=False)
             connection.execute("VACUUM ANALYZE")
         pairs = list[tuple[float, float, float]]()
         for _ in range(asked.times):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 CATALOG = (
     "SELECT c.oid, n.nspname, c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i "
@@ -18,7 +20,7 @@ CATALOG = (
 
 def statement(dsn: str, query: str) -> Callable[[], object]:
     """Connect, run one statement, read its rows, disconnect."""
-    import psycopg  # noqa: PLC0415  # not every contestant has it
+    import psycopg
 
     def call() -> object:
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -29,12 +31,12 @@ def statement(dsn: str, query: str) -> Callable[[], object]:
 
 def pgalmanac(dsn: str, command: str) -> Callable[[], object]:
     """The use case from connecting to the report."""
-    import asyncio  # noqa: PLC0415  # as above
-    from dataclasses import replace  # noqa: PLC0415
+    import asyncio
+    from dataclasses import replace
 
-    from pgalmanac import maintain  # noqa: PLC0415
-    from pgalmanac.config import Counting, load  # noqa: PLC0415
-    from pgalmanac.inspection import MAINTAIN  # noqa: PLC0415
+    from pgalmanac import maintain
+    from pgalmanac.config import Counting, load
+    from pgalmanac.inspection import MAINTAIN
 
     settings = load(environ={"PGALMANAC_RETENTION_DAYS": "forever"}, dsn=dsn)
     calls = {
@@ -64,38 +66,33 @@ def partsmith_move(dsn: str) -> Callable[[], object]:
 
 
 def _partsmith(dsn: str, ahead: int, kept: int, *, move: bool) -> Callable[[], object]:
-    from pg_partsmith import PartitionGranularity, TablePartitionConfig  # type: ignore[import-not-found]  # noqa: PLC0415  # its venv alone has it
-    from pg_partsmith.sync import (  # noqa: PLC0415
-        PartitionLifecycleService,
-        PartitionMaintainer,
-        PostgresAdvisoryLockManager,
-        PostgresMetadataProvider,
-        PostgresPartitionRepository,
-    )
-    from sqlalchemy import create_engine  # noqa: PLC0415
+    # By name: only its own venv has them, and not the one that checks types.
+    settings: Any = import_module("pg_partsmith")
+    parts: Any = import_module("pg_partsmith.sync")
+    sqlalchemy: Any = import_module("sqlalchemy")
 
-    config = TablePartitionConfig(
+    config = settings.TablePartitionConfig(
         schema="public",
         table_name="events",
         partition_column="ts",
-        granularity=PartitionGranularity.DAY,
+        granularity=settings.PartitionGranularity.DAY,
         create_ahead_count=ahead,
         retention_count=kept,
     )
 
     def call() -> object:
-        import psycopg  # noqa: PLC0415
+        import psycopg
 
-        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
+        engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
         try:
-            service = PartitionLifecycleService(
-                repo=PostgresPartitionRepository(engine),
-                metadata=PostgresMetadataProvider(engine),
-                locks=PostgresAdvisoryLockManager(engine),
+            service = parts.PartitionLifecycleService(
+                repo=parts.PostgresPartitionRepository(engine),
+                metadata=parts.PostgresMetadataProvider(engine),
+                locks=parts.PostgresAdvisoryLockManager(engine),
             )
             if move:
                 return service.partition_data(config)
-            result = PartitionMaintainer(service).run_maintenance_safe(config)
+            result = parts.PartitionMaintainer(service).run_maintenance_safe(config)
         finally:
             engine.dispose()
         if result.issues:

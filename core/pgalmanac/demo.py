@@ -120,7 +120,7 @@ def _ready(home: Path, binaries: Path, *, events: int, reset: bool, tell: Callab
                 connection.execute(f"CREATE DATABASE {_DATABASE}")
             with psycopg.connect(cluster.conninfo(_DATABASE), autocommit=True) as connection:
                 fill(connection, now=datetime.now(UTC), events=events, tell=tell)
-        except BaseException as exc:
+        except BaseException as exc:  # also on Ctrl-C: a server that nobody knows of would go on running
             cluster.stop()
             if isinstance(exc, psycopg.Error):
                 raise ServerError(f"the demo in {home} could not be filled: {exc}", sqlstate=exc.sqlstate) from exc

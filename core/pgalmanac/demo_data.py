@@ -22,6 +22,7 @@ __all__ = [
     "GAP_STRAYS",
     "INCIDENT_DAYS_AGO",
     "RUNWAY_DAYS",
+    "add_events_partition",
     "fill",
     "rows_a_day",
 ]
@@ -161,7 +162,7 @@ def fill(connection: psycopg.Connection, *, now: datetime, events: int, tell: Ca
         rows = counts.get(day, 0)
         if rows or day > today:
             tell(f"filling events, {day}", 0.85 * done / total)
-            _add_events_partition(connection, day, rows=rows, until=until, incident=day == _incident(today))
+            add_events_partition(connection, day, rows=rows, until=until, incident=day == _incident(today))
         done += rows
     connection.execute("CREATE TABLE events_default PARTITION OF events DEFAULT")
     gap, future = today - timedelta(days=GAP_DAYS_AGO), today + timedelta(days=RUNWAY_DAYS + 1)
@@ -202,7 +203,7 @@ def _incident(today: date) -> date:
     return day - timedelta(days=max(0, day.weekday() - 4))
 
 
-def _add_events_partition(
+def add_events_partition(
     connection: psycopg.Connection, day: date, *, rows: int, until: datetime, incident: bool
 ) -> None:
     """Make one day's partition. Filling it before ATTACH builds its seven indexes sorts instead of inserting."""

@@ -244,6 +244,6 @@ async def _in_thread(work: Callable[[Callable[[], None]], T]) -> T:
         return await asyncio.to_thread(work, stopped)
     except ArchiveError as exc:
         raise GuardError(f"{exc}", status=Status.FAILED) from exc
-    except BaseException:
+    except BaseException:  # cancelled, above all: the thread goes on until it is told
         stop.set()
         raise

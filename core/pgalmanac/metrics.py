@@ -160,7 +160,7 @@ def write_textfile(path: Path, text: str) -> None:
             file.write(text)
             os.fchmod(file.fileno(), _MODE)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException:  # also on Ctrl-C: nobody would ever remove it
         with suppress(OSError):
             Path(temporary).unlink()
         raise

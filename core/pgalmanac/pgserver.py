@@ -99,8 +99,7 @@ class Cluster:
                 "-l",
                 self.log,
             )
-        except BaseException:
-            # Also on Ctrl-C: pg_ctl detaches the server from this terminal before it waits for it.
+        except BaseException:  # also on Ctrl-C: pg_ctl detaches the server from this terminal before it waits for it
             self.stop()
             raise
 

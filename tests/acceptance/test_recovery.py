@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -140,13 +141,12 @@ def test_bad_input_is_one_sentence(database: str, on: On, arguments: tuple[str, 
     )
 
 
-def test_a_variable_and_a_table_of_the_file_set_the_grace(database: str, on: On, tmp_path: object) -> None:
+def test_a_variable_and_a_table_of_the_file_set_the_grace(database: str, on: On, tmp_path: Path) -> None:
     """As any other setting: the specific beats the general."""
     add_partitions(database, days=[-95, *range(31)])
-    file = f"{tmp_path}/config.toml"
-    with open(file, "w", encoding="utf-8") as out:  # noqa: PTH123
-        out.write('[defaults]\ngrace_days = 3\n[[tables]]\nname = "events"\ntrash_schema = "bin"\n')
-    plan = on(database, "--config", file, "maintain", "--dry-run", "--json", EVENTS_GRACE_DAYS="5").document
+    file = tmp_path / "config.toml"
+    file.write_text('[defaults]\ngrace_days = 3\n[[tables]]\nname = "events"\ntrash_schema = "bin"\n')
+    plan = on(database, "--config", str(file), "maintain", "--dry-run", "--json", EVENTS_GRACE_DAYS="5").document
     (action,) = plan["tables"][0]["actions"]
 
     assert action["keep_until"] == f"{period(6)}T00:00:00+00:00"

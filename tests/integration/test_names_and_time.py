@@ -26,6 +26,7 @@ from under_fire import create_log, execute, log_partition, maintain, midnight, p
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextlib import AbstractContextManager
 
     from pgalmanac.results import RunReport
 
@@ -212,9 +213,11 @@ ENCODINGS: Final = ("UTF8", "LATIN1", "SQL_ASCII", "WIN1252")
 
 
 @pytest.fixture(scope="module")
-def settled(new_database: Callable[..., object]) -> Generator[tuple[str, str, list[tuple[object, ...]]]]:
+def settled(
+    new_database: Callable[..., AbstractContextManager[str]],
+) -> Generator[tuple[str, str, list[tuple[object, ...]]]]:
     """Give a database with a maintained table, a role for settings, and what maintenance said and made in plain UTC."""
-    with new_database() as conninfo:  # type: ignore[attr-defined]
+    with new_database() as conninfo:
         create_log(conninfo, days=(-9, 0), rows_a_day=2, default=True, table="lög")
         execute(conninfo, f"INSERT INTO lög VALUES (1, '{midnight(2)}')")
         role = f"settled_{uuid4().hex[:8]}"
@@ -272,7 +275,7 @@ def test_settings_of_role_and_client_change_no_plan(
 
 
 def test_a_run_under_a_roles_odd_settings_works(
-    settled: tuple[str, str, list[tuple[object, ...]]], new_database: Callable[..., object]
+    settled: tuple[str, str, list[tuple[object, ...]]], new_database: Callable[..., AbstractContextManager[str]]
 ) -> None:
     """Not only planned but done: a role with the oddest settings maintains the table, and nothing is left to do."""
     conninfo, role, _ = settled
@@ -289,7 +292,7 @@ def test_a_run_under_a_roles_odd_settings_works(
         ("role", "none"),
     ):
         execute(conninfo, f"ALTER ROLE {role} SET {setting} = '{value}'")
-    with new_database(template=name) as copy:  # type: ignore[attr-defined]
+    with new_database(template=name) as copy:
         report = maintain(_as(copy, role), "lög")
 
         assert report.exit_code == 0, _errors(report)

@@ -6,6 +6,7 @@ security, replica identity, per-column settings); for these the parent is the me
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -334,8 +335,6 @@ def test_an_owner_that_is_not_the_role_owns_the_new_partition(empty_database: st
 @pytest.fixture
 def tablespace(server: Cluster, open_path: Path, empty_database: str) -> Generator[str]:
     """Give a tablespace that goes when its contents are gone."""
-    import os  # noqa: PLC0415
-
     name = f"space_{uuid4().hex[:8]}"
     folder = open_path / "space"
     folder.mkdir()
