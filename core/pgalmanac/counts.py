@@ -276,13 +276,15 @@ class _Work:
             column=sql.Identifier(self.seen.table.key.column),
             literal=sql.Literal(qualified(count.name).as_string(None)),
         )
+        began = monotonic()
         try:
             cursor = await session.execute(query)
         except psycopg.Error as exc:
             if session.conn.closed or is_lost(exc):
                 raise
             await session.conn.execute("ROLLBACK TO SAVEPOINT one" if consistent else "ROLLBACK")
-            return replace(count, error=_why(exc, self.options, left))
+            late = monotonic() - began >= limit
+            return replace(count, error=_why(exc, self.options, left, late=late))
         while cursor.description is None:
             cursor.nextset()
         row = await cursor.fetchone()
@@ -318,9 +320,12 @@ def _as_kept(count: PartitionCount, kept: Kept) -> PartitionCount:
     )
 
 
-def _why(exc: psycopg.Error, options: Counting, left: float) -> str:
-    """Why a partition could not be counted; a time limit by the name of its setting."""
-    if not isinstance(exc, errors.QueryCanceled) or "timeout" not in str(exc):
+def _why(exc: psycopg.Error, options: Counting, left: float, *, late: bool) -> str:
+    """Why a partition could not be counted; a time limit by the name of its setting.
+
+    A statement that somebody cancelled has the same code as one that ran out of time, which is then over: *late*.
+    """
+    if not isinstance(exc, errors.QueryCanceled) or not late:
         return one_line(exc)
     if left < options.statement_seconds:
         return f"the {options.max_seconds} seconds of counts.max_seconds are spent"

@@ -38,11 +38,15 @@ _CREDENTIAL: Final = "pgalmanac.pgpassword"
 # "pgal": a parent's advisory lock has this as its classid in pg_locks, and the table's oid as its objid.
 LOCK_CLASS: Final = 0x7067616C
 
-# What the server, or libpq for it, says to a role that may not come in.
+# What the server, or libpq for it, says to a role that may not come in; the last two are in every language's words.
 _REFUSED: Final = re.compile(
-    r"authentication failed|no pg_hba\.conf entry|role .* does not exist|not permitted|fe_sendauth"
-    r"|permission denied for database"
+    r"authentication failed|role .* does not exist|not permitted|fe_sendauth|permission denied for database"
+    r"|pg_hba\.conf|\bCONNECT\b"
 )
+# What passes: it may name a role or a database, and neither is wrong.
+_BUSY: Final = re.compile(r"too many connections|not currently accepting|starting up|shutting down|recovery mode")
+# The server's words behind libpq's: a severity in the server's language, and two spaces.
+_SAID: Final = re.compile(r"(?s)failed: [^\s:]+:  (.*)")
 
 # Who we are, as the role's own settings have it; qualified throughout, because the path is still anybody's. The time is
 # a number, because DateStyle and TimeZone are still the role's.
@@ -189,20 +193,35 @@ async def _open(dsn: str) -> AsyncConnection[TupleRow]:
 
 
 def _connection_error(exc: psycopg.Error) -> PgalmanacError:
-    """Sort a failed connection by what the server said: libpq gives no SQLSTATE before a session exists."""
+    """Sort a failed connection by what the server said: libpq gives no SQLSTATE before a session exists.
+
+    A server that speaks another language is understood by what it names: the role that it refuses, or the database
+    that it does not have.
+    """
     text = scrub(one_line(exc))
     needs_password = exc.pgconn is not None and exc.pgconn.needs_password
-    if needs_password or _REFUSED.search(text):
+    role, database = (False, False) if _BUSY.search(text) else _named(exc)
+    if needs_password or _REFUSED.search(text) or (role and not database):
         return PrivilegeError(
             f"the server refuses this role ({text})", hint="check user, password (.pgpass) and pg_hba.conf"
         )
-    if re.search(r"database .* does not exist|definition of service .* not found", text):
+    if re.search(r"database .* does not exist|definition of service .* not found", text) or database:
         return ConfigError(f"cannot connect ({text})", hint="name an existing one with --dsn or PGDATABASE")
     if re.search(r"invalid (connection option|sslmode|port|integer|channel|value)|missing \"=\"", text):
         return ConfigError(f"cannot connect ({text})", hint="correct --dsn or the PG* variables")
     return ConnectError(
         f"cannot reach the database ({text})", hint="is it running, and are --dsn or the PG* variables right?"
     )
+
+
+def _named(exc: psycopg.Error) -> tuple[bool, bool]:
+    """Whether the server names the role, and the database; of two that are called the same it means the role."""
+    said = _SAID.search(str(exc))
+    if said is None or exc.pgconn is None:
+        return False, False
+    role, database = exc.pgconn.user.decode(), exc.pgconn.db.decode()
+    names = [re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said[1]) is not None for name in (role, database)]
+    return names[0], names[1] and role != database
 
 
 async def _introduce(conn: AsyncConnection[TupleRow], *, read_only: bool) -> _Introduction:
