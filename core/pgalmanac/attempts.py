@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Final, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 from psycopg import errors, sql
 
@@ -23,8 +23,15 @@ _PAUSE: Final = (9.0, 13.0)
 # that the server broke at our cost.
 LOCK_ERRORS: Final = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected)
 
-Guard = Callable[[], Awaitable[None]]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A last look, sent together with the locks that keep its answer true, and what judges its only row by raising."""
+
+    look: sql.Composed
+    judge: Callable[[tuple[Any, ...] | None], None]
 
 
 @dataclass(slots=True)
@@ -83,14 +90,12 @@ async def retried(
 async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
     """Run *script* in one transaction and return how many rows it moved; an error leaves the transaction open.
 
-    *guard* is awaited once *prepare* is done, with the locks that it took, and raises to prevent the rest.
+    *guard* looks once *prepare* is done, with the locks that it took, and its judge raises to prevent the rest.
     """
     if not script.locks and guard is None:
         # Nothing that a writer would wait for: one round trip for the whole transaction.
         return await send(session, script.all, before=begin(session, deadline_ms), end="COMMIT")
-    moved = await send(session, script.prepare, before=begin(session, deadline_ms))
-    if guard is not None:
-        await guard()
+    moved = await send(session, script.prepare, before=begin(session, deadline_ms), guard=guard)
     return moved + await under_locks(session, script, deadline_ms=deadline_ms)
 
 
@@ -126,14 +131,25 @@ def _timeouts(lock_ms: int, statement_ms: int) -> sql.Composed:
 
 
 async def send(
-    session: Session, statements: Sequence[Statement], *, before: sql.Composed, end: LiteralString = ""
+    session: Session,
+    statements: Sequence[Statement],
+    *,
+    before: sql.Composed,
+    end: LiteralString = "",
+    guard: Guard | None = None,
 ) -> int:
-    """Several statements in one round trip; the number of rows that their INSERTs moved."""
+    """Several statements, and the guard's look after them, in one round trip; how many rows their INSERTs moved."""
     text = sql.SQL("; ").join([s.sql for s in statements])
-    cursor = await session.execute(sql.Composed([before, text, sql.SQL("; " + end)]))
-    moved = 0
+    look = sql.SQL(end) if guard is None else guard.look
+    cursor = await session.execute(sql.Composed([before, text, sql.SQL("; "), look]))
+    moved, seen = 0, None
     while True:
         if (cursor.statusmessage or "").startswith("INSERT"):
             moved += cursor.rowcount
+        if guard is not None and cursor.description is not None:
+            seen = await cursor.fetchone()
         if not cursor.nextset():
-            return moved
+            break
+    if guard is not None:
+        guard.judge(seen)
+    return moved

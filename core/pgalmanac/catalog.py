@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg import AsyncCursor, errors, sql
@@ -146,20 +147,6 @@ class _Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class _PartitionRow:
-    # Positional: the columns of the SELECT above, several of which come back from one round trip.
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    persistence: str
-    tablespace: str | None
-    pending: bool
-    bound: str | None
-    comment: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _OrphanRow:
     # Positional: the columns of the SELECT above, several of which come back from one round trip.
     oid: int
@@ -226,13 +213,12 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> Par
         results = await _results(cursor)
     locked, parent_rows, partition_rows, orphan_rows = results
     parents = [_Parent(*row) for row in parent_rows]
-    partitions = [_PartitionRow(*row) for row in partition_rows]
     orphans = [_OrphanRow(*row) for row in orphan_rows]
     if not parents:
         raise await _missing(session, ref)
     if not locked or not locked[0][0]:
         raise TableBusyError(str(TableName(schema=parents[0].schema, name=parents[0].name)))
-    table = _table(session, _checked(parents[0]), parents[0], partitions, orphans)
+    table = _table(session, _checked(parents[0]), parents[0], partition_rows, orphans)
     if table.default is not None:
         table = replace(table, default_has_rows=await _has_rows(session, table.default))
     schema = parents[0].partman_schema
@@ -295,11 +281,11 @@ def _table(
     session: Session,
     key: PartitionKey,
     row: _Parent,
-    partitions: Sequence[_PartitionRow],
+    partitions: Sequence[TupleRow],
     orphans: Sequence[_OrphanRow],
 ) -> PartitionedTable:
     system_id = session.server.system_id
-    found = [_partition(p, system_id, row.oid) for p in partitions]
+    found = [_partition(system_id, row.oid, *p) for p in partitions]
     ranged = sorted((p for p in found if not p.is_default), key=_order)
     return PartitionedTable(
         oid=row.oid,
@@ -337,21 +323,33 @@ def _missing_grants(session: Session, row: _Parent) -> tuple[str, ...]:
     return tuple(m.as_string(session.conn) for m in missing)
 
 
-def _partition(row: _PartitionRow, system_id: str, parent_oid: int) -> Partition:
-    mark = read_mark(row.comment)
-    ours = mark is not None and (mark.system_id, mark.parent_oid, mark.oid) == (system_id, parent_oid, row.oid)
+def _partition(  # noqa: PLR0917  # the columns of the SELECT above, of which there may be ten thousand
+    system_id: str,
+    parent_oid: int,
+    oid: int,
+    schema: str,
+    name: str,
+    kind: str,
+    persistence: str,
+    tablespace: str | None,
+    pending: bool,  # noqa: FBT001  # a column
+    bound: str | None,
+    comment: str | None,
+) -> Partition:
+    mark = read_mark(comment)
+    ours = mark is not None and (mark.system_id, mark.parent_oid, mark.oid) == (system_id, parent_oid, oid)
     return Partition(
-        oid=row.oid,
-        name=TableName(schema=row.schema, name=row.name),
-        bounds=parse_bounds(row.bound),
-        kind=RelationKind(row.kind),
-        is_default=row.bound == "DEFAULT",
-        detach_pending=row.pending,
-        persistence=row.persistence,
-        tablespace=row.tablespace,
-        comment=row.comment,
+        oid=oid,
+        name=TableName(schema=schema, name=name),
+        bounds=parse_bounds(bound),
+        kind=RelationKind(kind),
+        is_default=bound == "DEFAULT",
+        detach_pending=pending,
+        persistence=persistence,
+        tablespace=tablespace,
+        comment=comment,
         mark=mark if ours else None,
-        pin=read_pin(row.comment),
+        pin=read_pin(comment),
     )
 
 
@@ -396,6 +394,7 @@ def parse_bounds(text: str | None) -> Bounds | None:
     return Bounds(lower=None if lower == _EARLIEST else lower, upper=None if upper == _LATEST else upper)
 
 
+@lru_cache(maxsize=1024)  # where one partition ends the next begins
 def _moment(text: str) -> datetime:
     text = text[1:-1]
     if text == "-infinity" or text.endswith(" BC"):

@@ -69,12 +69,15 @@ SELECT pg_catalog.current_setting('server_version') AS version,
 # session's TimeZone and DateStyle. A killed client's backend would go on working, and keep our advisory lock, until
 # it looks whether anybody is there. When a network or a client falls silent without an end, an open transaction is
 # over after ten seconds and the session after one minute. Rows that row security would hide are an error, not a
-# smaller count. A partition lies where its siblings lie, and not where the role's new tables would.
+# smaller count. A partition lies where its siblings lie, and not where the role's new tables would. No commit waits
+# for the disk: the log is written in order, so that whatever waits later, as a DROP TABLE always does, takes everything
+# before it along; `durable` waits before anybody is told that the work is done.
 _SETTLE: Final[LiteralString] = """
 SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';
 SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '10s';
 SET idle_session_timeout = 0; SET client_connection_check_interval = '500ms'; SET row_security = off;
 SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET default_tablespace = '';
+SET synchronous_commit = off;
 """
 # Only what the role may be given by ALTER ROLE and would otherwise end a long move of rows.
 _SETTLE_17: Final[LiteralString] = "SET transaction_timeout = 0;"
@@ -123,6 +126,16 @@ class Session:
     def own_path(self) -> sql.Composed:
         """SET LOCAL of the role's own search path, for statements in which the user's code runs."""
         return sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true); ").format(self.server.search_path)
+
+    async def durable(self) -> None:
+        """Wait until all that was committed so far is on the disk, and with synchronous standbys where the role waits.
+
+        The smallest commit that writes to the log, under the role's own setting.
+        """
+        await self.execute(
+            "BEGIN; SET LOCAL synchronous_commit TO DEFAULT; "
+            "SELECT pg_logical_emit_message(true, 'pgalmanac', ''); COMMIT"
+        )
 
     async def unlock(self) -> None:
         """Undo a step that was cancelled, and give the advisory locks back; a lost connection holds none."""

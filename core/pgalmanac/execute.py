@@ -17,7 +17,7 @@ from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, Guard, begin, retried, run_script, send, under_locks
 from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
 from pgalmanac.ddl import Script, Statement, Structure
-from pgalmanac.guard import GuardError, check_attach, check_drop
+from pgalmanac.guard import GuardError, attach_guard, drop_guard
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import RelationKind
 from pgalmanac.plan import Action, ActionKind, Reason, Source, Status, View
@@ -187,10 +187,7 @@ class Executor:
         if action.source is not Source.DETACHED and self._kind(action) is not RelationKind.TABLE:
             raise GuardError("it is no plain table; drop it by hand")
         seen: list[tuple[int, int]] = []
-
-        async def guard() -> None:
-            seen.append(await check_drop(self.session, self.view, action, source))
-
+        guard = drop_guard(self.view, action, source, seen.append)
         _, attempts = await retried(
             self.session,
             self.budget,
@@ -211,10 +208,7 @@ class Executor:
         quiet_after = await self._quiet(action)
         partition = partition_of(self.view, action)
         mark = ddl.set_mark(partition, mark_of(self.view, action, self.run_id))
-
-        async def guard() -> None:
-            await check_drop(self.session, self.view, action, Source.ATTACHED)
-
+        guard = drop_guard(self.view, action, Source.ATTACHED)
         # The guard looks before the mark is written over what somebody may have written since the plan.
         marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
         _, attempts = await retried(
@@ -287,10 +281,7 @@ class Executor:
             await retried(self.session, self.budget, [action.oid or 0], partial(self._once, step))
         await bound(self.session, self.view.table, action.oid or 0, action.partition, action.bounds)
         seen: list[tuple[int, int]] = []
-
-        async def guard() -> None:
-            seen.append(await check_attach(self.session, self.view, action))
-
+        guard = attach_guard(self.view, action, seen.append)
         steps = script(self.view, action, None)
         _, attempts = await retried(
             self.session, self.budget, self._oids(action), partial(self._once, steps, guard=guard)

@@ -73,7 +73,7 @@ async def observe(settings: Settings) -> Observation:
 
 
 async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> Observed:
-    recorder = await Recorder.open(session, settings.history_table, make=False)
+    recorder = await Recorder.open(session, settings.history_table)
     seen = await look(session, settings, ref, recorder)
     table = seen.view.table
     ended: list[RunRecord] = []

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
+from psycopg import sql
+
+from pgalmanac.attempts import Guard
 from pgalmanac.catalog import ESTIMATED_ROWS, parse_bounds
 from pgalmanac.db import Session
 from pgalmanac.marks import read_mark, read_pin
 from pgalmanac.plan import Action, ActionKind, Reason, Source, Status, View
 
-__all__ = ["GuardError", "check_attach", "check_drop"]
+__all__ = ["GuardError", "attach_guard", "check_drop", "drop_guard"]
 
+# Our own look, in a transaction that runs under the role's path.
 _LOOK: Final[LiteralString] = f"""
+SET LOCAL search_path = pg_catalog;
 SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(),
        pg_total_relation_size(c.oid), {ESTIMATED_ROWS}
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = %(parent)s
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = {{parent}}
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
- WHERE c.oid = %(oid)s AND n.nspname = %(schema)s AND c.relname = %(name)s
+ WHERE c.oid = {{oid}} AND n.nspname = {{schema}} AND c.relname = {{name}}
    AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
 """  # made of constants
 
@@ -32,16 +38,50 @@ class GuardError(Exception):
         self.status = status
 
 
-async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
-    """The size in bytes and estimated rows of what is about to go; raises GuardError when it must not.
+# Told the size in bytes and the estimated rows of a table that is what was planned for.
+Tell = Callable[[tuple[int, int]], None]
+
+
+def drop_guard(seen: View, action: Action, source: Source, tell: Tell = lambda _: None) -> Guard:
+    """Looks at what is about to go and raises GuardError when it must not.
 
     Same name and OID, same bounds (or our mark), attached, pending or detached as expected, not pinned, and still past
     retention by the server's clock, or past its grace. A manual drop asks only that it does not hold the present;
     bringing to the trash what is detached already takes nothing away.
     """
-    comment, now, size, rows = await _same(session, seen, action, source)
+
+    def judge(row: tuple[Any, ...] | None) -> None:
+        comment, now, size, rows = _same(seen, action, source, row)
+        _demanded(seen, action, comment, now)
+        tell((size, rows))
+
+    return Guard(look=_look(seen, action), judge=judge)
+
+
+async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
+    """The same look where the locks are held already: size in bytes and estimated rows, or GuardError."""
+    found: list[tuple[int, int]] = []
+    guard = drop_guard(seen, action, source, found.append)
+    cursor = await session.execute(guard.look)
+    cursor.nextset()
+    guard.judge(await cursor.fetchone())
+    return found[-1]
+
+
+def attach_guard(seen: View, action: Action, tell: Tell) -> Guard:
+    """Looks at what is about to be attached and raises GuardError when it is another table."""
+
+    def judge(row: tuple[Any, ...] | None) -> None:
+        _, _, size, rows = _same(seen, action, Source.DETACHED, row)
+        tell((size, rows))
+
+    return Guard(look=_look(seen, action), judge=judge)
+
+
+def _demanded(seen: View, action: Action, comment: str | None, now: datetime) -> None:
+    """Raise GuardError unless this drop is still wanted at *now*, an instant of the server's clock."""
     if action.kind is ActionKind.TRASH and action.source is not Source.ATTACHED:
-        return size, rows
+        return
     at_now = seen.at(now)
     pin = read_pin(comment)
     if pin is not None and pin.holds(at_now.today):
@@ -56,29 +96,21 @@ async def check_drop(session: Session, seen: View, action: Action, source: Sourc
     by_hand = action.reason is Reason.MANUAL or (mark is not None and mark.manual)
     if not by_hand and not at_now.expired(action.bounds):
         raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
-    return size, rows
 
 
-async def check_attach(session: Session, seen: View, action: Action) -> tuple[int, int]:
-    """The size in bytes and estimated rows of what is about to be attached; GuardError when it is another table."""
-    _, _, size, rows = await _same(session, seen, action, Source.DETACHED)
-    return size, rows
-
-
-async def _same(session: Session, seen: View, action: Action, source: Source) -> tuple[str | None, datetime, int, int]:
-    """The comment, the server's clock, size and rows of the table that was planned for. GuardError if it is not it."""
-    # Our own look, in a transaction that runs under the role's path.
-    await session.execute("SET LOCAL search_path = pg_catalog")
-    cursor = await session.execute(
-        _LOOK,
-        {
-            "parent": seen.table.oid,
-            "oid": action.oid,
-            "schema": action.partition.schema,
-            "name": action.partition.name,
-        },
+def _look(seen: View, action: Action) -> sql.Composed:
+    return sql.SQL(_LOOK).format(
+        parent=sql.Literal(seen.table.oid),
+        oid=sql.Literal(action.oid),
+        schema=sql.Literal(action.partition.schema),
+        name=sql.Literal(action.partition.name),
     )
-    row = await cursor.fetchone()
+
+
+def _same(
+    seen: View, action: Action, source: Source, row: tuple[Any, ...] | None
+) -> tuple[str | None, datetime, int, int]:
+    """The comment, the server's clock, size and rows of the table that was planned for. GuardError if it is not it."""
     if row is None:
         raise GuardError(f"{action.partition} is not the table that was planned to go; look again")
     bound, pending, comment, now, size, rows = row

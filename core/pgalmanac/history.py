@@ -296,9 +296,7 @@ class History:
             columns["id"] = sql.SQL("gen_random_uuid()" if self.id_type == "uuid" else "gen_random_uuid()::text")
         if self.has_details:
             columns["details"] = values["details"]
-        # Until the run is closed nothing here waits for the disk: whatever commits after it, such as the DDL that a
-        # row tells of, takes it there.
-        query = sql.SQL("SET synchronous_commit = off; {close} INSERT INTO {runs} ({names}) VALUES ({columns})").format(
+        query = sql.SQL("{close} INSERT INTO {runs} ({names}) VALUES ({columns})").format(
             close=sql.SQL(_INTERRUPTED if self.has_details else "").format(**values),
             names=sql.SQL(", ").join(map(sql.Identifier, columns)),
             columns=sql.SQL(", ").join(columns.values()),

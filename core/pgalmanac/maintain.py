@@ -65,23 +65,14 @@ class _Run:
 
     async def recorder(self) -> Recorder:
         """The history as the next table's run sees it: written by commands that write, else read where it exists."""
-        if self.read_only:
-            return await self._recorder()
-        # Found while the table is looked at, and only once the connection that works is there: where there is room
-        # for one more session, it is that one's.
-        coming = asyncio.create_task(self._recorder())
-        self.stack.push_async_callback(_ended, coming)
-        return Recorder.later(coming)
+        return await Recorder.open(
+            self.session, self.settings.history_table, apart=None if self.read_only else self._history_session
+        )
 
-    async def _recorder(self) -> Recorder:
-        try:
-            if self.read_only:
-                return await Recorder.open(self.session, self.settings.history_table, make=False)
-            if self._history is None or self._history.conn.closed:
-                self._history = await self.stack.enter_async_context(connect(self.settings.dsn))
-            return await Recorder.open(self._history, self.settings.history_table, make=True)
-        except PgalmanacError as exc:
-            return Recorder(trouble=exc.message)
+    async def _history_session(self) -> Session:
+        if self._history is None or self._history.conn.closed:
+            self._history = await self.stack.enter_async_context(connect(self.settings.dsn))
+        return self._history
 
     async def tables(self) -> tuple[TableRef, ...]:
         """The tables that somebody named, else the one that is meant."""
@@ -131,12 +122,6 @@ async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool
         with translated("the session"):
             await session.execute("SET idle_session_timeout = '5min'")
     return session
-
-
-async def _ended(task: asyncio.Task[Recorder]) -> None:
-    """Leave no connection behind that was still being opened."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _standby(server: Server) -> tuple[Finding, ...]:
@@ -198,7 +183,7 @@ async def _perform_one(run: _Run, request: Request, ref: TableRef) -> TableRepor
     details: dict[str, Any] = {"command": request.command, "parent_oid": table.oid}
     if request.invocation_id is not None:
         details["invocation_id"] = request.invocation_id
-    await recorder.begin(table, request.triggered_by, details)
+    await recorder.begin(table, request.triggered_by, details, apart=bool(seen.plan.todo))
     run.observer(seen.plan)
     outcomes: list[Outcome] = []
     try:
@@ -225,6 +210,8 @@ async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list
             outcomes.append(outcome)
             await recorder.record([outcome], calendar)
             run.observer(outcome)
+        if any(o.status is Status.DONE for o in outcomes):
+            await run.session.durable()
     except psycopg.Error as exc:
         return ConnectError(
             f"the connection was lost while {seen.plan.table.name} was maintained ({scrub(one_line(exc))})",
@@ -445,4 +432,5 @@ async def initialise(settings: Settings) -> tuple[str, ...]:
         except HistoryError as exc:
             raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc
         await make_health_function(session, history)
+        await session.durable()
         return str(history.runs), str(history.actions)

@@ -85,7 +85,9 @@ def _without_line(comment: str | None, prefix: str) -> str | None:
 
 def _line(comment: str | None, prefix: str) -> object:
     """The value in the line of this prefix: None without one, False for what is no JSON."""
-    for line in (comment or "").split("\n"):
+    if comment is None:  # as nearly all of ten thousand partitions have it
+        return None
+    for line in comment.split("\n"):
         if line.startswith(prefix):
             try:
                 value: object = json.loads(line.removeprefix(prefix))

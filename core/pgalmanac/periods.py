@@ -93,6 +93,13 @@ class Calendar:
             yield Bounds(lower=start, upper=end)
             start = end
 
+    def span(self, interval: Interval, lower: datetime, upper: datetime) -> Bounds:
+        """The same periods as one range."""
+        start = self.floor(interval, lower)
+        if upper <= start:
+            return Bounds(lower=start, upper=start)
+        return Bounds(lower=start, upper=self.period(interval, upper - datetime.resolution).upper)
+
     def aligned(self, bounds: Bounds) -> Interval | None:
         """The interval of which *bounds* are exactly one period, or None: unbounded or on no grid."""
         if bounds.lower is None or bounds.upper is None:
@@ -187,10 +194,16 @@ class Coverage:
     """Which parts of time a set of non-overlapping bounds covers; built once, asked often."""
 
     def __init__(self, bounds: Iterable[Bounds]) -> None:
-        """Sort *bounds*, which never overlap within one parent."""
-        lowest = datetime.min.replace(tzinfo=UTC)
-        self._bounds = sorted(bounds, key=lambda b: b.lower or lowest)
-        self._lowers = [b.lower or lowest for b in self._bounds]
+        """Join *bounds*, which never overlap within one parent, where one ends as the next begins."""
+        self._lowers: list[datetime] = []
+        self._uppers: list[datetime] = []
+        for each in sorted(bounds, key=_lower):
+            lower, upper = each.lower or _LOWEST, each.upper or _HIGHEST
+            if self._uppers and lower <= self._uppers[-1]:
+                self._uppers[-1] = max(self._uppers[-1], upper)
+            else:
+                self._lowers.append(lower)
+                self._uppers.append(upper)
 
     def holes(self, wanted: Bounds) -> tuple[Bounds, ...]:
         """The parts of *wanted* (bounded on both sides) that nothing covers, oldest first."""
@@ -199,25 +212,32 @@ class Coverage:
             raise ValueError(msg)
         holes: list[Bounds] = []
         at = wanted.lower
-        first = max(bisect_right(self._lowers, at) - 1, 0)
-        if first < len(self._bounds) and self._lowers[first] <= at:
-            upper = self._bounds[first].upper
-            if upper is None or upper >= wanted.upper:
-                return ()
-        for i in range(first, len(self._bounds)):
-            have = self._bounds[i]
-            if have.lower is not None and have.lower >= wanted.upper:
+        for i in range(max(bisect_right(self._lowers, at) - 1, 0), len(self._lowers)):
+            if self._lowers[i] >= wanted.upper:
                 break
-            if have.lower is not None and have.lower > at:
-                holes.append(Bounds(lower=at, upper=have.lower))
-            if have.upper is None:
-                return tuple(holes)
-            at = max(at, have.upper)
+            if self._lowers[i] > at:
+                holes.append(Bounds(lower=at, upper=self._lowers[i]))
+            at = max(at, self._uppers[i])
         if at < wanted.upper:
             holes.append(Bounds(lower=at, upper=wanted.upper))
         return tuple(holes)
 
     def covered(self, moment: datetime) -> bool:
         """Whether *moment* (key time) lies in one of the bounds."""
+        return self.until(moment) is not None
+
+    def until(self, moment: datetime) -> datetime | None:
+        """The key time up to which all is covered from *moment* on; None when that itself is not covered.
+
+        An unbounded partition covers for ever: datetime.max.
+        """
         i = bisect_right(self._lowers, moment) - 1
-        return i >= 0 and self._bounds[i].contains(moment)
+        return self._uppers[i] if i >= 0 and moment < self._uppers[i] else None
+
+
+_LOWEST: Final = datetime.min.replace(tzinfo=UTC)
+_HIGHEST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def _lower(bounds: Bounds) -> datetime:
+    return bounds.lower or _LOWEST

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import psycopg
 
 from pgalmanac.db import Session, one_line, scrub
 from pgalmanac.diagnose import PastRuns
+from pgalmanac.errors import PgalmanacError
 from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
 from pgalmanac.model import PartitionedTable, TableRef
@@ -31,40 +32,42 @@ class Recorder:
     run_id: str | None = None
     _seq: int = 0
     # Where the history is to be made when a run begins: a request that is refused before leaves no table behind.
-    _wanted: tuple[Session, TableRef] | None = None
-    # The same recorder with its history found, as soon as that is.
-    _coming: Awaitable[Recorder] | None = None
+    _wanted: TableRef | None = None
+    _session: Session | None = None
+    # A session of its own, opened when it is needed.
+    _apart: Callable[[], Awaitable[Session]] | None = None
 
     @classmethod
-    async def open(cls, session: Session, ref: TableRef, *, make: bool) -> Recorder:
-        """Find the history; with *make* the run that begins creates what is missing of it, where the role may."""
-        recorder = cls(_wanted=(session, ref) if make else None)
+    async def open(
+        cls, session: Session, ref: TableRef, *, apart: Callable[[], Awaitable[Session]] | None = None
+    ) -> Recorder:
+        """Find the history. With *apart*, which opens a session for it, runs are recorded and not only read.
+
+        The run that begins creates what is missing of the history, where the role may.
+        """
+        recorder = cls(_wanted=None if apart is None else ref, _session=session, _apart=apart)
         recorder.history = await recorder._try(History.open(session, ref))
         return recorder
 
-    @classmethod
-    def later(cls, coming: Awaitable[Recorder]) -> Recorder:
-        """A recorder that is still being opened: past waits for it."""
-        return cls(_coming=coming)
-
-    async def _arrive(self) -> None:
-        if self._coming is not None:
-            found, self._coming = await self._coming, None
-            self.history, self.trouble = found.history, found.trouble
-            self._wanted = found._wanted  # noqa: SLF001  # one of us
-
     async def past(self, table: PartitionedTable) -> PastRuns:
         """What the runs so far say; unavailable with the reason."""
-        await self._arrive()
         found = None
         if self.history is not None and self.trouble is None:
             found = await self._try(self.history.past(table))
         return found or PastRuns(unavailable=self.trouble)
 
-    async def begin(self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any]) -> None:
-        """Open the run's row before its first action."""
-        if self._wanted is not None and self.trouble is None:
-            self.history = await self._try(History.make(*self._wanted, self.history))
+    async def begin(
+        self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any], *, apart: bool
+    ) -> None:
+        """Open the run's row before its first action.
+
+        What a run does is recorded *apart*, in a session that neither a rollback nor a lost connection of the working
+        one touches. A run that has nothing to do has nothing to undo, and does without a second session.
+        """
+        if apart:
+            await self._move_apart()
+        if self._wanted is not None and self._session is not None and self.trouble is None:
+            self.history = await self._try(History.make(self._session, self._wanted, self.history))
         if self.history is not None:
             self.run_id = await self._try(self.history.begin(table, triggered_by, details))
 
@@ -92,10 +95,22 @@ class Recorder:
 
     async def finish(self, *, error: str | None, output: str, details: Mapping[str, Any], keep_days: int) -> None:
         """Close the run's row."""
+        if self.history is not None and self.history.session.conn.closed:
+            await self._move_apart()
         if self.history is not None and self.run_id is not None:
             await self._try(
                 self.history.finish(self.run_id, error=error, output=output, details=details, keep_days=keep_days)
             )
+
+    async def _move_apart(self) -> None:
+        if self._apart is None:
+            return
+        try:
+            self._session = await self._apart()
+        except PgalmanacError as exc:
+            self.history, self.trouble = None, self.trouble or exc.message
+        else:
+            self.history = None if self.history is None else replace(self.history, session=self._session)
 
     async def _try(self, wanted: Awaitable[T]) -> T | None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -188,7 +188,8 @@ class RunReport:
     server: Server | None = None
     today: date | None = None
     dry_run: bool = False
-    tables: tuple[TableReport, ...] = ()
+    # Not in the repr, which asyncio makes of whatever a program returns when it takes its signal handlers back.
+    tables: tuple[TableReport, ...] = field(default=(), repr=False)
     findings: tuple[Finding, ...] = ()
 
     @property

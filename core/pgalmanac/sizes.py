@@ -28,22 +28,23 @@ _RECENT: Final = 92
 _MEASURE: Final[LiteralString] = f"""
 WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
                    AND pid IS DISTINCT FROM pg_backend_pid()),
+     now AS MATERIALIZED (
+    SELECT c.oid, c.relfilenode, c.reltuples, pg_stat_get_tuples_inserted(c.oid) AS inserted,
+           pg_stat_get_tuples_updated(c.oid) AS updated, pg_stat_get_tuples_deleted(c.oid) AS deleted
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE i.inhparent = {{parent}} AND c.relkind = 'r'),
      changed AS (
-    SELECT c.oid, n.nspname, c.relname, c.relpartbound, c.reltuples, k.counters
-      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
-           LATERAL (SELECT concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid),
-                                     pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid))
-                           AS counters) k,
-           LATERAL (SELECT (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = c.oid::int8
-                             ORDER BY s.measured_at DESC LIMIT 1) AS counters) last
-     WHERE i.inhparent = {{parent}} AND c.relkind = 'r' AND c.oid NOT IN (SELECT relation FROM locked)
-       AND k.counters IS DISTINCT FROM last.counters
-       AND (last.counters IS NOT NULL OR c.reltuples > 0 OR k.counters <> c.relfilenode || '/0/0/0')
-     ORDER BY c.oid DESC LIMIT {{most}})
+    SELECT now.oid, k.counters
+      FROM now LEFT JOIN LATERAL (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = now.oid::int8
+                                   ORDER BY s.measured_at DESC LIMIT 1) last ON true,
+           LATERAL (SELECT concat_ws('/', relfilenode, inserted, updated, deleted) AS counters) k
+     WHERE (last.counters IS NOT NULL OR reltuples > 0 OR inserted + updated + deleted > 0)
+       AND k.counters IS DISTINCT FROM last.counters AND now.oid NOT IN (SELECT relation FROM locked)
+     ORDER BY now.oid DESC LIMIT {{most}})
 INSERT INTO {{stats}} (parent_oid, partition, partition_oid, bounds, measured_at, rows, rows_exact, bytes, counters)
-SELECT {{parent}}, format('%I.%I', c.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
-       clock_timestamp(), {ESTIMATED_ROWS}, false, pg_total_relation_size(c.oid), c.counters
-  FROM changed c
+SELECT {{parent}}, format('%I.%I', n.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
+       clock_timestamp(), {ESTIMATED_ROWS}, false, pg_total_relation_size(c.oid), changed.counters
+  FROM changed JOIN pg_class c ON c.oid = changed.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 """  # made of constants
 _LAST: Final[LiteralString] = """
 SELECT l.* FROM unnest({oids}::int8[]) AS wanted(oid),

@@ -129,7 +129,7 @@ async def test_a_history_without_the_table_has_no_sizes(database: str) -> None:
         connection.execute("DROP TABLE housekeeper_partition_stats")
 
     async with connect(database, read_only=True) as session:
-        recorder = await Recorder.open(session, TableRef(name="housekeeper_runs"), make=False)
+        recorder = await Recorder.open(session, TableRef(name="housekeeper_runs"))
         view = (await check(database)).view
         assert view is not None
         found = await recorder.sizes(view.table, total=True)
