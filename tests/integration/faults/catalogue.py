@@ -28,6 +28,7 @@ __all__ = ["ARCHIVE_FAULTS", "DISK_FAULTS", "FAULTS", "SERVER_FAULTS"]
 
 # How long whoever is in the way stays there.
 HELD_SECONDS: Final = 4.0
+_AUTOVACUUM: Final = {"autovacuum": "on", "autovacuum_naptime": "'1s'"}
 OLDEST: Final = f"log_{midnight(EXPIRED[0]):%Y_%m_%d}"
 
 
@@ -199,6 +200,45 @@ def _restarts(mode: str) -> Callable[[Rig, Bench, Cluster], None]:
     return restarted
 
 
+def vacuum_to_prevent_wraparound(rig: Rig, bench: Bench, cluster: Cluster) -> None:
+    """Autovacuum to prevent wraparound, which yields to nobody, is at the partition that is to go, for seconds."""
+    del cluster
+    busy = (
+        "SELECT FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datname = current_database()"
+        f" AND query LIKE 'autovacuum: VACUUM public.{OLDEST} (to prevent wraparound)'"
+    )
+    with connect(rig.conninfo) as connection:
+        for name, value in _AUTOVACUUM.items():
+            connection.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+        # The smallest age that may be set, for this table alone, and the slowest pace.
+        connection.execute(
+            f"ALTER TABLE {OLDEST} SET (autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100,"
+            " autovacuum_vacuum_cost_limit = 1)".encode()
+        )
+        # Each of these is a transaction.
+        connection.execute(b"DO 'BEGIN FOR n IN 1..100100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END'")
+        connection.execute(b"SELECT pg_reload_conf()")
+        for _ in range(1000):
+            if connection.execute(busy.encode()).fetchone() is not None:
+                break
+            time.sleep(0.03)
+        else:
+            msg = "autovacuum did not come"
+            raise AssertionError(msg)
+        process = bench.start()
+        begun = time.monotonic()
+        while connection.execute(busy.encode()).fetchone() is not None:
+            time.sleep(0.01)
+        held = time.monotonic() - begun
+        bench.end(process)
+        for name in _AUTOVACUUM:
+            connection.execute(f"ALTER SYSTEM RESET {name}".encode())
+        connection.execute(b"SELECT pg_reload_conf()")
+    if held < 1:
+        msg = f"autovacuum was there for {held:.1f} s only"
+        raise AssertionError(msg)
+
+
 def silent_network(rig: Rig, bench: Bench, cluster: Cluster) -> None:
     """The network swallows everything from a random statement on, and nobody is told."""
     for _ in range(4):
@@ -291,6 +331,7 @@ SERVER_FAULTS: Final[dict[str, Callable[[Rig, Bench, Cluster], None]]] = {
     "restart_fast": _restarts("fast"),
     "restart_immediate": _restarts("immediate"),
     "silent_network": silent_network,
+    "vacuum_to_prevent_wraparound": vacuum_to_prevent_wraparound,
 }
 # These need an archive.
 ARCHIVE_FAULTS: Final[dict[str, Callable[[Rig, Bench], None]]] = {
