@@ -51,8 +51,13 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How psql, and whoever reads libpq's variables, reaches the server."""
-        return {"PGHOST": str(self.cluster.sockets), "PGPORT": "5432", "PGUSER": "postgres"}
+        """How psql, and whoever reads libpq's variables, reaches the server; and which table, as the peers are told."""
+        return {
+            "PGHOST": str(self.cluster.sockets),
+            "PGPORT": "5432",
+            "PGUSER": "postgres",
+            "PGALMANAC_TABLE": "public.events",
+        }
 
     def run(self, database: str, *statements: str) -> None:
         """Run statements, each in a transaction of its own."""

@@ -38,7 +38,8 @@ def pgalmanac(dsn: str, command: str) -> Callable[[], object]:
     from pgalmanac.config import Counting, load
     from pgalmanac.inspection import MAINTAIN
 
-    settings = load(environ={"PGALMANAC_RETENTION_DAYS": "forever"}, dsn=dsn)
+    named = {"PGALMANAC_TABLE": "public.events", "PGALMANAC_RETENTION_DAYS": "forever"}
+    settings = load(environ=named, dsn=dsn)
     calls = {
         "maintain": lambda: maintain.perform(settings, MAINTAIN),
         "check": lambda: maintain.check(settings),

@@ -83,6 +83,7 @@ SET synchronous_commit = off;
 _SETTLE_17: Final[LiteralString] = "SET transaction_timeout = 0;"
 _READ_ONLY: Final[LiteralString] = "SET default_transaction_read_only = on;"
 _WRITABLE: Final[LiteralString] = "SET default_transaction_read_only = off;"
+_LOCKING: Final[LiteralString] = "SET idle_session_timeout = '5min';"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +146,10 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(dsn: str, *, read_only: bool = False) -> AsyncGenerator[Session]:
+async def connect(dsn: str, *, read_only: bool = False, locking: bool = False) -> AsyncGenerator[Session]:
     """Open a session on *dsn* (any conninfo or URI; empty means libpq's own defaults) and close it at the end.
+
+    A *locking* one is to hold an advisory lock, and gives it back when nothing was heard of us for five minutes.
 
     Raises ConnectError, PrivilegeError (password, pg_hba), ConfigError (no such database, bad conninfo) or
     PoolerError.
@@ -154,7 +157,7 @@ async def connect(dsn: str, *, read_only: bool = False) -> AsyncGenerator[Sessio
     conn = await _open(dsn)
     try:
         with translated("the session"):
-            introduction = await _introduce(conn, read_only=read_only)
+            introduction = await _introduce(conn, (_READ_ONLY if read_only else _WRITABLE, _LOCKING if locking else ""))
         if introduction.backend_pid != conn.info.backend_pid:
             raise PoolerError(
                 "a transaction pooler stands between pgalmanac and the server: settings and locks would leak to others",
@@ -237,11 +240,11 @@ def _named(exc: psycopg.Error) -> tuple[bool, bool]:
     return names[0], names[1] and role != database
 
 
-async def _introduce(conn: AsyncConnection[TupleRow], *, read_only: bool) -> _Introduction:
+async def _introduce(conn: AsyncConnection[TupleRow], settings: tuple[LiteralString, ...]) -> _Introduction:
     """Ask who is there and settle the session, in one round trip."""
     newer = _SETTLE_17 if conn.info.server_version >= TRANSACTION_TIMEOUT else ""
     async with conn.cursor(row_factory=class_row(_Introduction)) as cursor:
-        await cursor.execute(_INTRODUCE + _SETTLE + newer + (_READ_ONLY if read_only else _WRITABLE))
+        await cursor.execute(_INTRODUCE + _SETTLE + newer + "".join(settings))
         found = await cursor.fetchone()
     if found is None:
         raise ServerError("the server did not say who it is", hint="is it a PostgreSQL?")
