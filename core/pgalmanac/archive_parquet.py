@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
-from array import array as machine_array
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -54,10 +53,9 @@ def _arrow_type(column: Column) -> Any:  # noqa: ANN401  # pyarrow.DataType
 
 
 def convert(batch: Any, schema: Any) -> Any:  # noqa: ANN401  # pyarrow.RecordBatch and Schema
-    """The driver's batch in the types of the files: no extension types, uuids as text, numerics as decimals."""
+    """The driver's batch in the types of the files: no extension types, numerics as decimals."""
     pa = library("pyarrow")
     arrays = [_plain(array) for array in batch.columns]
-    arrays = [_uuid_text(a) if pa.types.is_fixed_size_binary(a.type) else a for a in arrays]
     # A safe cast: what does not fit raises.
     arrays = [a if a.type.equals(f.type) else a.cast(f.type) for a, f in zip(arrays, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -65,24 +63,6 @@ def convert(batch: Any, schema: Any) -> Any:  # noqa: ANN401  # pyarrow.RecordBa
 
 def _plain(array: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
     return array.storage if isinstance(array.type, library("pyarrow").BaseExtensionType) else array
-
-
-# Where the 32 digits of a uuid stand in its 36 characters.
-_DIGITS: Final = [n for n in range(36) if n not in {8, 13, 18, 23}]
-
-
-def _uuid_text(array: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
-    """Sixteen bytes each -> the usual 36 characters, a column of digits at a time."""
-    pa, count = library("pyarrow"), len(array)
-    digits = bytes(memoryview(array.buffers()[1])[array.offset * 16 : (array.offset + count) * 16]).hex().encode()
-    text = bytearray(b"-" * (36 * count))
-    for digit, place in enumerate(_DIGITS):
-        text[place::36] = digits[digit::32]
-    offsets = machine_array("i", range(0, 36 * count + 1, 36))
-    whole = pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(bytes(text)))
-    if not array.null_count:
-        return whole
-    return library("pyarrow.compute").if_else(array.is_valid(), whole, pa.scalar(None, pa.string()))
 
 
 class Content:
@@ -125,6 +105,11 @@ class Content:
     def edges(self) -> tuple[str | None, str | None]:
         """The smallest and largest key as the files store them."""
         return (None if self.first is None else str(self.first), None if self.last is None else str(self.last))
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401  # pyarrow.DataType
+    types = library("pyarrow").types
+    return bool(types.is_string(kind) or types.is_binary(kind))
 
 
 def _ordered(array: Any) -> Any:  # noqa: ANN401  # pyarrow.Array
@@ -202,15 +187,20 @@ class _Hashed(io.RawIOBase):
         return len(data)
 
 
-_UNIQUE: Final = frozenset({"uuid", "json", "jsonb", "bytea"})
+def _repeating(batch: Any) -> list[str]:  # noqa: ANN401  # pyarrow.RecordBatch
+    """The columns in which a value stands four times on average: a dictionary of others is work for nothing."""
+    pc = library("pyarrow.compute")
+    names = zip(batch.schema.names, batch.columns, strict=True)
+    return [name for name, array in names if 4 * pc.count_distinct(array).as_py() <= batch.num_rows]
 
 
 class FileWriter:
-    """One Parquet file under way. Whoever does not `finish` it has to `abandon` it."""
+    """One Parquet file under way, for the *like* of this first batch. Who does not `finish` it has to `abandon` it."""
 
-    def __init__(self, store: Store, folder: str, name: str, *, columns: Sequence[Column], key: str) -> None:
-        # A dictionary of values that are all different is work for nothing.
-        dictionary = [c.name for c in columns if c.base not in _UNIQUE]
+    def __init__(self, store: Store, folder: str, name: str, *, like: Any, key: str) -> None:  # noqa: ANN401  # pyarrow.RecordBatch
+        repeating = _repeating(like)
+        # The least and the most of a text that is nearly always another help nobody to skip a row group.
+        telling = [f.name for f in like.schema if f.name in {key, *repeating} or not _is_text(f.type)]
         self._store, self._path, self._name = store, f"{folder}/{name}", name
         self._content = Content(key)
         self._file = store.create(self._path)
@@ -218,9 +208,10 @@ class FileWriter:
         with reached(store.at(self._path)):
             self._writer = library("pyarrow.parquet").ParquetWriter(
                 self._hashed,
-                schema_of(columns),
+                like.schema,
                 compression="zstd",
-                use_dictionary=dictionary,
+                use_dictionary=repeating,
+                write_statistics=telling,
                 # The schema in Arrow's own words would mean other types to readers that know them.
                 store_schema=False,
                 write_page_checksum=True,

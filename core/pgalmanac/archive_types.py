@@ -132,8 +132,6 @@ def _text(column: Column) -> sql.Composed:
     name = sql.Identifier(column.name)
     if column.builtin and column.base in _TEXTS and not column.domain:
         return sql.SQL("{}").format(name)
-    if column.builtin and column.base == "uuid":
-        return sql.SQL("{}::pg_catalog.uuid AS {}").format(name, name)  # its text is made from its bytes
     if column.builtin:
         return sql.SQL("{}::pg_catalog.text AS {}").format(name, name)
     # A cast to text may be somebody's own function; format() is sure to use what the type prints. A row of nulls is

@@ -18,6 +18,7 @@ from pgalmanac.archive_parquet import Content, FileWriter, convert, decoded, sam
 from pgalmanac.archive_source import Source, batches
 from pgalmanac.archive_store import Store
 from pgalmanac.archive_types import stored_type
+from pgalmanac.arrow import library
 from pgalmanac.errors import ArchiveError
 
 __all__ = ["Stopped", "existing", "kept_columns", "verify", "write"]
@@ -73,7 +74,7 @@ def write(store: Store, folder: str, source: Source, draft: Manifest, watch: Wat
             _drop(store, folder, [f.name for f in written])
             return before
         _publish(store, folder, manifest)
-    except BaseException:
+    except BaseException:  # cancelled too: files that no manifest names would stay for ever
         _drop(store, folder, [f.name for f in written])
         raise
     _clear(store, folder, {f.name for f in written})
@@ -133,10 +134,11 @@ def _files(store: Store, folder: str, source: Source, watch: Watch) -> Generator
             while (batch := coming.result()) is not None:
                 coming = ahead.submit(next, reader, None)
                 watch.stopped()
+                batch = convert(batch, schema)
                 if writer is None:
                     name = f"part-{token}-{number:05d}.parquet"
-                    writer = FileWriter(store, folder, name, columns=source.columns, key=source.key)
-                writer.add(convert(batch, schema))
+                    writer = FileWriter(store, folder, name, like=batch, key=source.key)
+                writer.add(batch)
                 rows += batch.num_rows
                 watch.progress(rows)
                 if writer.size >= _FILE_BYTES:
@@ -144,7 +146,8 @@ def _files(store: Store, folder: str, source: Source, watch: Watch) -> Generator
                     yield finished.finish()
         if writer is None and number == 0:
             # No rows at all: one empty file still tells its readers the columns.
-            writer = FileWriter(store, folder, f"part-{token}-00000.parquet", columns=source.columns, key=source.key)
+            none = library("pyarrow").RecordBatch.from_pylist([], schema=schema)
+            writer = FileWriter(store, folder, f"part-{token}-00000.parquet", like=none, key=source.key)
         if writer is not None:
             finished, writer = writer, None
             yield finished.finish()
