@@ -30,7 +30,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "thinking",
         frozenset(
             {"plan", "recovery", "diagnose", "forecast", "ddl", "ddl_trash", "steps", "results"}
-            | {"archive_manifest", "archive_types", "ddl_archive", "plan_archive"}
+            | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),
     (
@@ -90,7 +90,9 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
 )
 
 # Of the driver these know only how to compose a statement.
-COMPOSES_SQL: Final = frozenset({"archive_types", "ddl", "ddl_archive", "ddl_trash", "steps"})
+COMPOSES_SQL: Final = frozenset(
+    {"archive_types", "ddl", "ddl_archive", "ddl_create", "ddl_structure", "ddl_trash", "steps"}
+)
 
 PURE: Final = frozenset().union(*(modules for _, modules in LAYERS[:5]))
 

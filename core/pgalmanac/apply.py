@@ -16,7 +16,7 @@ from psycopg import errors
 
 from pgalmanac.attempts import Budget, GaveUp
 from pgalmanac.db import Session, is_lost, one_line, scrub
-from pgalmanac.ddl import Structure
+from pgalmanac.ddl_structure import Structure
 from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
 from pgalmanac.plan import GOING, Action, ActionKind, Plan, Status, View

@@ -7,7 +7,6 @@ work and COMMIT are one message to the server.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, LiteralString
@@ -19,15 +18,11 @@ from pgalmanac.model import Bounds, KeyType, Mark, Partition, PartitionedTable, 
 
 __all__ = [
     "BOUNDS_CHECK",
-    "Grant",
-    "PolicyRule",
     "Script",
     "Statement",
-    "Structure",
     "attach_partition",
     "clear_mark",
     "comment_on",
-    "create",
     "detach",
     "detach_and_drop",
     "detach_concurrently",
@@ -38,8 +33,6 @@ __all__ = [
     "keep_still",
     "key_literal",
     "lock_tables",
-    "move_rows",
-    "move_rows_at_once",
     "qualified",
     "set_mark",
     "verbatim",
@@ -93,54 +86,6 @@ class Script:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """One privilege on the parent, or on one *column* of it. PUBLIC is grantee None."""
-
-    grantee: str | None
-    privilege: str
-    grantable: bool = False
-    column: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyRule:
-    """One row security policy, its expressions as the server prints them: they may call their table by its name."""
-
-    table: str
-    name: str
-    permissive: bool
-    command: str
-    roles: tuple[str | None, ...]
-    using: str | None
-    check: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structure:
-    """What `LIKE … INCLUDING ALL` and ATTACH do not carry over: some from the parent, some from the newest sibling."""
-
-    owner: str
-    role: str
-    columns: tuple[str, ...] = ()
-    grants: tuple[Grant, ...] = ()
-    # Whom the role's default privileges would give something that the parent does not.
-    default_grantees: tuple[str | None, ...] = ()
-    row_security: bool = False
-    force_row_security: bool = False
-    policies: tuple[PolicyRule, ...] = ()
-    replica_identity: str = "d"
-    replica_index: str | None = None
-    statistics_targets: tuple[tuple[str, int], ...] = ()
-    column_options: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    unlogged: bool = False
-    tablespace: str | None = None
-    # The publication that carries both inserts and deletes of the table to its subscribers.
-    published: str | None = None
-    access_method: str | None = None
-    storage_options: tuple[str, ...] = ()
-
-
 def qualified(name: TableName) -> sql.Identifier:
     """The qualified name, quoted."""
     return sql.Identifier(name.schema, name.name)
@@ -177,104 +122,6 @@ def in_bounds(parent: PartitionedTable, bounds: Bounds) -> sql.Composed:
     return sql.SQL(" AND ").join(parts)
 
 
-def create(parent: PartitionedTable, name: TableName, bounds: Bounds, structure: Structure) -> Script:
-    """LIKE and ATTACH: unlike PARTITION OF, which takes ACCESS EXCLUSIVE on the parent, writers do not wait for it."""
-    locks: list[Statement] = []
-    if parent.default is not None:
-        # The parent first: a session that plans a query on it locks the default partition after it.
-        locks.append(lock_tables([parent.name], "SHARE UPDATE EXCLUSIVE"))
-        locks.append(lock_tables([parent.default.name], "ACCESS EXCLUSIVE"))
-    locks.extend(foreign_key_locks(parent))
-    return Script(
-        prepare=(_like(parent, name, structure), *_dress(name, structure)),
-        locks=tuple(locks),
-        work=(attach_partition(parent, name, bounds), *_replica_identity(name, structure)),
-    )
-
-
-def move_rows(
-    parent: PartitionedTable, default: TableName, name: TableName, bounds: Bounds, structure: Structure
-) -> Script:
-    """Create a partition whose rows lie in the default partition, with no moment in which one of them is invisible.
-
-    The locks on parent and default are ACCESS EXCLUSIVE: a reader that planned before the move would otherwise look
-    for the rows where they no longer are, and a writer be routed to a default partition that refuses its row.
-    """
-    move = _move(parent, default, name, bounds, structure)
-    return Script(
-        prepare=(
-            _like(parent, name, structure),
-            *_dress(name, structure),
-            Statement(
-                sql=sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})").format(
-                    qualified(name), sql.Identifier(BOUNDS_CHECK), in_bounds(parent, bounds)
-                ),
-                lock="none that others feel",
-            ),
-            move,
-        ),
-        locks=(
-            lock_tables([parent.name, default], "ACCESS EXCLUSIVE"),
-            *foreign_key_locks(parent),
-        ),
-        work=(
-            move,
-            attach_partition(parent, name, bounds),
-            Statement(
-                sql=sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(qualified(name), sql.Identifier(BOUNDS_CHECK)),
-                lock="none that others feel",
-            ),
-            *_replica_identity(name, structure),
-        ),
-    )
-
-
-def move_rows_at_once(
-    parent: PartitionedTable, default: TableName, name: TableName, bounds: Bounds, structure: Structure
-) -> Script:
-    """The same with every row moved while the locks are held: it must be short, and meets nobody who changes a row.
-
-    Where the table is published the rows go back in after ATTACH. A subscriber is told of the delete from the default
-    partition, and would not be told of inserts into a table that is no partition yet: it would lose the rows.
-    """
-    if structure.published is None:
-        whole = move_rows(parent, default, name, bounds, structure)
-        return Script(prepare=whole.prepare[:-1], locks=whole.locks, work=whole.work)
-    columns = sql.SQL(", ").join(map(sql.Identifier, structure.columns))
-    staged = Statement(
-        sql=sql.SQL(
-            "WITH moved AS (DELETE FROM ONLY {default} WHERE {range} RETURNING {columns}), "
-            "staged AS (INSERT INTO {staging} ({columns}) SELECT {columns} FROM moved) SELECT"
-        ).format(default=qualified(default), range=in_bounds(parent, bounds), columns=columns, staging=_STAGING),
-        lock=f"ROW EXCLUSIVE on {default}",
-        moves=True,
-    )
-    back = Statement(
-        sql=sql.SQL("INSERT INTO {} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}").format(
-            qualified(name), _STAGING, columns=columns
-        ),
-        lock=f"ROW EXCLUSIVE on {name}",
-        moves=True,
-    )
-    return Script(
-        prepare=(
-            _like(parent, name, structure),
-            *_dress(name, structure),
-            Statement(
-                sql=sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM ONLY {} WITH NO DATA").format(
-                    sql.Identifier("pgalmanac_moving"), columns, qualified(parent.name)
-                ),
-                lock=f"ACCESS SHARE on {parent.name}",
-            ),
-        ),
-        locks=(lock_tables([parent.name, default], "ACCESS EXCLUSIVE"), *foreign_key_locks(parent)),
-        work=(staged, attach_partition(parent, name, bounds), back, *_replica_identity(name, structure)),
-    )
-
-
-_STAGING: Final = sql.Identifier("pg_temp", "pgalmanac_moving")
-
-
 def lock_tables(names: list[TableName], mode: LiteralString) -> Statement:
     """One statement takes all its locks within one statement_timeout; ONLY, so that partitions are left alone."""
     listed = sql.SQL(", ").join(sql.SQL("ONLY {}").format(qualified(n)) for n in names)
@@ -288,131 +135,6 @@ def foreign_key_locks(parent: PartitionedTable) -> list[Statement]:
     """ATTACH locks both ends of foreign keys: taken beforehand where the role may, so that one deadline holds."""
     names = [n for n in sorted({*parent.referencing, *parent.referenced}) if n in parent.lockable]
     return [lock_tables(names, "SHARE ROW EXCLUSIVE")] if names else []
-
-
-def _like(parent: PartitionedTable, name: TableName, structure: Structure) -> Statement:
-    """Identity is excluded: a copy would hand out duplicate numbers, and from 17 ATTACH refuses it."""
-    parts = [
-        sql.SQL("CREATE {}TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY)").format(
-            sql.SQL("UNLOGGED " if structure.unlogged else ""), qualified(name), qualified(parent.name)
-        )
-    ]
-    if structure.access_method is not None:
-        parts.append(sql.SQL(" USING {}").format(sql.Identifier(structure.access_method)))
-    if structure.storage_options:
-        parts.append(sql.SQL(" WITH ({})").format(sql.SQL(", ").join(map(_option, structure.storage_options))))
-    if structure.tablespace is not None:
-        parts.append(sql.SQL(" TABLESPACE {}").format(sql.Identifier(structure.tablespace)))
-    return Statement(sql=sql.Composed(parts), lock=f"ACCESS SHARE on {parent.name}")
-
-
-def _option(text: str) -> sql.Composed:
-    """`fillfactor=70` or `toast.autovacuum_enabled=off`, as pg_class has it."""
-    name, _, value = text.partition("=")
-    return sql.SQL("{} = {}").format(
-        sql.SQL(".").join(sql.Identifier(part) for part in name.split(".")), sql.Literal(value)
-    )
-
-
-def _dress(name: TableName, structure: Structure) -> list[Statement]:
-    """Privileges, row security, per-column settings, and last the owner, who takes the right to the rest along."""
-    target = qualified(name)
-    texts: list[sql.Composed] = [
-        sql.SQL("REVOKE ALL ON TABLE {} FROM {}").format(target, _role(grantee))
-        for grantee in structure.default_grantees
-    ]
-    for grant in structure.grants:
-        column = sql.SQL("") if grant.column is None else sql.SQL(" ({})").format(sql.Identifier(grant.column))
-        texts.append(
-            sql.SQL("GRANT {}{} ON TABLE {} TO {}{}").format(
-                sql.SQL(_known(grant.privilege)),
-                column,
-                target,
-                _role(grant.grantee),
-                sql.SQL(" WITH GRANT OPTION" if grant.grantable else ""),
-            )
-        )
-    for column_name, value in structure.statistics_targets:
-        texts.append(
-            sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET STATISTICS {}").format(
-                target, sql.Identifier(column_name), value
-            )
-        )
-    for column_name, options in structure.column_options:
-        texts.append(
-            sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET ({})").format(
-                target, sql.Identifier(column_name), sql.SQL(", ").join(map(_option, options))
-            )
-        )
-    texts.extend(_policy(name, rule) for rule in structure.policies)
-    if structure.row_security:
-        texts.append(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
-    if structure.force_row_security:
-        texts.append(sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(target))
-    if structure.replica_identity in _IDENTITIES:
-        texts.append(
-            sql.SQL("ALTER TABLE {} REPLICA IDENTITY {}").format(
-                target, sql.SQL(_IDENTITIES[structure.replica_identity])
-            )
-        )
-    if structure.owner != structure.role:
-        texts.append(sql.SQL("ALTER TABLE {} OWNER TO {}").format(target, sql.Identifier(structure.owner)))
-    return [Statement(sql=text, lock="none that others feel") for text in texts]
-
-
-_IDENTITIES: Final[dict[str, LiteralString]] = {"f": "FULL", "n": "NOTHING"}
-_PRIVILEGES: Final[dict[str, LiteralString]] = {
-    p: p for p in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
-}
-_COMMANDS: Final[dict[str, LiteralString]] = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
-
-
-def _known(privilege: str) -> LiteralString:
-    if privilege not in _PRIVILEGES:
-        msg = f"a privilege that no version up to 18 has: {privilege}"
-        raise ValueError(msg)
-    return _PRIVILEGES[privilege]
-
-
-def _role(name: str | None) -> sql.Composable:
-    return sql.SQL("PUBLIC") if name is None else sql.Identifier(name)
-
-
-# Strings, quoted identifiers, plain identifiers: a name that stands before a dot and after none is a table's.
-_TOKEN: Final = re.compile(
-    r"""E'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|(?<!\.)("(?:[^"]|"")*"|\b[^\W\d][\w$]*)(?=\.)""", re.DOTALL
-)
-
-
-def _called(expression: str, table: str, name: str) -> str:
-    """The expression with its columns `table.column`, as they are printed inside of subqueries, those of *name*."""
-
-    def renamed(match: re.Match[str]) -> str:
-        token = match[1]
-        if token is None:
-            return match[0]
-        plain = token[1:-1].replace('""', '"') if token.startswith('"') else token
-        return sql.Identifier(name).as_string(None) if plain == table else token
-
-    return _TOKEN.sub(renamed, expression)
-
-
-def _policy(name: TableName, rule: PolicyRule) -> sql.Composed:
-    """The expressions are the server's own printing of what it stores, and go back with the new table's name."""
-    parts = [
-        sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
-            sql.Identifier(rule.name),
-            qualified(name),
-            sql.SQL("PERMISSIVE" if rule.permissive else "RESTRICTIVE"),
-            sql.SQL(_COMMANDS[rule.command]),
-            sql.SQL(", ").join(map(_role, rule.roles)),
-        )
-    ]
-    if rule.using is not None:
-        parts.append(sql.SQL(" USING (") + verbatim(_called(rule.using, rule.table, name.name)) + sql.SQL(")"))
-    if rule.check is not None:
-        parts.append(sql.SQL(" WITH CHECK (") + verbatim(_called(rule.check, rule.table, name.name)) + sql.SQL(")"))
-    return sql.Composed(parts)
 
 
 def verbatim(expression: str) -> sql.SQL:
@@ -433,40 +155,6 @@ def attach_partition(parent: PartitionedTable, name: TableName, bounds: Bounds) 
             _bound(parent.key.type, bounds.upper, "MAXVALUE"),
         ),
         lock=lock,
-    )
-
-
-def _replica_identity(name: TableName, structure: Structure) -> list[Statement]:
-    """The partition's counterpart of the parent's replica identity index is known only once it is attached."""
-    if structure.replica_identity != "i" or structure.replica_index is None:
-        return []
-    body = sql.SQL(
-        "DECLARE found pg_catalog.text; BEGIN "
-        "SELECT pg_catalog.format('%I', c.relname) INTO found FROM pg_catalog.pg_inherits i "
-        "JOIN pg_catalog.pg_index x ON x.indexrelid = i.inhrelid JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid "
-        "WHERE i.inhparent = {index}::pg_catalog.regclass AND x.indrelid = {table}::pg_catalog.regclass; "
-        "EXECUTE pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %s', {table}, found); END"
-    ).format(index=structure.replica_index, table=qualified(name).as_string(None))
-    return [
-        Statement(
-            sql=sql.SQL("DO {}").format(sql.Literal(body.as_string(None))),
-            lock="none that others feel",
-        )
-    ]
-
-
-def _move(
-    parent: PartitionedTable, default: TableName, name: TableName, bounds: Bounds, structure: Structure
-) -> Statement:
-    """Generated columns are left out: they are computed anew. The new table has no identity to override."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, structure.columns))
-    return Statement(
-        sql=sql.SQL(
-            "WITH moved AS (DELETE FROM ONLY {default} WHERE {range} RETURNING {columns}) "
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM moved"
-        ).format(default=qualified(default), range=in_bounds(parent, bounds), columns=columns, name=qualified(name)),
-        lock=f"ROW EXCLUSIVE on {default}",
-        moves=True,
     )
 
 

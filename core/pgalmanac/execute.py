@@ -16,7 +16,9 @@ from pgalmanac import ddl, ddl_trash
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, Guard, begin, retried, run_script, send, under_locks
 from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
-from pgalmanac.ddl import Script, Statement, Structure
+from pgalmanac.ddl import Script, Statement
+from pgalmanac.ddl_create import move_rows_at_once
+from pgalmanac.ddl_structure import Structure
 from pgalmanac.guard import GuardError, attach_guard, drop_guard
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import RelationKind
@@ -117,7 +119,7 @@ class Executor:
             msg = "moving rows needs the default partition and the parent's structure"
             raise ValueError(msg)
         steps = script(self.view, action, structure)
-        at_once = ddl.move_rows_at_once(table, table.default.name, action.partition, action.bounds, structure)
+        at_once = move_rows_at_once(table, table.default.name, action.partition, action.bounds, structure)
         if await can_silence_triggers(self.session):
             steps, at_once = steps.quiet, at_once.quiet
         # Rows that are changed all the time are never to be had beforehand, many rows never at once: so in turns.

@@ -16,7 +16,7 @@ from typing import Final, LiteralString, TypeVar
 
 from psycopg import errors
 
-from pgalmanac import __version__, ddl
+from pgalmanac import __version__
 from pgalmanac.archive_manifest import Manifest, table_folder
 from pgalmanac.archive_restore import load
 from pgalmanac.archive_source import read_columns, read_source
@@ -26,6 +26,8 @@ from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, under_locks
 from pgalmanac.db import Session
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_archive import held, release, table_beside
+from pgalmanac.ddl_create import create
+from pgalmanac.ddl_structure import Structure
 from pgalmanac.errors import ArchiveError
 from pgalmanac.guard import GuardError, check_drop
 from pgalmanac.locks import blockers
@@ -156,7 +158,7 @@ async def restore(
     session: Session,
     view: View,
     action: Action,
-    structure: ddl.Structure | None,
+    structure: Structure | None,
     *,
     progress: Callable[[Progress], None],
 ) -> int:
@@ -177,7 +179,7 @@ async def restore(
             msg = "restoring needs the parent's structure"
             raise ValueError(msg)
         generated = await _fitting(session, view, manifest)
-        steps = ddl.create(view.table, name, action.bounds, structure)
+        steps = create(view.table, name, action.bounds, structure)
     await session.execute(begin(session, view.policy.lock_timeout_ms))
     await session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     for statement in steps.prepare:

@@ -13,7 +13,7 @@ from pgalmanac.archive_manifest import Manifest
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session
-from pgalmanac.ddl import Structure
+from pgalmanac.ddl_structure import Structure
 from pgalmanac.diagnose import PastRuns
 from pgalmanac.facts import read_facts
 from pgalmanac.model import PartitionedTable, Pin, TableRef

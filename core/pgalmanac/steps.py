@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pgalmanac import ddl, ddl_trash
-from pgalmanac.ddl import Script, Statement, Structure
+from pgalmanac import ddl, ddl_create, ddl_trash
+from pgalmanac.ddl import Script, Statement
 from pgalmanac.ddl_archive import held, release
+from pgalmanac.ddl_structure import Structure
 from pgalmanac.marks import edges, marked, pinned, unmarked, unpinned
 from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, TableName
 from pgalmanac.plan import GOING, Action, ActionKind, Reason, Source, View
@@ -68,9 +69,9 @@ def script(view: View, action: Action, structure: Structure | None, *, run_id: s
                 msg = "creating needs the parent's structure"
                 raise ValueError(msg)
             if action.kind is ActionKind.MOVE_ROWS and table.default is not None:
-                move = ddl.move_rows if structure.published is None else ddl.move_rows_at_once
+                move = ddl_create.move_rows if structure.published is None else ddl_create.move_rows_at_once
                 return move(table, table.default.name, action.partition, action.bounds, structure)
-            return ddl.create(table, action.partition, action.bounds, structure)
+            return ddl_create.create(table, action.partition, action.bounds, structure)
         case ActionKind.FINALIZE:
             if action.source is Source.ATTACHED:
                 return ddl.clear_mark(partition_of(view, action))
@@ -99,7 +100,7 @@ def _restoring(view: View, action: Action, structure: Structure | None) -> Scrip
     """What makes the partition; the table beside is made of what the archive says of its columns."""
     if action.target is not None or structure is None:
         return Script()
-    return ddl.create(view.table, action.partition, action.bounds, structure)
+    return ddl_create.create(view.table, action.partition, action.bounds, structure)
 
 
 def _going(view: View, action: Action, run_id: str | None) -> Script:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, LiteralString
 
 from pgalmanac.db import Session, translated
-from pgalmanac.ddl import Grant, PolicyRule, Structure
+from pgalmanac.ddl_structure import Grant, PolicyRule, Structure
 from pgalmanac.model import Partition, PartitionedTable, RelationKind
 from pgalmanac.strays import published_by
 
