@@ -160,14 +160,20 @@ class Frozen:
 def app(gateway: Frozen, *, read_only: bool = False, environ: dict[str, str] | None = None, **look: Any) -> Dashboard:  # noqa: ANN401  # fields of Dashboard
     """The dashboard on a frozen server."""
     settings = Settings(label="production", read_only=read_only, dashboard=Look(**{"glyphs": "unicode", **look}))
-    return Dashboard(settings, make_gateway=lambda _: gateway, clock=lambda: 0.0, environ=environ or {})  # type: ignore[arg-type,return-value]
+    return Dashboard(settings, make_gateway=lambda _: gateway, clock=lambda: 0.0, environ=environ or {})  # type: ignore[arg-type,return-value]  # stands in
+
+
+def of(pilot: Pilot[int]) -> Dashboard:
+    """The dashboard that is tried."""
+    assert isinstance(pilot.app, Dashboard)
+    return pilot.app
 
 
 async def settled(pilot: Pilot[int]) -> None:
     """Until the first look is on the screen."""
     for _ in range(200):
         await pilot.pause(0.02)
-        if pilot.app.model.snapshot is not None:  # type: ignore[attr-defined]
+        if of(pilot).model.snapshot is not None:
             break
     await pilot.pause(0.5)
 
@@ -175,11 +181,11 @@ async def settled(pilot: Pilot[int]) -> None:
 async def lost(pilot: Pilot[int]) -> None:
     """Until the second look has failed."""
     await settled(pilot)
-    pilot.app.poll_now()  # type: ignore[attr-defined]
+    of(pilot).poll_now()
     await pilot.pause(0.3)
     pilot.app.workers.cancel_all()  # the seconds until the next try are counted down in real time: they stay out
     await pilot.pause()
-    pilot.app._update(retry_in=None)  # type: ignore[attr-defined]
+    of(pilot)._update(retry_in=None)
     await pilot.pause()
 
 
@@ -247,6 +253,6 @@ async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -
         pytest.param(lambda: app(Frozen(HEALTHY)), (80, 40), after("question_mark"), id="help"),
     ],
 )
-def test_it_looks_as_it_did(snap_compare: Any, dashboard: Any, size: tuple[int, int], before: Any) -> None:  # noqa: ANN401
+def test_it_looks_as_it_did(snap_compare: Any, dashboard: Any, size: tuple[int, int], before: Any) -> None:  # noqa: ANN401  # the fixture has no type
     """Each state in one picture."""
     assert snap_compare(dashboard(), terminal_size=size, run_before=before)
