@@ -2,6 +2,7 @@
 
 `--no-default` leaves the default partition out, `--grace` keeps what is dropped in the trash for a day, `--archive`
 archives it into a folder before it goes. `--rate 0` writes as fast as it can, `--pg-bin DIR` names the server.
+`--throughput PAIRS` runs no faults: it measures what writers keep of their throughput while maintenance waits.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--grace", action="store_true")
     parser.add_argument("--archive", action="store_true")
     parser.add_argument("--rate", type=float, default=100.0)
+    parser.add_argument("--throughput", type=int, metavar="PAIRS")
     parser.add_argument("--pg-bin", type=Path)
     arguments = parser.parse_args()
     chosen = arguments.fault or [name for name in known if arguments.archive or name not in ARCHIVE_FAULTS]
@@ -53,6 +55,8 @@ def main() -> int:
     with temporary_cluster(
         binaries=find_binaries(arguments.pg_bin), settings={"fsync": "off", "max_connections": "100"}
     ) as cluster:
+        if arguments.throughput:
+            return _throughput(arguments, cluster)
         for name in chosen:
             try:
                 report = _run(name, arguments, cluster)
@@ -99,6 +103,20 @@ def _run(name: str, arguments: argparse.Namespace, cluster: Cluster) -> Report:
                 archive=archive if arguments.archive else None,
             )
             return under_load(rig.conninfo, name, happen, rig=rig)
+
+
+def _throughput(arguments: argparse.Namespace, cluster: Cluster) -> int:
+    """A line for creating and one for dropping; 1 when an insert failed."""
+    from integration.faults.harness import Rig
+    from integration.faults.throughput import KINDS, throughput
+
+    failed = 0
+    for kind in KINDS:
+        with _database(cluster):
+            rig = Rig(cluster.conninfo("faults"), default=not arguments.no_default, rate=0)
+            print(throughput(rig, kind, pairs=arguments.throughput), f" failed {len(rig.tally.failed)}", flush=True)
+            failed += len(rig.tally.failed)
+    return 1 if failed else 0
 
 
 @contextmanager

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgalmanac.pgserver import Cluster
 
-__all__ = ["ARCHIVE_FAULTS", "DISK_FAULTS", "FAULTS", "SERVER_FAULTS"]
+__all__ = ["ARCHIVE_FAULTS", "DISK_FAULTS", "FAULTS", "SERVER_FAULTS", "holding"]
 
 # How long whoever is in the way stays there.
 HELD_SECONDS: Final = 4.0
@@ -42,7 +42,7 @@ def killed(rig: Rig, bench: Bench) -> None:
     """SIGKILL at a random moment, several times; a reader keeps the run from being over before that."""
     for _ in range(4):
         process = bench.start()
-        with _holding(rig, "SELECT count(*) FROM log"):
+        with holding(rig, "SELECT count(*) FROM log"):
             time.sleep(random.uniform(0.3, 1.5))
             process.kill()
             bench.end(process)
@@ -52,7 +52,7 @@ def terminated(rig: Rig, bench: Bench) -> None:
     """SIGTERM at a random moment, several times: the tool ends in order."""
     for _ in range(3):
         process = bench.start()
-        with _holding(rig, "SELECT count(*) FROM log"):
+        with holding(rig, "SELECT count(*) FROM log"):
             time.sleep(random.uniform(0.8, 2.0))
             process.send_signal(signal.SIGTERM)
             bench.end(process)
@@ -94,8 +94,8 @@ def statements_cancelled(rig: Rig, bench: Bench) -> None:
 
 
 @contextmanager
-def _holding(rig: Rig, *statements: str) -> Generator[None]:
-    """Somebody holds what these statements took, for four seconds or until the block ends."""
+def holding(rig: Rig, *statements: str, seconds: float = HELD_SECONDS) -> Generator[None]:
+    """Somebody holds what these statements took, for four seconds (or *seconds*) or until the block ends."""
     released = threading.Event()
     held = threading.Event()
 
@@ -105,7 +105,7 @@ def _holding(rig: Rig, *statements: str) -> Generator[None]:
             for statement in statements:
                 connection.execute(statement.encode())
             held.set()
-            released.wait(HELD_SECONDS)
+            released.wait(seconds)
             with suppress(psycopg.OperationalError):  # the server may have been restarted meanwhile
                 connection.execute(b"ROLLBACK")
 
@@ -122,19 +122,19 @@ def _holding(rig: Rig, *statements: str) -> Generator[None]:
 def reader_of_the_table(rig: Rig, bench: Bench) -> None:
     """A transaction that has read the whole table stays open for four seconds."""
     process = bench.start()
-    with _holding(rig, "SELECT count(*) FROM log"):
+    with holding(rig, "SELECT count(*) FROM log"):
         bench.end(process)
 
 
 def reader_of_the_old_partition(rig: Rig, bench: Bench) -> None:
     """A transaction that has read only the partition that is to go, by its own name, stays open."""
-    with _holding(rig, f"SELECT count(*) FROM {OLDEST}"):
+    with holding(rig, f"SELECT count(*) FROM {OLDEST}"):
         bench.run()
 
 
 def lock_table(rig: Rig, bench: Bench) -> None:
     """LOCK TABLE of the partition that is to go, in the strongest mode."""
-    with _holding(rig, f"LOCK TABLE {OLDEST} IN ACCESS EXCLUSIVE MODE"):
+    with holding(rig, f"LOCK TABLE {OLDEST} IN ACCESS EXCLUSIVE MODE"):
         bench.run()
 
 
@@ -156,9 +156,7 @@ def vacuum_that_does_not_yield(rig: Rig, bench: Bench) -> None:
 
 def advisory_lock_held(rig: Rig, bench: Bench) -> None:
     """Another session holds the table's advisory lock: the run says so (75) and touches nothing."""
-    with _holding(
-        rig, f"SELECT pg_advisory_lock({LOCK_CLASS}::int8 << 32 | 'log'::regclass::oid::int8), pg_sleep(0.1)"
-    ):
+    with holding(rig, f"SELECT pg_advisory_lock({LOCK_CLASS}::int8 << 32 | 'log'::regclass::oid::int8), pg_sleep(0.1)"):
         bench.run()
     # An advisory lock outlives a rollback; the holder's session has ended with its block.
 
@@ -192,7 +190,7 @@ def _restarts(mode: str) -> Callable[[Rig, Bench, Cluster], None]:
     def restarted(rig: Rig, bench: Bench, cluster: Cluster) -> None:
         for _ in range(2):
             process = bench.start()
-            with _holding(rig, "SELECT count(*) FROM log"):
+            with holding(rig, "SELECT count(*) FROM log"):
                 time.sleep(random.uniform(0.8, 2.0))
                 cluster._run("pg_ctl", "restart", "-s", "-w", "-m", mode, "-D", cluster.data, "-l", cluster.log)
             bench.end(process)
