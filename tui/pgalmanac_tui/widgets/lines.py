@@ -49,7 +49,7 @@ class Lines(Widget):
 
     def _painted(self) -> list[Strip]:
         width, height = self.size
-        strips = [self._brush.paint(line, width) for line in self._make(width, height)[:height]]
+        strips = self._brush.paint_all(self._make(width, height)[:height], width)
         return strips + [self._brush.blank(width)] * (height - len(strips))
 
     def render_line(self, y: int) -> Strip:
