@@ -12,8 +12,8 @@ from pgalmanac.config import Dashboard as Look
 from pgalmanac.model import TableRef
 from pgalmanac.pgserver import Cluster
 from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.format import day_title
 from pgalmanac_tui.model import Link
-from pgalmanac_tui.panels.details import day_title
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
 from pgalmanac_tui.widgets.calendar import Calendar

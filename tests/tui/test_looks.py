@@ -17,6 +17,7 @@ from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
 from pgalmanac.diagnose import PastRuns, diagnose
 from pgalmanac.errors import ConnectError
+from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Pin, Server
 from pgalmanac.plan import ActionKind, plan_drop, plan_maintain
@@ -62,11 +63,13 @@ FAILED = replace(
 CASE = Pin(reason="case 4711, the audit of last winter", until=date(2026, 3, 1), by="ada")
 
 
-def table(*days: int, past: PastRuns | None = None, pins: Mapping[int, Pin] | None = None) -> TableState:
+def table(
+    *days: int, past: PastRuns | None = None, pins: Mapping[int, Pin] | None = None, policy: Policy = POLICY
+) -> TableState:
     """The events table with partitions for these days from today, each with a plausible number of rows."""
     kept = pins or {}
     parent = events(partition(day(d), oid=100 + i, pin=kept.get(d)) for i, d in enumerate(days))
-    plan = plan_maintain(parent, POLICY)
+    plan = plan_maintain(parent, policy)
     past = past or PastRuns(last_success=NOW - timedelta(hours=12), last_started=NOW - timedelta(hours=12))
     counts = {
         p.oid: PartitionCount(oid=p.oid, name=p.name, rows=rows, exact=False, bytes=rows * 350)
@@ -74,7 +77,11 @@ def table(*days: int, past: PastRuns | None = None, pins: Mapping[int, Pin] | No
         for rows in [_rows(offset)]
     }
     found = diagnose(plan.view, plan, past)
-    return TableState(plan=plan, findings=found, counts=counts, runs=(RUN, FAILED), past=past)
+    measured = tuple(
+        Measured(oid=c.oid, rows=c.rows, bytes=c.bytes, exact=False, measured_at=NOW) for c in counts.values() if c.rows
+    )
+    sizes = Sizes(measured=measured, total_bytes=sum(m.bytes or 0 for m in measured))
+    return TableState(plan=plan, findings=found, counts=counts, runs=(RUN, FAILED), past=past, sizes=sizes)
 
 
 def _rows(offset: int) -> int:
@@ -86,6 +93,7 @@ def _rows(offset: int) -> int:
 
 HEALTHY = table(*range(-90, 31))
 PINNED = table(*range(-92, 31), pins={-92: CASE, -91: CASE, -12: CASE, -11: CASE})
+GROWING = table(*range(-90, 31), policy=Policy(retention_days=3650, disk_limit_gb=1))
 CRITICAL = table(*range(-95, -40), *range(-39, 0))
 
 
@@ -115,6 +123,10 @@ class Frozen:
 
     async def details(self, _partition: object) -> None:
         """Nothing more is known."""
+
+    async def trend(self, _partition: object) -> tuple[()]:
+        """No run has measured it."""
+        return ()
 
     async def propose(self, _table: object, wish: Wish) -> Proposal:
         """The plan of what is asked for."""
@@ -207,7 +219,7 @@ TO_A_PIN = after(*"g-12", "enter", "enter")
     "keys",
     [
         *((), ("f",), ("up", "D"), ("question_mark",), ("colon",), ("y",), ("g",), ("slash", "x"), ("o",)),
-        *(("2",), ("3", "enter"), ("4",), ("5",)),
+        *(("2",), ("3", "enter"), ("4",), ("5",), ("6",)),
     ],
 )
 async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -> None:
@@ -242,6 +254,8 @@ async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -
         pytest.param(lambda: app(Frozen(CRITICAL)), (80, 24), settled, id="critical"),
         pytest.param(lambda: app(Frozen(PINNED)), (80, 24), TO_A_PIN, id="pinned"),
         pytest.param(lambda: app(Frozen(PINNED), glyphs="ascii"), (80, 24), TO_A_PIN, id="pinned-ascii"),
+        pytest.param(lambda: app(Frozen(GROWING)), (80, 24), after("6"), id="growth"),
+        pytest.param(lambda: app(Frozen(GROWING), glyphs="ascii"), (80, 24), after("6"), id="growth-ascii"),
         pytest.param(lambda: app(Frozen(None)), (80, 24), settled, id="empty-database"),
         pytest.param(lambda: app(Frozen(HEALTHY, lost=True)), (80, 24), lost, id="stale"),
         pytest.param(lambda: app(Frozen(HEALTHY), read_only=True), (80, 24), after("m"), id="read-only"),

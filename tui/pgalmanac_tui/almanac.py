@@ -41,12 +41,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day: the worst state of the entries that lie in it, and their rows."""
+    """One day: the worst state of the entries that lie in it, and what they hold of it if it is spread evenly."""
 
     date: date
     mark: Mark
     entries: tuple[Entry, ...] = ()
     rows: int | None = None
+    bytes: int | None = None
     exact: bool = False
 
 
@@ -129,26 +130,33 @@ class Almanac:
                 inside.append(entry)
         if not inside:
             return Day(date=day, mark=Mark.NOTHING)
-        shares = [(_share(e, bounds), e) for e in inside]
-        rows = sum(share for share, _ in shares if share is not None)
-        known = any(share is not None for share, _ in shares)
+        counted = [(_share(e.bounds, bounds), e.count) for e in inside if e.bounds is not None and e.count is not None]
+        shares = [(share, count) for share, count in counted if share is not None and count.rows is not None]
+        rows = sum(share * (count.rows or 0) for share, count in shares)
+        size = sum(share * (count.bytes or 0) for share, count in shares)
+        known = bool(shares)
         exact = known and all(e.count is not None and e.count.exact for e in inside if e.partition is not None)
         mark = max((e.mark for e in inside), key=SEVERITY.index)
         if mark in {Mark.EMPTY, Mark.HEAT1, Mark.HEAT2, Mark.HEAT3, Mark.HEAT4}:
             mark = _heat(rows, self.usual)
-        return Day(date=day, mark=mark, entries=tuple(inside), rows=round(rows) if known else None, exact=exact)
+        return Day(
+            date=day,
+            mark=mark,
+            entries=tuple(inside),
+            rows=round(rows) if known else None,
+            bytes=round(size) if known else None,
+            exact=exact,
+        )
 
 
-def _share(entry: Entry, bounds: Bounds) -> float | None:
-    """The entry's rows that fall into the day, if they were spread evenly."""
-    if entry.count is None or entry.count.rows is None or entry.bounds is None:
-        return None
-    lower, upper = entry.bounds.lower, entry.bounds.upper
+def _share(held: Bounds, bounds: Bounds) -> float | None:
+    """The share of a partition that falls into the day; None of one that is open at an end."""
+    lower, upper = held.lower, held.upper
     if lower is None or upper is None or bounds.lower is None or bounds.upper is None:
         return None
     if upper - lower <= bounds.upper - bounds.lower:
-        return float(entry.count.rows)
-    return entry.count.rows * ((min(upper, bounds.upper) - max(lower, bounds.lower)) / (upper - lower))
+        return 1.0
+    return (min(upper, bounds.upper) - max(lower, bounds.lower)) / (upper - lower)
 
 
 def _usual(seen: View, timed: list[Entry]) -> float:

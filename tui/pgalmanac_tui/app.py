@@ -239,7 +239,7 @@ class Dashboard(App[int]):
         if table != self.model.name:
             self._wanted = table
             self.workers.cancel_group(self, "counts")
-            self._update(counting=None, counted={}, details={}, profiles={})
+            self._update(counting=None, counted={}, details={}, trends={}, profiles={})
             self.poll_now()
 
     async def levels(self, tables: tuple[TableName, ...]) -> dict[TableName, Level | str | None]:
@@ -258,9 +258,15 @@ class Dashboard(App[int]):
         if entry.partition is None or self.model.link is Link.LOST:
             return
         with suppress(PgalmanacError):  # the poll says what is wrong with the server
-            found = await (await self._connected()).details(entry.partition)
-            if found is not None and self.model.details.get(found.oid) != found:
-                self._update(details={**self.model.details, found.oid: found})
+            gateway, oid = await self._connected(), entry.partition.oid
+            found = await gateway.details(entry.partition)
+            if found is None:
+                return
+            table = self.model.table
+            trend = await gateway.trend(entry.partition) if table is not None and table.sizes.measured else ()
+            if (self.model.details.get(oid), self.model.trends.get(oid, ())) != (found, trend):
+                details, trends = {**self.model.details, oid: found}, {**self.model.trends, oid: trend}
+                self._update(details=details, trends=trends)
 
     # -- counting --------------------------------------------------------------------------------------------
 

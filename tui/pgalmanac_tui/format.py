@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from math import ceil
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -18,8 +19,10 @@ __all__ = [
     "Span",
     "ago",
     "amount",
+    "bars",
     "clean",
     "command_line",
+    "day_title",
     "duration",
     "fit",
     "in_time",
@@ -83,6 +86,17 @@ def wrap(text: str, cells: int) -> list[str]:
         else:
             at = f"{at} {word}" if at else word
     return [*lines, at] if at or not lines else lines
+
+
+def bars(values: Sequence[float], most: float, glyphs: Glyphs) -> str:
+    """One bar for each value, full at *most*; what is more than nothing is seen."""
+    steps = len(glyphs.bars) - 1
+    return "".join(glyphs.bars[min(ceil(value * steps / most), steps)] for value in values)
+
+
+def day_title(day: date) -> str:
+    """The day as people say it."""
+    return f"{day:%a} {day.day} {day:%b %Y}"
 
 
 def amount(rows: int | None, glyphs: Glyphs, *, exact: bool = True, short: bool = False) -> str:

@@ -16,8 +16,9 @@ from pgalmanac.catalog import choose, discover
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, scrub, translated
 from pgalmanac.details import PartitionDetails, Profile, partition_details, profile, pulse
-from pgalmanac.diagnose import Level, diagnose, worst
+from pgalmanac.diagnose import Finding, Level, diagnose, worst
 from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
+from pgalmanac.forecast import Measured, Sizes, unusual
 from pgalmanac.history import History, HistoryError, RunRecord, task_name
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.locks import blockers
@@ -26,6 +27,7 @@ from pgalmanac.plan import GOING, Plan, View
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome, PartitionCount, RunReport
 from pgalmanac.schedule import Schedule, next_run
+from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
 from pgalmanac_tui.engine import Engine
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
@@ -94,6 +96,8 @@ class ServerGateway:
         self._counting = _Line(settings.dsn)
         self._schedule: Schedule | None = None
         self._asked_timer: datetime | None = None
+        self._sizes = Sizes()
+        self._sized: tuple[int, str | None] | None = None
 
     def stop(self) -> None:
         """Call off everything, undo it, and disconnect."""
@@ -120,7 +124,7 @@ class ServerGateway:
             server = replace(session.server, standby=beat.standby)
             return Snapshot(server=server, now=beat.now, tables=tables, trouble=exc.message, remedy=exc.hint)
         beat = await pulse(session, seen.view.table.oid)
-        table = await self._table(session, seen, recorder.history, beat.worker)
+        table = await self._table(session, seen, recorder, beat.worker)
         return Snapshot(
             server=replace(session.server, standby=beat.standby),
             now=beat.now,
@@ -137,10 +141,9 @@ class ServerGateway:
             return found
         return tuple(t for ref in asked for t in found if ref.name == t.name and ref.schema in {None, t.schema})
 
-    async def _table(
-        self, session: Session, seen: Inspection, history: History | None, worker: int | None
-    ) -> TableState:
+    async def _table(self, session: Session, seen: Inspection, recorder: Recorder, worker: int | None) -> TableState:
         found = await counts.estimates(session, seen.view)
+        history = recorder.history
         runs: tuple[RunRecord, ...] = ()
         active: RunRecord | None = None
         if history is not None:
@@ -150,15 +153,25 @@ class ServerGateway:
                     active = next(iter(await history.read(limit=1, run_id=runs[0].id)), None)
             except (HistoryError, psycopg.errors.InsufficientPrivilege):
                 runs = ()
+        measured = await self._sizes_after(next((r.id for r in runs if r.status != "running"), None), seen, recorder)
         return TableState(
             plan=seen.plan,
-            findings=diagnose(seen.view, seen.plan, seen.past),
+            findings=_findings(seen, measured),
+            sizes=measured,
             counts={c.oid: c for c in found},
             runs=runs,
             past=seen.past,
             worker=worker,
             active=active,
         )
+
+    async def _sizes_after(self, run_id: str | None, seen: Inspection, recorder: Recorder) -> Sizes:
+        """What runs measured. Read when another run has ended: nobody else writes it."""
+        key = (seen.view.table.oid, run_id)
+        if key != self._sized:
+            self._sized = key
+            self._sizes = await _measured(seen, recorder)
+        return self._sizes
 
     async def _next_run(self, table: TableState, now: datetime) -> Schedule | None:
         """Asked once a minute: a timer does not change its mind more often, and asking starts a process."""
@@ -177,7 +190,7 @@ class ServerGateway:
                 try:
                     ref = TableRef(schema=name.schema, name=name.name)
                     seen = await look(session, self._settings, ref, recorder)
-                    levels[name] = worst(diagnose(seen.view, seen.plan, seen.past))
+                    levels[name] = worst(_findings(seen, await _measured(seen, recorder)))
                 except (ConfigError, PrivilegeError) as exc:
                     levels[name] = exc.message
             return levels
@@ -192,6 +205,20 @@ class ServerGateway:
                 what=f"looking at {partition.name}",
                 seconds=_LOOK_SECONDS,
             )
+        )
+
+    async def trend(self, partition: Partition) -> tuple[Measured, ...]:
+        """What runs measured of one partition, oldest first."""
+
+        async def work(session: Session) -> tuple[Measured, ...]:
+            try:
+                history = await History.open(session, self._settings.history_table)
+            except HistoryError:  # a finding says so
+                return ()
+            return () if history is None else await trend(history, partition.oid)
+
+        return await self._engine.run(
+            self._looking.use(work, what=f"the sizes of {partition.name}", seconds=_LOOK_SECONDS)
         )
 
     async def run(self, run_id: str) -> RunRecord | None:
@@ -254,6 +281,15 @@ class ServerGateway:
         table = proposal.plan.table.name
         settings = replace(self._settings, only=TableRef(schema=table.schema, name=table.name))
         return await self._engine.run(_perform(settings, proposal, observer))
+
+
+def _findings(seen: Inspection, measured: Sizes) -> tuple[Finding, ...]:
+    """The same that check has."""
+    return (*diagnose(seen.view, seen.plan, seen.past), *unusual(seen.view, measured))
+
+
+async def _measured(seen: Inspection, recorder: Recorder) -> Sizes:
+    return await recorder.sizes(seen.view.table, total=seen.view.policy.disk_limit_gb is not None)
 
 
 def _request(wish: Wish) -> Request:

@@ -13,6 +13,7 @@ from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.snapshot import Snapshot, TableState
 
 if TYPE_CHECKING:
+    from pgalmanac.forecast import Measured
     from pgalmanac.results import PartitionCount
     from pgalmanac_tui.snapshot import PartitionDetails, Profile
 
@@ -55,6 +56,7 @@ class Model:
     counting: Counting | None = None
     counted: Mapping[int, PartitionCount] = field(default_factory=dict[int, "PartitionCount"])
     details: Mapping[int, PartitionDetails] = field(default_factory=dict[int, "PartitionDetails"])
+    trends: Mapping[int, tuple[Measured, ...]] = field(default_factory=dict[int, "tuple[Measured, ...]"])
     profiles: Mapping[str, Profile] = field(default_factory=dict[str, "Profile"])
 
     @property

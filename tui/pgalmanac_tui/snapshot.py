@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pgalmanac.diagnose import Finding, Level, PastRuns, worst
+from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.model import Bounds, Partition, Server, TableName
 from pgalmanac.plan import Action, Plan, View
 from pgalmanac.results import Outcome, PartitionCount, RunReport
@@ -36,8 +37,8 @@ __all__ = [
 class TableState:
     """One table: what the next maintain would do, what is to be said about it, counts by partition oid, its runs.
 
-    *worker* is the server process that holds the table's advisory lock, *active* the run it records, with its
-    actions so far.
+    *sizes* is what runs measured of its partitions. *worker* is the server process that holds the table's advisory
+    lock, *active* the run it records, with its actions so far.
     """
 
     plan: Plan
@@ -45,6 +46,7 @@ class TableState:
     counts: Mapping[int, PartitionCount] = field(default_factory=dict[int, PartitionCount])
     runs: tuple[RunRecord, ...] = ()
     past: PastRuns = field(default_factory=PastRuns)
+    sizes: Sizes = field(default_factory=Sizes)
     worker: int | None = None
     active: RunRecord | None = None
 
@@ -121,6 +123,10 @@ class Gateway(Protocol):
 
     async def details(self, partition: Partition) -> PartitionDetails | None:
         """Sizes, dead rows and lock holders of one partition; None when it is gone or locked."""
+        ...
+
+    async def trend(self, partition: Partition) -> tuple[Measured, ...]:
+        """What runs measured of one partition, oldest first; empty without a history."""
         ...
 
     async def count(self, view: View, partition: Partition) -> PartitionCount:

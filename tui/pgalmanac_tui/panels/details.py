@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.plan import Status, View
 from pgalmanac_tui.almanac import Almanac, Day, Entry
-from pgalmanac_tui.format import Line, ago, amount, clean, fit, size, width, wrap
+from pgalmanac_tui.format import Line, ago, amount, bars, clean, day_title, fit, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
 from pgalmanac_tui.model import Model
 
 if TYPE_CHECKING:
+    from pgalmanac.forecast import Measured
     from pgalmanac.model import Pin
     from pgalmanac_tui.snapshot import PartitionDetails, Profile
 
-__all__ = ["day_title", "details", "profile_key"]
+__all__ = ["details", "profile_key"]
 
+_LEAST_MEASURES: Final = 3
 _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
-
-
-def day_title(day: date) -> str:
-    """The day as people say it."""
-    return f"{day:%a} {day.day} {day:%b %Y}"
 
 
 def profile_key(entry: Entry, day: date) -> str:
@@ -105,6 +102,7 @@ def _entries(model: Model, almanac: Almanac, found: Day, cells: int, glyphs: Gly
     more = model.details.get(entry.partition.oid) if entry.partition is not None else None
     if more is not None:
         yield from _more(model, more, cells, glyphs)
+        yield from _trend(model.trends.get(more.oid, ()), cells, glyphs)
 
 
 def _missing(entry: Entry, cells: int) -> Iterator[Line]:
@@ -156,15 +154,22 @@ def _figures(model: Model, entry: Entry, glyphs: Glyphs) -> Iterator[Line]:
 
 def _profile(profile: Profile, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     if profile.hours:
-        most = max(profile.hours) or 1
-        steps = len(glyphs.bars) - 1
-        bars = "".join(glyphs.bars[-(-rows * steps // most)] for rows in profile.hours)
-        yield ((bars, "heat3"), (" hours", "dim"))
+        yield ((bars(profile.hours, max(profile.hours) or 1, glyphs), "heat3"), (" hours", "dim"))
     total = sum(rows for _, rows in profile.values) or 1
     whole = sum(profile.hours) or total
     for value, rows in profile.values[:3]:
         share = f"{rows * 100 / whole:3.0f}%"
         yield ((fit(clean(value), cells - width(share) - 2, glyphs.cut), ""), (share, "dim"))
+
+
+def _trend(measured: Sequence[Measured], cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """How its size grew from run to run; of one that did not there is nothing to draw."""
+    sizes = [m.bytes for m in measured if m.bytes is not None]
+    if len(sizes) < _LEAST_MEASURES:
+        return
+    told = f" {len(sizes)} runs"
+    shown = sizes[-max(cells - 1 - len(told), 1) :]
+    yield ((bars(shown, max(shown) or 1, glyphs), "heat3"), (told, "dim"))
 
 
 def _more(model: Model, more: PartitionDetails, cells: int, glyphs: Glyphs) -> Iterator[Line]:

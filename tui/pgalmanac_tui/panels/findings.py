@@ -16,6 +16,9 @@ _ORDER: Final = (Level.CRITICAL, Level.WARNING, Level.INFO)
 # What helps where no key of the dashboard does.
 _ADVICE: Final[dict[Code, str]] = {
     Code.UNMANAGED_PARTITION: "nothing to do; it is left alone on purpose",
+    Code.PINNED: "nothing to do; P on its day unpins it",
+    Code.NO_EVENTS: "look at whoever writes these events",
+    Code.UNUSUAL_VOLUME: "look at whoever writes these events, if nobody expected it",
     Code.CLOCK: "set the clock right; until then nothing is dropped",
     Code.SHRINKING: "look at who else drops partitions, then maintain",
     Code.HISTORY_UNAVAILABLE: "run pgalmanac init as the owner of the schema",

@@ -27,6 +27,8 @@ REMEDIES: Final[dict[Code, tuple[str, str]]] = {
     Code.LAST_SUCCESS_OLD: ("m", "maintain"),
     Code.FUSE: ("4", "plan"),
     Code.DROP_BLOCKED: ("4", "plan"),
+    Code.TRASH: ("5", "trash"),
+    Code.DISK_LIMIT: ("6", "growth"),
 }
 _ORDER: Final = (Level.CRITICAL, Level.WARNING)
 

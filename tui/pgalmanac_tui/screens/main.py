@@ -24,6 +24,7 @@ from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.findings import findings
+from pgalmanac_tui.panels.growth import growth
 from pgalmanac_tui.panels.header import header
 from pgalmanac_tui.panels.legend import legend
 from pgalmanac_tui.screens.change import ChangeScreen
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MainScreen"]
 
-_TABS: Final = ("partitions", "findings", "runs", "plan", "trash")
+_TABS: Final = ("partitions", "findings", "runs", "plan", "trash", "growth")
 _CHANGING: Final = {"create", "drop", "maintain", "fix", "undrop", "pin"}
 _LOOKING: Final = {"count", "select", "goto", "today", "sort", "filter", "copy"}
 # Details of the chosen day are fetched when the cursor rests.
@@ -89,6 +90,7 @@ class MainScreen(Screen[None]):
         Binding("3", "tab('runs')", "runs", show=False, id="tab.runs"),
         Binding("4", "tab('plan')", "plan", show=False, id="tab.plan"),
         Binding("5", "tab('trash')", "trash", show=False, id="tab.trash"),
+        Binding("6", "tab('growth')", "growth", show=False, id="tab.growth"),
         Binding("escape", "back", "back", show=False, id="back", tooltip="end a range, a filter or a count"),
         Binding("q", "app.quit", "quit", id="quit", tooltip="leave"),
         Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="all keys, and why some are off"),
@@ -132,6 +134,7 @@ class MainScreen(Screen[None]):
             yield Listing[RunRow](columns.runs(glyphs), glyphs, empty="no run is recorded", id="runs")
             yield Listing[ActionRow](columns.plan(glyphs), glyphs, empty="nothing to do", id="plan")
             yield Listing[TrashRow](columns.trash(glyphs), glyphs, empty="the trash is empty", id="trash")
+            yield Pager(id="growth")
         yield Input(id="filter", placeholder="name, date or state", compact=True)
         yield KeyBar(id="keys")
 
@@ -184,6 +187,7 @@ class MainScreen(Screen[None]):
         if table is not None and table.plan.table.orphans != self._trash_seen:
             self._trash_seen = table.plan.table.orphans
             self._listing("trash").set(columns.trash_rows(table.plan))
+        self._show_growth()
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
             self._follow()
@@ -209,7 +213,7 @@ class MainScreen(Screen[None]):
         counts = dict.fromkeys(_TABS, "")
         style = ""
         if table is not None:
-            counts = {
+            counts |= {
                 "partitions": f"{rows:,}",
                 "findings": str(len(table.findings)),
                 "runs": str(len(table.runs)),
@@ -235,6 +239,12 @@ class MainScreen(Screen[None]):
                 (" stops ", "dim"),
             )
         self.query_one("#tabs", TabBar).set(tabs, self._tab, note)
+
+    def _show_growth(self) -> None:
+        """Only while it is in view: it looks at a hundred days."""
+        almanac = self._host.model.almanac
+        if self._tab == "growth" and almanac is not None:
+            self.query_one("#growth", Pager).show(lambda cells: growth(almanac, cells, self._glyphs))
 
     def _show_legend(self, almanac: Almanac | None) -> None:
         def make(cells: int, _height: int) -> tuple[Line, ...]:
@@ -341,6 +351,7 @@ class MainScreen(Screen[None]):
         had = not self._calendar.has_focus
         self._tab = name
         self.query_one(ContentSwitcher).current = name
+        self._show_growth()
         self._show_tabs()
         if had or name != "partitions":
             self._list.focus()

@@ -80,15 +80,12 @@ class TabBar(Lines):
             spans: list[Span] = [(self._glyphs.rule, "rule")]
             at = 1
             self._places = []
-            for tab in tabs:
-                text = f" {tab.key} {tab.word}{f' {tab.number}' if tab.number else ''} "
+            for tab, text in _fitted(tabs, active, cells - 1 - sum(width(text) for text, _ in note)):
                 self._places.append((at, at + width(text), tab.id))
                 style = "selected" if tab.id == active else tab.style or "dim"
                 spans += [(text, style), (self._glyphs.rule, "rule")]
                 at += width(text) + 1
             left = cells - at - sum(width(text) for text, _ in note)
-            if note and left < 1:
-                return (tuple(spans),)
             return ((*spans, (self._glyphs.rule * max(left - (1 if note else 0), 0), "rule"), *note),)
 
         self.show(make)
@@ -98,3 +95,19 @@ class TabBar(Lines):
         for left, right, tab in self._places:
             if left <= event.x < right:
                 self.post_message(TabChosen(tab))
+
+
+def _fitted(tabs: Sequence[Tab], active: str, cells: int) -> list[tuple[Tab, str]]:
+    """The tabs with their texts in so many cells: first the numbers give way, then tabs, the last ones first."""
+    shown = [(tab, f" {tab.key} {tab.word}{f' {tab.number}' if tab.number else ''} ") for tab in tabs]
+
+    def room() -> int:
+        return cells - sum(width(text) + 1 for _, text in shown)
+
+    for at in reversed(range(len(shown))):
+        if room() < 0:
+            shown[at] = (shown[at][0], f" {shown[at][0].key} {shown[at][0].word} ")
+    for tab, text in list(reversed(shown)):
+        if room() < 0 and tab.id != active:
+            shown.remove((tab, text))
+    return shown
