@@ -163,7 +163,7 @@ def _like(seen: View, one: Partition, other: Partition) -> bool:
 
 
 def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:
-    found = forecast(seen, sizes)
+    found = None if seen.policy.disk_limit_gb is None else forecast(seen, sizes)
     if found is None or found.full_on is None:
         return
     days = (found.full_on - seen.today).days
@@ -182,11 +182,16 @@ def _closed(seen: View, sizes: Sizes) -> list[tuple[Partition, Measured | None]]
     Only a partition into which nothing was ever written has no measure, so a hole between two is an empty one.
     """
     found = {m.oid: m for m in sizes.measured}
-    closed = [
-        (p, found.get(p.oid))
-        for p in seen.table.ranged
-        if p.bounds is not None and p.bounds.lower is not None and p.bounds.upper is not None
-        if p.bounds.upper <= seen.now
-    ]
-    first = next((place for place, (_, measure) in enumerate(closed) if measure is not None), len(closed))
-    return closed[first:]
+    closed: list[tuple[Partition, Measured | None]] = []
+    left = len(found)
+    for partition in reversed(seen.table.ranged):
+        if not left:  # years of older ones are not looked through
+            break
+        measure, bounds = found.get(partition.oid), partition.bounds
+        left -= measure is not None
+        if bounds is None or bounds.lower is None or bounds.upper is None or bounds.upper > seen.now:
+            continue
+        closed.append((partition, measure))
+    while closed and closed[-1][1] is None:
+        closed.pop()
+    return closed[::-1]

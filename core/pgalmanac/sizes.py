@@ -6,6 +6,7 @@ Only partitions whose counters have moved since the last look are looked at agai
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
@@ -79,9 +80,13 @@ async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Si
     """The last measures of the newest partitions that have begun, and with *total* rows and bytes of all."""
     if not history.has_stats:
         return Sizes()
-    begun = [p.oid for p in table.ranged if p.bounds is None or p.bounds.lower is None or p.bounds.lower <= table.now]
+    begun = (
+        p.oid
+        for p in reversed(table.ranged)
+        if p.bounds is None or p.bounds.lower is None or p.bounds.lower <= table.now
+    )
     names = {"stats": qualified(history.stats), "parent": sql.Literal(table.oid)}
-    query = sql.SQL(_LAST).format(**names, oids=sql.Literal(begun[-_RECENT:]))
+    query = sql.SQL(_LAST).format(**names, oids=sql.Literal(list(islice(begun, _RECENT))))
     found = await (await history.session.execute(query)).fetchall()
     row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
     total_rows, total_bytes = row or (0, 0)
