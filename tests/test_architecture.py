@@ -24,12 +24,12 @@ TUI: Final = ROOT / "tui" / "pgalmanac_tui"
 LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("version", frozenset({"pgalmanac"})),
     ("errors", frozenset({"errors", "versions"})),
-    ("words", frozenset({"model", "mend", "marks"})),
+    ("words", frozenset({"model", "marks"})),
     ("calendar", frozenset({"periods", "naming", "policy"})),
     (
         "thinking",
         frozenset(
-            {"plan", "recovery", "diagnose", "forecast", "ddl", "ddl_trash", "steps", "results"}
+            {"plan", "recovery", "diagnose", "forecast", "ddl", "ddl_trash", "mend", "steps", "results"}
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),

@@ -6,7 +6,7 @@ Pure composition, as in ddl.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, LiteralString
 
 from psycopg import sql
@@ -14,7 +14,7 @@ from psycopg import sql
 from pgalmanac.ddl import Statement, qualified, verbatim
 from pgalmanac.model import PartitionedTable, TableName
 
-__all__ = ["Grant", "PolicyRule", "Structure", "dress", "like", "replica_identity"]
+__all__ = ["IDENTITIES", "Grant", "PolicyRule", "Structure", "dress", "like", "replica_identity"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,11 @@ class PolicyRule:
     roles: tuple[str | None, ...]
     using: str | None
     check: str | None
+
+    def called(self, name: str) -> PolicyRule:
+        """The same rule on the table *name*."""
+        using, check = (None if e is None else _called(e, self.table, name) for e in (self.using, self.check))
+        return replace(self, table=name, using=using, check=check)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +129,10 @@ def dress(name: TableName, structure: Structure) -> list[Statement]:
         texts.append(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
     if structure.force_row_security:
         texts.append(sql.SQL("ALTER TABLE {} FORCE ROW LEVEL SECURITY").format(target))
-    if structure.replica_identity in _IDENTITIES:
+    if structure.replica_identity in IDENTITIES:
         texts.append(
             sql.SQL("ALTER TABLE {} REPLICA IDENTITY {}").format(
-                target, sql.SQL(_IDENTITIES[structure.replica_identity])
+                target, sql.SQL(IDENTITIES[structure.replica_identity])
             )
         )
     if structure.owner != structure.role:
@@ -135,7 +140,7 @@ def dress(name: TableName, structure: Structure) -> list[Statement]:
     return [Statement(sql=text, lock="none that others feel") for text in texts]
 
 
-_IDENTITIES: Final[dict[str, LiteralString]] = {"f": "FULL", "n": "NOTHING"}
+IDENTITIES: Final[dict[str, LiteralString]] = {"f": "FULL", "n": "NOTHING"}
 _PRIVILEGES: Final[dict[str, LiteralString]] = {
     p: p for p in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
 }
@@ -174,6 +179,7 @@ def _called(expression: str, table: str, name: str) -> str:
 
 def _policy(name: TableName, rule: PolicyRule) -> sql.Composed:
     """The expressions are the server's own printing of what it stores, and go back with the new table's name."""
+    rule = rule.called(name.name)
     parts = [
         sql.SQL("CREATE POLICY {} ON {} AS {} FOR {} TO {}").format(
             sql.Identifier(rule.name),
@@ -184,9 +190,9 @@ def _policy(name: TableName, rule: PolicyRule) -> sql.Composed:
         )
     ]
     if rule.using is not None:
-        parts.append(sql.SQL(" USING (") + verbatim(_called(rule.using, rule.table, name.name)) + sql.SQL(")"))
+        parts.append(sql.SQL(" USING (") + verbatim(rule.using) + sql.SQL(")"))
     if rule.check is not None:
-        parts.append(sql.SQL(" WITH CHECK (") + verbatim(_called(rule.check, rule.table, name.name)) + sql.SQL(")"))
+        parts.append(sql.SQL(" WITH CHECK (") + verbatim(rule.check) + sql.SQL(")"))
     return sql.Composed(parts)
 
 

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from pgalmanac import ddl
 from pgalmanac.ddl import BOUNDS_CHECK, Script, Statement, qualified
+from pgalmanac.ddl_structure import Structure, dress, replica_identity
 from pgalmanac.mend import Column, Mend
 from pgalmanac.model import Bounds, PartitionedTable, TableName
 
@@ -99,9 +100,19 @@ def _drop_bounds_check(name: TableName) -> Statement:
 
 
 def reattach(
-    parent: PartitionedTable, name: TableName, target: TableName, bounds: Bounds, comment: str | None
+    parent: PartitionedTable,
+    name: TableName,
+    target: TableName,
+    bounds: Bounds,
+    comment: str | None,
+    *,
+    lacking: Structure | None = None,
 ) -> Script:
-    """Move home and ATTACH under the locks that creating takes, in one transaction."""
+    """Move home and ATTACH under the locks that creating takes, in one transaction.
+
+    In it the table is given what it is *lacking*: nobody sees it as a partition that is open to others than its like,
+    and a new owner needs no right to the schema of the trash.
+    """
     locks = [ddl.lock_tables([name], "ACCESS EXCLUSIVE")]
     if parent.default is not None:
         # The parent first: a session that plans a query on it locks the default partition after it.
@@ -112,7 +123,9 @@ def reattach(
         locks=(*locks, *ddl.foreign_key_locks(parent)),
         work=(
             *_moved(name, target),
+            *(() if lacking is None else dress(target, lacking)),
             ddl.attach_partition(parent, target, bounds),
+            *(() if lacking is None else replica_identity(target, lacking)),
             _drop_bounds_check(target),
             ddl.comment_on(target, comment),
         ),

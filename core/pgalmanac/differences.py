@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from pgalmanac.db import Session
-from pgalmanac.mend import Column, Index, Mend
+from pgalmanac.mend import Column, Index, Mend, beyond, lacking
+from pgalmanac.model import PartitionedTable, TableName
+from pgalmanac.structure import read_dress
 
 __all__ = ["read_mend"]
 
@@ -61,8 +63,9 @@ class _Column:
     not_null: bool
 
 
-async def read_mend(session: Session, parent_oid: int, oid: int) -> Mend:
-    """What *oid*, which was a partition of *parent_oid*, needs before it can be one again."""
+async def read_mend(session: Session, table: PartitionedTable, oid: int, name: TableName) -> Mend:
+    """What *name*, which was a partition of *table*, needs before it can be one again."""
+    parent_oid = table.oid
     wanted, found = [
         {c.name: c for c in (_Column(*row) for row in await (await session.execute(_COLUMNS, [o])).fetchall())}
         for o in (parent_oid, oid)
@@ -72,12 +75,15 @@ async def read_mend(session: Session, parent_oid: int, oid: int) -> Mend:
         return Mend(refusal=refusal)
     constraints, clash = await _constraints(session, parent_oid, oid)
     keys, indexes, odd = await _indexes(session, parent_oid, oid)
+    parent, own = await read_dress(session, parent_oid, table.name), await read_dress(session, oid, name)
     return Mend(
         refusal=clash or odd,
         columns=tuple(_new(c) for name, c in wanted.items() if name not in found),
         not_null=tuple(n for n, c in wanted.items() if c.not_null and n in found and not found[n].not_null),
         constraints=(*constraints, *((None, key) for key in keys)),
         indexes=indexes,
+        dress=lacking(parent, own),
+        beyond=tuple(beyond(parent, own)),
     )
 
 

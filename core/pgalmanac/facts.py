@@ -85,7 +85,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         blocked = await _blocked(session, table, drops, oids) if oids else dict[int, str]()
         sized = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
         sizes = await _sizes(session, sized) if sized else dict[int, tuple[int, int]]()
-        mends = {a.oid: await read_mend(session, table.oid, a.oid) for a in attaches if a.oid is not None}
+        mends = {a.oid: await read_mend(session, table, a.oid, a.partition) for a in attaches if a.oid is not None}
     facts = Facts(taken=taken, blocked=blocked, strays=strays, immovable=immovable, sizes=sizes, mends=mends)
     trashes = any(a.status is Status.PLANNED for a in draft.of(ActionKind.TRASH))
     return await _with_trash(session, facts, draft.view.policy.trash_schema) if trashes else facts

@@ -24,6 +24,8 @@ def kept_facts(action: Action, seen: View | None) -> Iterator[str]:
         yield "not kept in the trash"
     if action.pin is not None and action.kind is not ActionKind.UNPIN:
         yield str(action.pin)
+    if action.mend is not None and action.mend.beyond:
+        yield f"keeps what its table does not give: {', '.join(action.mend.beyond)}"
 
 
 def kept_counts(table: TableReport) -> dict[str, int]:
@@ -47,6 +49,8 @@ def kept_action(outcome: Outcome, seen: View | None) -> dict[str, Any]:
         more |= {"rows": outcome.rows, "bytes": outcome.bytes}
     if action.pin is not None:
         more["pin"] = _pin(action.pin)
+    if action.mend is not None and action.mend.beyond:
+        more["beyond"] = list(action.mend.beyond)
     return more
 
 

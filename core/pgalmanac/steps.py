@@ -120,7 +120,10 @@ def _by_hand(view: View, action: Action) -> Script:
     elif action.pin is not None:
         comment = pinned(comment, action.pin)
     if action.kind is ActionKind.ATTACH:
-        return ddl_trash.reattach(view.table, action.partition, _target(action), action.bounds, comment)
+        lacking = None if action.mend is None else action.mend.dress
+        return ddl_trash.reattach(
+            view.table, action.partition, _target(action), action.bounds, comment, lacking=lacking
+        )
     return Script(work=(ddl.comment_on(action.partition, comment),))
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, LiteralString
 
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl_structure import Grant, PolicyRule, Structure
-from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.strays import published_by
 
-__all__ = ["read_structure"]
+__all__ = ["read_dress", "read_structure"]
 
-_PARENT: Final[LiteralString] = """
+_DRESS: Final[LiteralString] = """
 SELECT pg_get_userbyid(c.relowner)::text, current_user::text, c.relrowsecurity, c.relforcerowsecurity,
        c.relreplident::text,
        (SELECT format('%%I.%%I', n.nspname, ic.relname) FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
@@ -58,40 +59,47 @@ SELECT c.relpersistence = 'u', s.spcname::text, NULLIF(am.amname::text, current_
 """
 
 
-async def read_structure(session: Session, table: PartitionedTable) -> Structure:
-    """What a new partition of *table* needs beside LIKE and ATTACH. Asked only when one is to be created."""
-    oid = {"oid": table.oid}
-    with translated(f"the structure of {table.name}"):
-        row = await (await session.execute(_PARENT, oid)).fetchone()
-        if row is None:
-            msg = f"{table.name} disappeared"
-            raise LookupError(msg)
-        owner, role, rls, forced, identity, index, columns, targets, options = row
-        grants = await (await session.execute(_GRANTS, oid)).fetchall()
-        defaults = await (await session.execute(_DEFAULTS, oid)).fetchall()
-        policies = await (await session.execute(_POLICIES, oid)).fetchall()
-        sibling = _newest(table)
-        # Without a sibling the parent says where partitions lie, as it does for PARTITION OF.
-        model = {"oid": table.oid if sibling is None else sibling.oid}
-        newest = await (await session.execute(_SIBLING, model)).fetchone()
-        published = await published_by(session, table) if table.default is not None else None
-    unlogged, tablespace, method, storage = newest or (False, None, None, [])
+async def read_dress(session: Session, oid: int, name: TableName) -> Structure:
+    """What one table, partitioned or not, has beside its columns, indexes and storage."""
+    row = await (await session.execute(_DRESS, {"oid": oid})).fetchone()
+    if row is None:
+        msg = f"{name} disappeared"
+        raise LookupError(msg)
+    owner, role, rls, forced, identity, index, columns, targets, options = row
+    grants = await (await session.execute(_GRANTS, {"oid": oid})).fetchall()
+    policies = await (await session.execute(_POLICIES, {"oid": oid})).fetchall()
     return Structure(
         owner=owner,
         role=role,
         columns=tuple(columns),
         grants=tuple(Grant(grantee=g, privilege=p, grantable=w, column=c) for g, p, w, c in grants),
-        default_grantees=tuple(grantee for (grantee,) in defaults),
         row_security=rls,
         force_row_security=forced,
         policies=tuple(
-            PolicyRule(table=table.name.name, name=n, permissive=p, command=c, roles=tuple(r), using=u, check=k)
+            PolicyRule(table=name.name, name=n, permissive=p, command=c, roles=tuple(r), using=u, check=k)
             for n, p, c, r, u, k in policies
         ),
         replica_identity=identity,
         replica_index=index,
         statistics_targets=tuple((name, target) for name, target in targets or ()),
         column_options=tuple((name, tuple(values)) for name, values in options or ()),
+    )
+
+
+async def read_structure(session: Session, table: PartitionedTable) -> Structure:
+    """What a new partition of *table* needs beside LIKE and ATTACH. Asked only when one is to be created."""
+    with translated(f"the structure of {table.name}"):
+        dress = await read_dress(session, table.oid, table.name)
+        defaults = await (await session.execute(_DEFAULTS, {"oid": table.oid})).fetchall()
+        sibling = _newest(table)
+        # Without a sibling the parent says where partitions lie, as it does for PARTITION OF.
+        model = {"oid": table.oid if sibling is None else sibling.oid}
+        newest = await (await session.execute(_SIBLING, model)).fetchone()
+        published = await published_by(session, table) if table.default is not None else None
+    unlogged, tablespace, method, storage = newest or (False, None, None, [])
+    return replace(
+        dress,
+        default_grantees=tuple(grantee for (grantee,) in defaults),
         unlogged=unlogged,
         published=published.both if published is not None else None,
         tablespace=tablespace,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import ExitStack, suppress
 from datetime import date, timedelta
@@ -17,6 +18,7 @@ from pgalmanac.errors import PgalmanacError, UsageError
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import check, kept, perform
 from pgalmanac.plan import ActionKind, Status
+from pgalmanac.report import render
 from support import connect, rows
 from under_fire import age, create_log, execute, log_partition, maintain, midnight, planned, settings, todo
 
@@ -316,6 +318,73 @@ def test_what_cannot_come_back_says_why_and_how_to_read_it(empty_database: str, 
     assert says in (report.outcomes[0].error or "")
     assert (report.outcomes[0].error or "").endswith(f"its rows: SELECT * FROM {TRASH}.{day_name(-9)}")
     assert in_trash(empty_database) == {day_name(d) for d in EXPIRED}
+
+
+# What a partition has beside its columns and indexes, grants by the owner to itself aside.
+DRESS: Final = """
+SELECT pg_get_userbyid(c.relowner), c.relrowsecurity, c.relforcerowsecurity, c.relreplident,
+       ARRAY(SELECT x.grantee::regrole::text || ' ' || x.privilege_type || ' ' || x.is_grantable
+               FROM aclexplode(c.relacl) x WHERE x.grantee <> c.relowner ORDER BY 1),
+       ARRAY(SELECT a.attname || ' ' || x.grantee::regrole::text || ' ' || x.privilege_type
+               FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = c.oid ORDER BY 1),
+       ARRAY(SELECT p.polname || ' ' || p.polcmd::text || ' ' || pg_get_expr(p.polqual, p.polrelid)
+               FROM pg_policy p WHERE p.polrelid = c.oid ORDER BY 1)
+  FROM pg_class c WHERE c.oid = %s::regclass
+"""
+
+
+@pytest.mark.parametrize("identity", ["FULL", "USING INDEX log_pkey"])
+def test_who_may_do_what_is_as_with_a_partition_made_today(
+    database: str, make_role: Callable[..., str], identity: str
+) -> None:
+    """Owner, grants, row security and replica identity that the table was given meanwhile come with the undo."""
+    owner, reader = make_role(), make_role()
+    create_log(database, days=(*EXPIRED, -2, 0), rows_a_day=ROWS)
+    run(database)
+    execute(
+        database,
+        f"GRANT SELECT ON log TO {reader}",
+        f"GRANT UPDATE (note) ON log TO {reader}",
+        "ALTER TABLE log ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE log FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY mine ON log FOR SELECT TO {reader} USING (EXISTS (SELECT FROM pg_class WHERE log.id > 0))",
+        f"ALTER TABLE log REPLICA IDENTITY {identity}",
+        f"ALTER TABLE log OWNER TO {owner}",
+    )
+    report = run(database, "undrop", period(-9))
+    run(database, "create", period(-20))
+
+    assert [(o.status, o.error) for o in report.outcomes] == [(Status.DONE, None)]
+    assert rows(database, DRESS, day_name(-9)) == [
+        tuple(
+            [text.replace(day_name(-20), day_name(-9)) for text in value] if isinstance(value, list) else value
+            for value in rows(database, DRESS, day_name(-20))[0]
+        )
+    ]
+    assert rows(database, DRESS, day_name(-9))[0][0] == owner
+
+
+def test_what_only_the_partition_had_stays_and_is_said(database: str, make_role: Callable[..., str]) -> None:
+    """A grant that its table has not, or not any more, is nobody's to take; the plan and the report name it."""
+    reader = make_role()
+    create_log(database, days=(*EXPIRED, -2, 0), rows_a_day=ROWS)
+    execute(
+        database,
+        f"GRANT SELECT ON {day_name(-9)} TO {reader}",
+        f"CREATE POLICY own ON {day_name(-9)} USING (true)",
+        f"ALTER TABLE {day_name(-9)} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {day_name(-9)} REPLICA IDENTITY FULL",
+    )
+    run(database)
+    before = rows(database, DRESS, f"{TRASH}.{day_name(-9)}")
+    report = maintain(database, request=Request(command="undrop", target=period(-9)), grace_days=7)
+    text = " ".join(render(report, as_json=False).split())
+    document = json.loads(render(report, as_json=True))
+
+    assert before == rows(database, DRESS, day_name(-9))
+    for words in (f"SELECT for {reader}", "the policy own", "row level security", "replica identity FULL"):
+        assert words in text
+    assert f"SELECT for {reader}" in document["tables"][0]["actions"][0]["beyond"]
 
 
 def test_a_period_that_is_taken_and_a_name_that_is_taken(empty_database: str) -> None:
