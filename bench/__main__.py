@@ -60,7 +60,7 @@ def _cases(server: Bench, options: argparse.Namespace) -> Iterator[cases.Case]:
     if "counts" in wanted:
         yield from cases.exact_counts(server, max(rounds // 3, 3), 90, options.rows)
     if "dashboard" in wanted:
-        yield from cases.dashboard(server, max(rounds // 3, 3))
+        yield from cases.dashboard(server, max(rounds // 3, 3), max(sizes))
 
 
 def _head(server: Bench, rounds: int) -> dict[str, str]:

@@ -9,15 +9,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psycopg
 from psycopg import sql
 
 from bench import contestants as who
+from bench import wire
 from bench.contention import Contention, contend
 from bench.measure import Result, calls, processes
 from bench.server import Bench, ours
-from bench.terminal import first_paint
 
 DAYS_AHEAD = 30
 
@@ -174,7 +175,7 @@ def stalls(bench: Bench) -> Iterator[Case]:
     for default in (False, True):
         name = "stall_default" if default else "stall"
         _behind(bench, name, default=default)
-        results = []
+        results: list[Result] = []
         for contestant, command in who.changing(bench, name).items():
             bench.copy(f"{name}_partman" if contestant == who.PARTMAN else f"{name}_plain", "work")
             seen = contend(bench, command(), environment={**bench.environment, "PGTZ": "UTC"})
@@ -241,7 +242,7 @@ def stray_rows(bench: Bench, rows: int) -> Iterator[Case]:
         commands[who.PARTMAN] = lambda: who.psql(
             bench, "work", "-c", "CALL partman.partition_data_proc('public.events')"
         )
-    results = []
+    results: list[Result] = []
     for contestant, command in commands.items():
         bench.copy("stray_partman" if contestant == who.PARTMAN else "stray_plain", "work")
         seen = contend(bench, command(), environment={**bench.environment, "PGTZ": "UTC"}, reader=False, expected=rows)
@@ -286,20 +287,103 @@ def exact_counts(bench: Bench, rounds: int, days: int, rows: int) -> Iterator[Ca
     )
 
 
-def dashboard(bench: Bench, rounds: int) -> Iterator[Case]:
-    """From starting the program to the first whole screen, in a terminal of 120 by 36."""
+def dashboard(bench: Bench, rounds: int, many: int) -> Iterator[Case]:
+    """The dashboard in a terminal of 80 by 24: first picture, bytes, keys; and on a table of *many* partitions."""
     bench.make("shown", first=DAYS_AHEAD - 119, last=DAYS_AHEAD)
-    command = [ours(), "--dsn", bench.dsn("shown")]
-    paints = [p for _ in range(rounds) if (p := first_paint(command)) is not None]
-    if not paints:
-        yield Case(name="dashboard", conditions="", results=(Result(contestant=who.OURS, note="it does not start"),))
-        return
+    command = [ours(), "--dsn", bench.dsn("shown"), "--table", "events"]
+    yield _first_paint(command, rounds)
+    yield _bytes(command)
+    yield _repeat(command)
+    large = f"idle_{many}"  # the case of a run with nothing to do may have made it already, which takes minutes
+    if not bench.has(large):
+        bench.make(large, first=DAYS_AHEAD + 1 - many, last=DAYS_AHEAD)
+    yield from _stress(["--dsn", bench.dsn(large), "--table", "events"], many)
+
+
+def _first_paint(command: list[str], rounds: int) -> Case:
+    """How soon it paints, beside a Textual application that shows one word; in turn."""
+    trivial: list[float] = []
+    ours_: list[wire.Paint] = []
+    for _ in range(rounds):
+        trivial.append(wire.paint([sys.executable, "-c", wire.TRIVIAL], data=False).skeleton)
+        ours_.append(wire.paint(command, data=True))
+    results = [
+        Result(contestant=who.TRIVIAL, times=tuple(trivial)),
+        Result(contestant="pgalmanac, its first word", times=tuple(p.word for p in ours_)),
+        Result(contestant="pgalmanac, all but the data", times=tuple(p.skeleton for p in ours_)),
+        Result(contestant="pgalmanac, the data", times=tuple(p.data for p in ours_)),
+    ]
+    # Of each the best: a machine that does something else as well is never too fast.
+    best, theirs = min(p.skeleton for p in ours_), min(trivial)
+    return Case(
+        name="dashboard, 120 partitions: first picture",
+        conditions="80 by 24, truecolor; until it stands in the terminal, the best of each",
+        results=tuple(results),
+        goals=(Goal(what="all but the data", against=who.TRIVIAL, most=1.5, value=best / theirs),),
+    )
+
+
+def _bytes(command: list[str]) -> Case:
+    """Bytes from the program to the terminal, which are the same on every machine."""
+    found = wire.played(command)
+    polled, looks = wire.polled(command, 10)
+    arrows = [n for name, sizes in found.items() if name.startswith("arrow") for n in sizes]
+    results = [
+        Result(contestant=name, times=tuple(map(float, sizes)), note=f"at most {max(sizes):,}")
+        for name, sizes in found.items()
+    ]
+    idle = polled / looks
+    results.append(Result(contestant="idle, a second", times=(idle,), note=f"with {looks} looks at the server"))
+    return Case(
+        name="dashboard, 120 partitions: bytes",
+        conditions="80 by 24, truecolor; what comes within a second of a key, with the details that follow it",
+        results=tuple(results),
+        goals=(
+            Goal(what="start-up", against="bytes", most=25_000, value=max(found["start-up"])),
+            Goal(what="an arrow key in the calendar", against="bytes", most=1_000, value=max(arrows)),
+            Goal(what="a look that found nothing new", against="bytes", most=0, value=idle),
+            Goal(what="idle, a second", against="bytes", most=200, value=idle),
+        ),
+        unit="bytes",
+    )
+
+
+def _repeat(command: list[str]) -> Case:
+    """A key that is held down."""
+    lags, each = wire.lags(command, datetime.now(UTC).date())
+    late = sum(lag > wire.LATER for lag in lags)
+    note = f"{late} of {len(lags)} painted after the next key came"
+    if each is not None:
+        note += f"; {each:.0f} ms of processor time each"
+    return Case(
+        name="dashboard, 120 partitions: an arrow key 30 times a second",
+        conditions=f"from the key to its cursor on the screen, {len(lags)} keys",
+        results=(Result(contestant=who.OURS, times=tuple(lags), note=note),),
+        goals=(
+            Goal(what="keys painted after the next one came", against="of 60", most=0, value=late),
+            Goal(what="processor time a key", against="ms between two keys", most=wire.LATER, value=each),
+        ),
+    )
+
+
+def _stress(arguments: list[str], many: int) -> Iterator[Case]:
+    """How long the interface does not hear, and its memory."""
+    turns, peak = wire.stressed(arguments, seconds=15)
+    results: list[Result] = []
+    for name in dict.fromkeys(turn.during for turn in turns):
+        those = [turn for turn in turns if turn.during == name]
+        worst = max(those, key=lambda t: t.ms)
+        note = f"longest {worst.ms:.0f}, of which {worst.cpu_ms:.0f} computing"
+        results.append(Result(contestant=name, times=tuple(t.ms for t in those), note=note))
     yield Case(
-        name="dashboard, 120 partitions: first paint",
-        conditions=f"until the table's name is on the screen; {max(p.written for p in paints)} bytes written by then",
-        results=(
-            Result(
-                contestant=who.OURS, times=tuple(p.milliseconds for p in paints), peak_mb=max(p.peak_mb for p in paints)
-            ),
+        name=f"dashboard, {many} partitions: turns in which no key is heard",
+        conditions="turns of the interface's loop of 5 ms and more from the first picture on, while it looks every "
+        "second and is played with; less the time for which other processes had the processors; what is not computing "
+        "waits for the thread that reads the catalog",
+        results=tuple(results),
+        goals=(
+            Goal(what="longest turn", against="ms", most=50, value=max((t.ms for t in turns), default=0.0)),
+            Goal(what="longest computing", against="ms", most=50, value=max((t.cpu_ms for t in turns), default=0.0)),
+            Goal(what="peak memory", against="MB", most=100, value=peak),
         ),
     )

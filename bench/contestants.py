@@ -17,6 +17,7 @@ PSQL = "psql"
 PARTMAN = "pg_partman"
 PARTSMITH = "pg-partsmith"
 NAIVE = "naive SQL"
+TRIVIAL = "a Textual application of one word"
 
 Call = tuple[str, Sequence[str]]
 

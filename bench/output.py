@@ -28,7 +28,7 @@ def _table(case: Case) -> Iterable[str]:
 
 def _goal(case: Case, goal: Goal) -> str:
     word = {True: "reached", False: "missed", None: "not measured"}[goal.reached]
-    value = "-" if goal.value is None else f"{goal.value:.3g}"
+    value = "-" if goal.value is None else f"{goal.value:.3g}" if goal.value < 1000 else f"{goal.value:.0f}"  # noqa: PLR2004  # no 1.2e+04
     return f"| {case.name} | {goal.what} | {goal.against} | {value} | {goal.most:g} | {word} |"
 
 

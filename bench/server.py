@@ -65,6 +65,12 @@ class Bench:
             for statement in statements:
                 connection.execute(statement.encode())
 
+    def has(self, database: str) -> bool:
+        """Whether it was made already."""
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [database])
+            return found.fetchone() is not None
+
     def copy(self, template: str, name: str) -> None:
         """Make *name* anew as a copy of the database *template*."""
         self.run(
