@@ -14,14 +14,16 @@ from time import perf_counter
 import psycopg
 from psycopg import errors
 
+from pgalmanac.actions import GOING, Action, ActionKind, Reason, Status
 from pgalmanac.attempts import Budget, GaveUp
 from pgalmanac.db import Session, is_lost, one_line, scrub
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
-from pgalmanac.plan import GOING, Action, ActionKind, Plan, Status, View
+from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, Progress
 from pgalmanac.steps import shown
+from pgalmanac.view import View
 
 __all__ = ["apply", "planned"]
 
@@ -79,7 +81,7 @@ async def apply(
             outcome = _failed(blank, exc)
         # What was archived is kept as it is until the drop, which comes next.
         if lost is None and not executor.held:
-            await session.rollback()
+            outcome = await _closed(session, executor, outcome)
         yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
         if lost is not None:
             raise lost
@@ -88,6 +90,18 @@ async def apply(
     # Last, because it reads the tables: the partitions are gone from their parent, and in nobody's way.
     for action in kept:
         await executor.secure(action)
+
+
+async def _closed(session: Session, executor: Executor, outcome: Outcome) -> Outcome:
+    """Leave no transaction open, and nothing detached for an archive that failed; the outcome says where the rows are.
+
+    Raises psycopg.Error when the connection is lost.
+    """
+    await session.rollback()
+    action = outcome.action
+    if action.kind is not ActionKind.ARCHIVE or action.reason is Reason.COPY:
+        return outcome
+    return replace(outcome, error=f"{outcome.error}; {await executor.put_back(action)}")
 
 
 def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:
@@ -120,9 +134,7 @@ def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
     """Sort the server's refusals: standing reasons are skipped, a taken name wants a human, the rest is a failure."""
     text = scrub(one_line(exc))
     status = Status.FAILED
-    if blank.action.kind is ActionKind.ARCHIVE:
-        text = f"{text}; it stays"
-    elif blank.action.kind is ActionKind.ATTACH:
+    if blank.action.kind is ActionKind.ATTACH:
         text = f"{text}; its rows: SELECT * FROM {blank.action.partition}"
     elif blank.action.kind in GOING:
         if isinstance(exc, errors.UndefinedTable):

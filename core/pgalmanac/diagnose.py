@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from pgalmanac.actions import GOING, ActionKind, Guard, Status
 from pgalmanac.model import Bounds, Mark, quote
-from pgalmanac.plan import GOING, ActionKind, Guard, Plan, Status, View, oldest_kept, unmanaged
+from pgalmanac.plan import Plan
+from pgalmanac.view import View, oldest_kept, unmanaged
 
 __all__ = ["Code", "Finding", "Level", "PastRuns", "covered_until", "diagnose", "runway_days", "worst"]
 
@@ -258,7 +260,8 @@ def _orphan_text(seen: View, name: str, mark: Mark, bounds: Bounds) -> str:
     if mark.keep_until is not None:
         return f"{name} was detached and has not reached the trash; pgalmanac maintain brings it there"
     if mark.manual or (seen.policy.may_drop and seen.expired(bounds)):
-        return f"{name} was detached to be dropped and is still there; pgalmanac maintain drops it"
+        unseen = f"queries on {seen.table.name} do not see its rows"
+        return f"{name} was detached to be dropped and is still there ({unseen}); pgalmanac maintain drops it"
     return f"{name} was detached to be dropped and today's retention keeps it; attach it again or drop it by hand"
 
 

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors, sql
 
 from pgalmanac import ddl, ddl_trash
+from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, Guard, begin, retried, run_script, send, under_locks
 from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
@@ -22,11 +23,11 @@ from pgalmanac.ddl_structure import Structure
 from pgalmanac.guard import GuardError, attach_guard, drop_guard
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import RelationKind
-from pgalmanac.plan import Action, ActionKind, Reason, Source, Status, View
 from pgalmanac.results import Progress
 from pgalmanac.steps import detached, detaches_concurrently, mark_of, partition_of, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.trash import bound, make_trash
+from pgalmanac.view import View
 
 __all__ = ["Done", "Executor"]
 
@@ -309,6 +310,12 @@ class Executor:
         if action.reason is not Reason.COPY and action.oid is not None:
             self.held.add(action.oid)
         return Done(attempts=attempts, rows=manifest.rows, bytes=manifest.bytes)
+
+    async def put_back(self, action: Action) -> str:
+        """After an archive that failed, in words: where its rows are by now."""
+        from pgalmanac import execute_archive  # noqa: PLC0415  # as above
+
+        return await execute_archive.put_back(self.session, self.view, action)
 
     async def _drop_archived(self, action: Action) -> Done:
         if action.oid not in self.held:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,15 +21,16 @@ import pyarrow.fs
 import pytest
 
 from pgalmanac import archive_source, maintain
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import open_store
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
+from pgalmanac.diagnose import Code
 from pgalmanac.errors import ArchiveError, PrivilegeError
 from pgalmanac.maintain import Request
-from pgalmanac.plan import ActionKind, Status
 from pgalmanac.policy import ArchiveTarget
 from pgalmanac.results import Progress, TableReport
-from support import add_partitions, connect, partition_names, rows, today
+from support import add_default, add_partitions, add_rows, connect, partition_names, rows, today
 from under_fire import mounted
 
 if TYPE_CHECKING:
@@ -209,18 +211,69 @@ def small_disk(folder: Path, options: str) -> Generator[None]:
         yield
 
 
-async def test_a_disk_that_is_full(expired: str, tmp_path: Path) -> None:
-    """The table stays with every row, nothing looks complete, and when there is room the next run finishes."""
+def as_it_was(conninfo: str) -> bool:
+    """Whether queries on the table see the day, and nothing says that it was about to go."""
+    ((count,),) = rows(conninfo, 'SELECT count(*) FROM events WHERE "timestamp" < %s', str(today()))
+    ((words, checks),) = rows(
+        conninfo,
+        "SELECT obj_description(oid), ARRAY(SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'c')"
+        " FROM pg_class c WHERE relname = %s",
+        NAME,
+    )
+    return (count, words, checks) == (ROWS, None, [])
+
+
+@pytest.mark.parametrize("default", [False, True])
+async def test_a_disk_that_is_full(expired: str, tmp_path: Path, default: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Everything is as before the run, nothing looks complete, and when there is room the next run finishes."""
+    if default:
+        add_default(expired)
     with small_disk(tmp_path, "size=32k"):
         report = await run(expired, tmp_path.as_uri())
         looks = files_below(tmp_path)
-        kept = in_database(expired)
+        readable = as_it_was(expired)
     again = await run(expired, tmp_path.as_uri())
 
     assert [Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
     assert "make room there" in str(report.outcomes[0].error)
-    assert (kept, looks) == (ROWS, [])
+    assert str(report.outcomes[0].error).endswith("it is attached again")
+    assert (readable, looks) == (True, [])
     assert (again.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
+async def test_what_cannot_be_attached_again_says_where_it_is(expired: str, tmp_path: Path) -> None:
+    """A row for the day came into the default partition meanwhile: the report and check say what there is to do."""
+    add_default(expired)
+
+    def late(event: object) -> None:
+        if isinstance(event, Progress):
+            add_rows(expired, day=-91, count=1)
+            shutil.rmtree(tmp_path)  # the store is gone
+
+    report = (await maintain.perform(settings(expired, tmp_path.as_uri()), MAINTAIN, observer=late)).tables[0]
+    found = await maintain.check(settings(expired, tmp_path.as_uri()))
+    os.mkdir(tmp_path)  # noqa: PTH102  # the other way is refused in a coroutine
+    again = await run(expired, tmp_path.as_uri())
+
+    assert f"it is detached, its rows: SELECT * FROM public.{NAME}; the next maintain begins again" in str(
+        report.outcomes[0].error
+    )
+    assert "would be violated by some row" in str(report.outcomes[0].error)
+    assert ["queries on public.events do not see its rows" in f.message for f in found.tables[0].findings
+            if f.code is Code.ORPHAN_TABLE] == [True]  # fmt: skip
+    assert (again.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
+async def test_a_killed_run_and_then_a_store_that_is_down(expired: str, tmp_path: Path) -> None:
+    """What the killed one left detached is attached again, for nobody knows how long the store is away."""
+    kill(expired, tmp_path.as_uri(), "maintain", "archive_write _compare before")
+    detached = NAME not in partition_names(expired)
+    away = (tmp_path / "away").as_uri()
+    report = await run(expired, away)
+
+    assert detached
+    assert str(report.outcomes[0].error).endswith("it is attached again")
+    assert as_it_was(expired)
 
 
 async def test_a_folder_that_is_not_writable(expired: str, tmp_path: Path) -> None:
@@ -349,7 +402,7 @@ async def test_a_store_that_says_no(expired: str, s3: Callable[..., Moto], troub
 async def test_a_network_that_goes_half_way(
     expired: str, tmp_path: Path, s3: Callable[..., Moto], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store dies while rows go to it: they stay in the database, and the next run archives them elsewhere."""
+    """The store dies while rows go to it: they stay in their table, and the next run archives them elsewhere."""
     monkeypatch.setattr(archive_source, "BATCH_BYTES", 1 << 16)
     first = s3()
 
@@ -359,13 +412,13 @@ async def test_a_network_that_goes_half_way(
 
     config = settings(expired, "s3://bucket/a", archive_endpoint=first.endpoint, archive_region="us-east-1")
     report = (await maintain.perform(config, MAINTAIN, observer=cut)).tables[0]
-    kept = in_database(expired)
+    readable = as_it_was(expired)
     again = await run(expired, tmp_path.as_uri())
 
     assert [(ActionKind.ARCHIVE, Status.FAILED), (ActionKind.DROP, Status.FAILED)] == [
         (o.action.kind, o.status) for o in report.outcomes
     ]
-    assert kept == ROWS
+    assert readable
     assert (again.dropped, in_database(expired), in_archive(tmp_path)) == (1, 0, ROWS)
 
 
