@@ -314,17 +314,26 @@ class Rig:
                 row = connection.execute(f"SELECT count(*) FROM ONLY {row[0]}".encode()).fetchone()
             except psycopg.errors.UndefinedTable:
                 return  # it moved or went between the two statements: the next search sees where it is
-        there = row[0] if row else len(self.archived(day))
+        try:
+            there = row[0] if row else len(self.archived(day))
+        except FileNotFoundError:
+            return  # the archive is out of reach for the moment, which is a fault of its own
         self.tally.searches += 1
         if there != len(ids) and day not in self.given_up:
             self.tally.nowhere.append(f"day {day}: {there} rows, not {len(ids)}, in table {oid} or in the archive")
 
     def archived(self, day: int) -> list[int]:
-        """The ids of a day in the archive: of what has a manifest, which says how many there are."""
+        """The ids of a day in the archive: of what has a manifest, which says how many there are.
+
+        Raises FileNotFoundError while the archive, or what a manifest names, is not there.
+        """
         from pyarrow import parquet  # noqa: PLC0415  # only who archives has it
 
-        folder = (self.archive or Path(os.devnull)) / "log" / f"day={midnight(day):%Y-%m-%d}"
+        if self.archive is None:
+            return []
+        folder = self.archive / "log" / f"day={midnight(day):%Y-%m-%d}"
         if not (folder / "_manifest.json").is_file():
+            self.archive.stat()
             return []
         manifest = json.loads((folder / "_manifest.json").read_text(encoding="utf-8"))
         found: list[int] = []
