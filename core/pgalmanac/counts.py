@@ -34,6 +34,9 @@ DEFAULT_BREAKDOWN: Final = "event_type"
 _SETTLED: Final = timedelta(hours=1)
 # Before 15 the counters lag behind what is visible by half a minute and more.
 _CACHE_SINCE: Final = 150_000
+# Small partitions are asked for together, so that neither side waits for the other between any two of them.
+_TOGETHER: Final = 16
+_TOGETHER_BYTES: Final = 32 << 20
 # New counts are kept at least so often while counting goes on, so that little is lost when it is called off.
 _SAVE_SECONDS: Final = 2.0
 
@@ -142,7 +145,8 @@ class _Work:
     seen: View
     options: Counting
     todo: deque[PartitionCount]
-    done: asyncio.Queue[PartitionCount] = field(default_factory=asyncio.Queue[PartitionCount])
+    # What was counted, and None whenever a task ended.
+    done: asyncio.Queue[PartitionCount | None] = field(default_factory=asyncio.Queue["PartitionCount | None"])
     _cache: CountsCache | None = None
     _keys: dict[int, str] = field(default_factory=dict[int, str])
     _new: list[PartitionCount] = field(default_factory=list[PartitionCount])
@@ -185,27 +189,24 @@ class _Work:
             return []
         snapshot: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         more = 0 if dsn is None else min(self.options.connections, len(self.todo)) - 1
-        return [
+        tasks = [
             asyncio.create_task(self._first(snapshot)),
             *(asyncio.create_task(self._further(dsn or "", snapshot)) for _ in range(more)),
         ]
+        for task in tasks:
+            task.add_done_callback(lambda _: self.done.put_nowait(None))
+        return tasks
 
     async def next(self, tasks: Sequence[asyncio.Task[None]]) -> PartitionCount | None:
         """The next count; None when there are no more. Raises what ended the first connection."""
-        while self.done.empty():
-            running = [t for t in tasks if not t.done()]
-            if tasks and tasks[0].done() and (error := tasks[0].exception()) is not None:
-                raise error
-            if not running:
-                return None
-            arrival = asyncio.ensure_future(self.done.get())
-            try:
-                await asyncio.wait([arrival, *running], return_when=asyncio.FIRST_COMPLETED)
-                if arrival.done():
-                    return self._arrived(arrival.result())
-            finally:
-                arrival.cancel()
-        return self._arrived(self.done.get_nowait())
+        while True:
+            if self.done.empty():
+                if tasks and tasks[0].done() and (error := tasks[0].exception()) is not None:
+                    raise error
+                if all(task.done() for task in tasks):
+                    return None
+            if (count := await self.done.get()) is not None:
+                return self._arrived(count)
 
     def _arrived(self, count: PartitionCount) -> PartitionCount:
         if count.exact and count.oid in self._keys:
@@ -252,42 +253,81 @@ class _Work:
                 await self._count(session)
 
     async def _count(self, session: Session) -> None:
-        while self.todo and (left := self._end - monotonic()) > 0:
-            count = self.todo.popleft()
+        while self.todo and self._left() > 0:
+            batch = self._take()
             try:
-                self.done.put_nowait(await self._count_one(session, count, left))
-            except BaseException:
-                self.todo.appendleft(count)
+                for count in await self._count_some(session, batch):
+                    self.done.put_nowait(count)
+            except BaseException:  # cancelled, or the connection is lost: they are still to be counted
+                self.todo.extendleft(reversed(batch))
                 raise
 
-    async def _count_one(self, session: Session, count: PartitionCount, left: float) -> PartitionCount:
-        """Count one partition in one round trip; what keeps us from it becomes its error."""
+    def _left(self) -> float:
+        """The seconds of the budget that are not spent."""
+        return self._end - monotonic()
+
+    def _take(self) -> list[PartitionCount]:
+        """What the next message asks for: one partition, or several small ones; of the last ones each takes a share."""
+        batch = [self.todo.popleft()]
+        most = min(len(self.todo) // (2 * self.options.connections) + 1, _TOGETHER)
+        size = batch[0].bytes
+        while size is not None and len(batch) < most and (more := self.todo[0].bytes) is not None:
+            size += more
+            if size > _TOGETHER_BYTES:
+                break
+            batch.append(self.todo.popleft())
+        return batch
+
+    async def _count_some(self, session: Session, batch: Sequence[PartitionCount]) -> list[PartitionCount]:
+        """Count in one round trip; when one of several cannot be counted, each in a round trip of its own."""
+        if len(batch) > 1:
+            try:
+                return await self._ask(session, batch, min(self.options.statement_seconds, self._left()))
+            except psycopg.Error as exc:
+                await self._undo(session, exc)
+        return [await self._count_one(session, count) for count in batch]
+
+    async def _count_one(self, session: Session, count: PartitionCount) -> PartitionCount:
+        """Count one partition; what keeps us from it becomes its error."""
+        left, began = self._left(), monotonic()
         limit = min(self.options.statement_seconds, left)
-        consistent = self.options.consistent
-        query = sql.SQL(
-            "{begin}; SET LOCAL statement_timeout = {limit}; SET LOCAL max_parallel_workers_per_gather = 0; "
-            "SELECT (SELECT count(*) FROM {table}), (SELECT min({column})::text FROM {table}), "
-            "(SELECT max({column})::text FROM {table}), {literal}::regclass::oid::int8, statement_timestamp(); {end}"
-        ).format(
-            begin=sql.SQL("SAVEPOINT one" if consistent else "BEGIN READ ONLY"),
-            end=sql.SQL("RELEASE SAVEPOINT one" if consistent else "COMMIT"),
-            limit=max(int(limit * 1000), 1),
-            table=qualified(count.name),
-            column=sql.Identifier(self.seen.table.key.column),
-            literal=sql.Literal(qualified(count.name).as_string(None)),
-        )
-        began = monotonic()
         try:
-            cursor = await session.execute(query)
+            (counted,) = await self._ask(session, [count], limit)
         except psycopg.Error as exc:
-            if session.conn.closed or is_lost(exc):
-                raise
-            await session.conn.execute("ROLLBACK TO SAVEPOINT one" if consistent else "ROLLBACK")
-            late = monotonic() - began >= limit
-            return replace(count, error=_why(exc, self.options, left, late=late))
-        while cursor.description is None:
-            cursor.nextset()
-        row = await cursor.fetchone()
+            await self._undo(session, exc)
+            return replace(count, error=_why(exc, self.options, left, late=monotonic() - began >= limit))
+        return counted
+
+    async def _undo(self, session: Session, exc: psycopg.Error) -> None:
+        """Go on after *exc*, which is raised again when it ended the connection."""
+        if session.conn.closed or is_lost(exc):
+            raise exc
+        await session.conn.execute("ROLLBACK TO SAVEPOINT one" if self.options.consistent else "ROLLBACK")
+
+    async def _ask(self, session: Session, batch: Sequence[PartitionCount], limit: float) -> list[PartitionCount]:
+        """Count each in a transaction of its own, with *limit* seconds for its statement, all in one message."""
+        column = sql.Identifier(self.seen.table.key.column)
+        begin, end = _SAVEPOINT if self.options.consistent else _TRANSACTION
+        settings = sql.SQL("SET LOCAL statement_timeout = {}; SET LOCAL max_parallel_workers_per_gather = 0; ").format(
+            max(int(limit * 1000), 1)
+        )
+        queries: list[sql.Composable] = []
+        for count in batch:
+            table = qualified(count.name)
+            query = sql.SQL(
+                "SELECT (SELECT count(*) FROM {table}), (SELECT min({column})::text FROM {table}), "
+                "(SELECT max({column})::text FROM {table}), {literal}::regclass::oid::int8, statement_timestamp()"
+            ).format(table=table, column=column, literal=sql.Literal(table.as_string(None)))
+            queries += [begin, settings, query, end]
+        cursor = await session.execute(sql.Composed(queries))
+        found = [self._told(batch[0], await cursor.fetchone())] if cursor.description is not None else []
+        while cursor.nextset():
+            if cursor.description is not None:
+                found.append(self._told(batch[len(found)], await cursor.fetchone()))
+        return found
+
+    def _told(self, count: PartitionCount, row: tuple[Any, ...] | None) -> PartitionCount:
+        """The count that the server's answer is."""
         rows, oldest, newest, oid, at = row or (None, None, None, None, None)
         if oid != count.oid:
             return replace(count, error="another table has taken its name")
@@ -297,11 +337,13 @@ class _Work:
             exact=True,
             oldest=key_time(oldest),
             newest=key_time(newest),
-            # The statement began before its snapshot was taken: what was committed until then is counted.
+            # The message came before the snapshot was taken: what was committed until then is counted.
             counted_at=self._at or at,
         )
 
 
+_TRANSACTION: Final = (sql.SQL("BEGIN READ ONLY; "), sql.SQL("; COMMIT; "))
+_SAVEPOINT: Final = (sql.SQL("SAVEPOINT one; "), sql.SQL("; RELEASE SAVEPOINT one; "))
 # The exporting transaction may have nothing left to do while others still count.
 _BEGIN_CONSISTENT: Final[LiteralString] = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"

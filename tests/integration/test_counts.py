@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import AsyncConnection
 
 import support
 from pgalmanac import counts, maintain
@@ -97,6 +98,31 @@ async def test_two_connections_count_the_same(database: str) -> None:
 
     assert dict.fromkeys(support.partition_names(database), 20) == rows_of(counted)
     assert len(counted) == len({c.oid for c in counted})
+
+
+async def test_small_partitions_are_asked_for_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in a transaction of its own, so that one is locked at a time; a large one goes alone."""
+    support.add_partitions(database, days=range(-19, 1), rows_a_day=5)
+    messages: list[str] = []
+    execute = AsyncConnection.execute
+
+    async def heard(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # the driver's own
+        text = query if isinstance(query, str) else query.as_string(self)
+        messages.extend([text] if "count(*)" in text else [])
+        return await execute(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(AsyncConnection, "execute", heard)
+    counted = await count(database, None)
+    together = len(messages)
+    monkeypatch.setattr(counts, "_TOGETHER_BYTES", 0)
+    alone = await count(database, None)
+
+    assert [c.oid for c in alone] == [c.oid for c in counted]
+    assert dict.fromkeys(support.partition_names(database), 5) == rows_of(counted) == rows_of(alone)
+    assert together < 10
+    assert 20 == len(messages) - together
+    for text in messages:
+        assert text.count("count(*)") == text.count("BEGIN READ ONLY") == text.count("COMMIT")
 
 
 async def test_a_server_without_room_for_more_connections_is_counted_over_one(
