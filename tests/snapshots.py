@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.model import (
     Bounds,
     KeyType,
@@ -17,7 +18,7 @@ from pgalmanac.model import (
     TableName,
 )
 from pgalmanac.periods import Calendar
-from pgalmanac.plan import Action, ActionKind, Plan, Reason, Source, Status
+from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
 
 __all__ = ["NOW", "TODAY", "applied", "at", "calendar", "day", "events", "mark", "partition"]

@@ -29,7 +29,8 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (
         "thinking",
         frozenset(
-            {"plan", "recovery", "diagnose", "forecast", "ddl", "ddl_trash", "mend", "steps", "results"}
+            {"actions", "view", "targets", "creating", "dropping", "plan", "recovery", "mend", "steps", "results"}
+            | {"diagnose", "forecast", "ddl", "ddl_trash"}
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import sql
 
+from pgalmanac.actions import Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform, preview
 from pgalmanac.model import TableRef
-from pgalmanac.plan import Status
 from support import connect, rows
 
 if TYPE_CHECKING:

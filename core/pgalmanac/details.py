@@ -14,7 +14,7 @@ from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.locks import blockers
 from pgalmanac.model import Bounds, KeyType, Partition
-from pgalmanac.plan import View
+from pgalmanac.view import View
 
 __all__ = ["PartitionDetails", "Profile", "Pulse", "partition_details", "profile", "pulse"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, TypeVar
 
 from pgalmanac import maintain, operations
+from pgalmanac.actions import GOING, Status
 from pgalmanac.arguments import Arguments
 from pgalmanac.config import USUAL_TABLE, Settings
 from pgalmanac.config_file import starting_configuration
@@ -22,7 +23,7 @@ from pgalmanac.log import Stderr
 from pgalmanac.model import TableName, TableRef
 from pgalmanac.notify import notify_status
 from pgalmanac.opening import DEMO_TABLES, settings_of
-from pgalmanac.plan import GOING, Plan, Status
+from pgalmanac.plan import Plan
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import CountProgress, Outcome, Progress, RunReport
 

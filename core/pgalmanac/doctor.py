@@ -20,8 +20,8 @@ from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
 from pgalmanac.model import KeyType, TableRef
 from pgalmanac.naming import MAX_BYTES
-from pgalmanac.plan import View, view
 from pgalmanac.systemctl import is_here, properties
+from pgalmanac.view import View, view
 
 __all__ = ["Line", "Verdict", "examine"]
 

@@ -20,9 +20,9 @@ from pgalmanac.forecast import Forecast, Sizes, forecast, unusual
 from pgalmanac.history import RunRecord, task_name
 from pgalmanac.inspection import look
 from pgalmanac.model import Partition, Server, TableRef
-from pgalmanac.plan import View
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import TableReport
+from pgalmanac.view import View
 
 __all__ = ["Observation", "Observed", "observe"]
 

@@ -9,12 +9,13 @@ from typing import Final, LiteralString
 
 from psycopg import errors, sql
 
+from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.differences import read_mend
 from pgalmanac.model import PartitionedTable, RelationKind, TableName
-from pgalmanac.plan import GOING, Action, ActionKind, Facts, Plan, Reason, Source, Status
+from pgalmanac.plan import Plan
 from pgalmanac.strays import REFERENCES, joined, why_immovable
 
 __all__ = ["read_facts"]

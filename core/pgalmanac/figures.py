@@ -13,8 +13,8 @@ from pgalmanac.counts import DEFAULT_BREAKDOWN, key_time
 from pgalmanac.db import Session
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.model import Partition
-from pgalmanac.plan import View
 from pgalmanac.results import PartitionCount, Statistics
+from pgalmanac.view import View
 
 __all__ = ["statistics"]
 

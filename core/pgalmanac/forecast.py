@@ -12,7 +12,7 @@ from typing import Final
 
 from pgalmanac.diagnose import Code, Finding, Level
 from pgalmanac.model import Partition
-from pgalmanac.plan import View
+from pgalmanac.view import View
 
 __all__ = ["Forecast", "Measured", "Sizes", "forecast", "unusual"]
 

@@ -8,11 +8,12 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
+from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.attempts import Guard
 from pgalmanac.catalog import ESTIMATED_ROWS, parse_bounds
 from pgalmanac.db import Session
 from pgalmanac.marks import read_mark, read_pin
-from pgalmanac.plan import Action, ActionKind, Reason, Source, Status, View
+from pgalmanac.view import View
 
 __all__ = ["GuardError", "attach_guard", "check_drop", "drop_guard"]
 

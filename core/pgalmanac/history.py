@@ -1,7 +1,7 @@
 """Run history: `housekeeper_runs` and one row per action, in plain tables that any SQL client reads.
 
 An existing table of that name is used as it is, whatever the type of its id; other programs keep their rows in it.
-It is written in transactions of its own, apart from the session whose work it tells of where there is any (recorder.py).
+It is written in transactions of its own, and apart from the session whose work it tells of (recorder.py).
 """
 
 from __future__ import annotations

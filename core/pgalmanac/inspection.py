@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final, Literal
 
+from pgalmanac.actions import NO_FACTS, ActionKind, Facts
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
@@ -17,22 +18,13 @@ from pgalmanac.ddl_structure import Structure
 from pgalmanac.diagnose import PastRuns
 from pgalmanac.facts import read_facts
 from pgalmanac.model import PartitionedTable, Pin, TableRef
-from pgalmanac.plan import (
-    NO_FACTS,
-    ActionKind,
-    Facts,
-    Plan,
-    View,
-    plan_create,
-    plan_drop,
-    plan_fix,
-    plan_maintain,
-)
+from pgalmanac.plan import Plan, plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.plan_archive import plan_archive, plan_restore, target_of, with_archives
 from pgalmanac.policy import Policy
 from pgalmanac.recorder import Recorder
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
 from pgalmanac.structure import read_structure
+from pgalmanac.view import View
 
 __all__ = ["MAINTAIN", "Inspection", "Request", "full_plan", "look", "make_plan"]
 

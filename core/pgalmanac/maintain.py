@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import psycopg
 
 from pgalmanac import counts
+from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import choose, inspect
 from pgalmanac.config import Settings
@@ -23,11 +24,12 @@ from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.model import Server, TableRef
-from pgalmanac.plan import Action, ActionKind, Plan, Status, View, view
+from pgalmanac.plan import Plan
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import CountProgress, Outcome, PartitionCount, Progress, RunReport, TableReport
 from pgalmanac.trash import look_into
+from pgalmanac.view import View, view
 
 __all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
 

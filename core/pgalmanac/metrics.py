@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 import pgalmanac
 from pgalmanac.diagnose import Code, Level, covered_until, runway_days
 from pgalmanac.exporter import Observation, Observed
-from pgalmanac.plan import View
+from pgalmanac.view import View
 
 __all__ = ["METRICS", "render_metrics", "write_textfile"]
 

@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest, folder_of, table_folder
 from pgalmanac.errors import ConfigError, UsageError
 from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, RelationKind, TableName, TableRef
 from pgalmanac.naming import label, written_interval
-from pgalmanac.plan import (
-    NO_FACTS,
-    Action,
-    ActionKind,
-    Facts,
-    Plan,
-    Reason,
-    Source,
-    Status,
-    View,
-    inside,
-    meant,
-    names,
-    parse_range,
-    view,
-)
+from pgalmanac.plan import Plan
 from pgalmanac.policy import ArchiveTarget, Policy
+from pgalmanac.targets import inside, meant, names, parse_range
+from pgalmanac.view import View, view
 
 __all__ = ["folder_for", "period_of", "plan_archive", "plan_restore", "target_of", "with_archives"]
 

@@ -10,8 +10,8 @@ from psycopg import errors, sql
 from pgalmanac.attempts import begin
 from pgalmanac.db import Session, is_lost, one_line
 from pgalmanac.ddl import key_literal, qualified
-from pgalmanac.plan import View
 from pgalmanac.strays import can_silence_triggers
+from pgalmanac.view import View
 
 __all__ = ["ProofError", "prove_insert"]
 

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source
+from pgalmanac.dropping import gone
 from pgalmanac.errors import UsageError
 from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind
-from pgalmanac.plan import (
-    NO_FACTS,
-    Action,
-    ActionKind,
-    Facts,
-    Plan,
-    Reason,
-    Source,
-    View,
-    gone,
-    meant,
-    names,
-    orphans_in,
-    view,
-)
+from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
+from pgalmanac.targets import meant, names, orphans_in
+from pgalmanac.view import View, view
 
 __all__ = ["plan_pin", "plan_undrop", "plan_unpin"]
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from pgalmanac.actions import Status
 from pgalmanac.diagnose import Finding, runway_days
 from pgalmanac.errors import PgalmanacError
-from pgalmanac.plan import Status, View
 from pgalmanac.report_kept import kept_action, kept_counts, kept_document
 from pgalmanac.report_nagios import check_level
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
+from pgalmanac.view import View
 
 if TYPE_CHECKING:
     from pgalmanac.history import RunRecord

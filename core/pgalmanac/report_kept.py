@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
+from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.log import shown
 from pgalmanac.model import Orphan, Partition, Pin
-from pgalmanac.plan import Action, ActionKind, Status, View
 from pgalmanac.results import Outcome, TableReport
+from pgalmanac.view import View
 
 __all__ = ["kept_action", "kept_counts", "kept_document", "kept_facts", "kept_lines"]
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import humanize
 
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.diagnose import Finding, Level, covered_until, runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.log import shown
 from pgalmanac.model import TableName
-from pgalmanac.plan import ActionKind, Status, View
 from pgalmanac.report_kept import kept_counts, kept_facts, kept_lines
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
+from pgalmanac.view import View
 
 if TYPE_CHECKING:
     from pgalmanac.history import ActionRecord, RunRecord

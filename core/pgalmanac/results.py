@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 
+from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.diagnose import Finding, Level, worst
 from pgalmanac.errors import BusyError, PgalmanacError, PrivilegeError
 from pgalmanac.model import Server, TableName
-from pgalmanac.plan import Action, ActionKind, Status, View
+from pgalmanac.view import View
 
 __all__ = [
     "CountProgress",

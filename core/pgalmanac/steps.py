@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pgalmanac import ddl, ddl_create, ddl_trash
+from pgalmanac.actions import GOING, Action, ActionKind, Reason, Source
 from pgalmanac.ddl import Script, Statement
 from pgalmanac.ddl_archive import held, release
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.marks import edges, marked, pinned, unmarked, unpinned
 from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, TableName
-from pgalmanac.plan import GOING, Action, ActionKind, Reason, Source, View
+from pgalmanac.view import View
 
 __all__ = ["detached", "detaches_concurrently", "mark_of", "partition_of", "script", "shown"]
 

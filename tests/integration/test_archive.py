@@ -17,11 +17,11 @@ import pyarrow.parquet
 import pytest
 
 from pgalmanac import maintain
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
 from pgalmanac.maintain import Request
 from pgalmanac.model import Interval, TableRef
-from pgalmanac.plan import ActionKind, Status
 from pgalmanac.report import render
 from pgalmanac.results import Progress, TableReport
 from support import add_default, add_partitions, connect, create_events, partition_names, rows, today

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from pgalmanac import counts
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Counting
 from pgalmanac.db import connect as session_on
@@ -25,9 +26,9 @@ from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, Privileg
 from pgalmanac.model import TableName, TableRef
 from pgalmanac.pgbinaries import _likely_folders
 from pgalmanac.pgserver import temporary_cluster
-from pgalmanac.plan import ActionKind, Status, view
 from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
+from pgalmanac.view import view
 from support import connect, create_events, rows
 from under_fire import create_log, execute, maintain, midnight, todo
 

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from pgalmanac import maintain
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.diagnose import Code
 from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
 from pgalmanac.maintain import Request
 from pgalmanac.model import TableRef
-from pgalmanac.plan import ActionKind, Status
 from pgalmanac.results import RunReport, TableReport
 from support import add_default, add_partitions, add_rows, connect, create_events, partition_names, rows, today
 

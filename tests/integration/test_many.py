@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pgalmanac.actions import Status
 from pgalmanac.inspection import Request
 from pgalmanac.model import Interval
 from pgalmanac.pgserver import temporary_cluster
-from pgalmanac.plan import Status
 from support import connect
 from under_fire import create_log, execute, maintain, midnight, todo
 

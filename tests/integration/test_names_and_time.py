@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pgalmanac.actions import Status
 from pgalmanac.apply import apply
 from pgalmanac.catalog import inspect
 from pgalmanac.db import connect as open_session
 from pgalmanac.diagnose import Code
 from pgalmanac.inspection import Request
 from pgalmanac.model import Interval, TableRef
-from pgalmanac.plan import Plan, Status, plan_maintain
+from pgalmanac.plan import Plan, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.structure import read_structure
 from support import connect, rows

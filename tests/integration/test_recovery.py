@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from integration.faults.proxy import Proxy
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.diagnose import Code
 from pgalmanac.errors import PgalmanacError, UsageError
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import check, kept, perform
-from pgalmanac.plan import ActionKind, Status
 from pgalmanac.report import render
 from support import connect, rows
 from under_fire import age, create_log, execute, log_partition, maintain, midnight, planned, settings, todo

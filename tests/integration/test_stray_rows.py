@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 import pytest
 
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.diagnose import Code
-from pgalmanac.plan import ActionKind, Status
 from support import connect, rows
 from under_fire import create_log, execute, maintain, midnight, planned, shape, todo
 

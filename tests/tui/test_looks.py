@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashboards import shown
+from pgalmanac.actions import ActionKind
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
 from pgalmanac.diagnose import PastRuns, diagnose
@@ -20,7 +21,7 @@ from pgalmanac.errors import ConnectError
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Pin, Server
-from pgalmanac.plan import ActionKind, plan_drop, plan_maintain
+from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
 from pgalmanac.schedule import Schedule

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgalmanac.actions import Facts
 from pgalmanac.diagnose import Code, Level, PastRuns, covered_until, diagnose, runway_days, worst
 from pgalmanac.model import Bounds, Interval, Orphan, Partition, PartitionedTable, TableName
-from pgalmanac.plan import Facts, plan_maintain, view
+from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.view import view
 from snapshots import NOW, applied, at, day, events, mark, partition
 
 POLICY = Policy()

@@ -10,22 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgalmanac.actions import Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.errors import ConfigError, UsageError
 from pgalmanac.model import Bounds, Interval, KeyType, Orphan, Partition, PartitionedTable, RelationKind, TableName
-from pgalmanac.plan import (
-    Action,
-    ActionKind,
-    Facts,
-    Reason,
-    Source,
-    Status,
-    plan_create,
-    plan_drop,
-    plan_fix,
-    plan_maintain,
-    view,
-)
+from pgalmanac.plan import plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.view import view
 from snapshots import NOW, applied, at, day, events, mark, partition
 
 POLICY = Policy()

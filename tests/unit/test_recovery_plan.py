@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.errors import UsageError
 from pgalmanac.mend import Mend
 from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, TableName
-from pgalmanac.plan import GOING, Action, ActionKind, Facts, Reason, Source, Status, plan_drop, plan_maintain, view
+from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
+from pgalmanac.view import view
 from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
 from unit.test_plan import policies, tables
 

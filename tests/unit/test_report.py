@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgalmanac.actions import Action, ActionKind, Reason, Status
 from pgalmanac.diagnose import Code, Finding, Level
 from pgalmanac.errors import (
     BusyError,
@@ -25,10 +26,10 @@ from pgalmanac.errors import (
 )
 from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, Server, TableName
-from pgalmanac.plan import Action, ActionKind, Reason, Status, View, view
 from pgalmanac.policy import Policy
 from pgalmanac.report import error_code, exit_code, render, render_error, render_history, render_init
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
+from pgalmanac.view import View, view
 
 NOW = datetime(2025, 11, 2, 12, tzinfo=UTC)
 TODAY = NOW.replace(hour=0)

@@ -9,8 +9,8 @@ import pytest
 from pgalmanac.diagnose import Code, Level
 from pgalmanac.forecast import Measured, Sizes, forecast, unusual
 from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, TableName
-from pgalmanac.plan import View, view
 from pgalmanac.policy import Policy
+from pgalmanac.view import View, view
 
 NOW = datetime(2026, 3, 18, 2, tzinfo=UTC)  # a Wednesday
 TODAY = NOW.date()

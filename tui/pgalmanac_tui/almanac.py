@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Final
 
+from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.model import Bounds, Partition
-from pgalmanac.plan import GOING, Action, ActionKind, Status, View, unmanaged
 from pgalmanac.results import PartitionCount
+from pgalmanac.view import View, unmanaged
 from pgalmanac_tui.glyphs import SEVERITY, WORDS, Mark
 from pgalmanac_tui.snapshot import TableState
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
+from pgalmanac.actions import Action
 from pgalmanac.diagnose import Level
 from pgalmanac.model import Orphan, TableName
 from pgalmanac.periods import Calendar
-from pgalmanac.plan import Action, Plan
+from pgalmanac.plan import Plan
 from pgalmanac_tui.almanac import Entry
 from pgalmanac_tui.format import Span, ago, amount, clean, duration, size
 from pgalmanac_tui.glyphs import QUIET, SEVERITY, Glyphs

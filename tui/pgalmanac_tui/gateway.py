@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from pgalmanac import counts, maintain
+from pgalmanac.actions import GOING
 from pgalmanac.catalog import choose, discover
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, scrub, translated
@@ -23,12 +24,13 @@ from pgalmanac.history import History, HistoryError, RunRecord, task_name
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.locks import blockers
 from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
-from pgalmanac.plan import GOING, Plan, View
+from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome, PartitionCount, RunReport
 from pgalmanac.schedule import Schedule, next_run
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
+from pgalmanac.view import View
 from pgalmanac_tui.engine import Engine
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from pgalmanac.actions import Action
 from pgalmanac.diagnose import Finding, Level, PastRuns, worst
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.model import Bounds, Partition, Server, TableName
-from pgalmanac.plan import Action, Plan, View
+from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.view import View
 
 if TYPE_CHECKING:  # these bring the driver with them, and the first picture must not wait for it
     from pgalmanac.details import PartitionDetails, Profile  # noqa: TC004  # named in __all__ for checkers

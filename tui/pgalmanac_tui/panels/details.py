@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from pgalmanac.plan import Status, View
+from pgalmanac.actions import Status
+from pgalmanac.view import View
 from pgalmanac_tui.almanac import Almanac, Day, Entry
 from pgalmanac_tui.format import Line, ago, amount, bars, clean, day_title, fit, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark

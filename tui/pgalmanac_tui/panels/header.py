@@ -7,7 +7,7 @@ from typing import Final
 
 from pgalmanac.diagnose import Code, Finding, Level, runway_days
 from pgalmanac.model import Bounds
-from pgalmanac.plan import View
+from pgalmanac.view import View
 from pgalmanac_tui.format import Line, Span, ago, amount, clean, duration, fit, in_time, size, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.model import Link, Model

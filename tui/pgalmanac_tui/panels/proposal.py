@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from pgalmanac.plan import GOING, Action, ActionKind, Plan, Status
+from pgalmanac.actions import GOING, Action, ActionKind, Status
+from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, RunReport
 from pgalmanac_tui.format import Line, amount, clean, size, wrap
 from pgalmanac_tui.glyphs import Glyphs

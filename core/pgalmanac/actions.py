@@ -1,0 +1,138 @@
+"""What a plan is made of: actions with their reason and status, and the facts that a draft of it asks for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pgalmanac.mend import Mend
+from pgalmanac.model import Bounds, Pin, TableName
+
+__all__ = ["GOING", "NO_FACTS", "Action", "ActionKind", "Facts", "Guard", "Reason", "Source", "Status"]
+
+
+class ActionKind(StrEnum):
+    """What an action does; detaching is part of a drop and of trash, and creating part of moving rows."""
+
+    FINALIZE = "finalize"
+    CREATE = "create"
+    MOVE_ROWS = "move_rows"
+    DROP = "drop"
+    # Detach, and keep the table in the trash until its grace ends.
+    TRASH = "trash"
+    # Bring it back from there.
+    ATTACH = "attach"
+    PIN = "pin"
+    UNPIN = "unpin"
+    # Copy it into the archive; before a drop the table is detached first and let go of only by the drop.
+    ARCHIVE = "archive"
+    # Bring it back from there.
+    RESTORE = "restore"
+
+
+# What takes a partition away from its table.
+GOING: Final = frozenset({ActionKind.DROP, ActionKind.TRASH})
+
+
+class Status(StrEnum):
+    """What became of an action, or is to become of it."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """Why an action is in the plan."""
+
+    PREMAKE = "premake"
+    GAP = "gap"
+    REMAINDER = "remainder"
+    RETENTION = "retention"
+    UNFINISHED = "unfinished"
+    MANUAL = "manual"
+    GRACE = "grace ended"
+    # An archive for its own sake: what is archived stays where it is.
+    COPY = "copy"
+
+
+class Source(StrEnum):
+    """Where the table of an action stands: the statements that finish it differ."""
+
+    ATTACHED = "attached"
+    PENDING = "pending"
+    DETACHED = "detached"
+
+
+class Guard(StrEnum):
+    """Who refuses that something goes, where findings tell them apart."""
+
+    FUSE = "fuse"
+    CLOCK = "clock"
+    # There is no place for it in the trash.
+    TRASH = "trash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One step. *status* is planned, or skipped or refused with the *note* that says why and what would allow it.
+
+    *rows* and *bytes* are the server's estimates of what is at stake; None when nobody asked. *target* is the name
+    that trash and attach give the table, *keep_until* the instant up to which it can be had back, *makes_schema* says
+    that the trash is still to be made. *pin* is what pin writes, and attach where today's retention would take the
+    partition again; *mend* what attach has to make good first.
+    """
+
+    kind: ActionKind
+    partition: TableName
+    bounds: Bounds
+    reason: Reason
+    status: Status = Status.PLANNED
+    note: str | None = None
+    guard: Guard | None = None
+    oid: int | None = None
+    source: Source = Source.ATTACHED
+    rows: int | None = None
+    bytes: int | None = None
+    target: TableName | None = None
+    keep_until: datetime | None = None
+    makes_schema: bool = False
+    pin: Pin | None = None
+    mend: Mend | None = None
+    # Where it is archived.
+    url: str | None = None
+
+    def refused(self, note: str, guard: Guard | None = None) -> Action:
+        """The same action, refused by a guard that wants a human."""
+        return replace(self, status=Status.REFUSED, note=note, guard=guard)
+
+    def skipped(self, note: str) -> Action:
+        """The same action, skipped for a standing reason of its partition."""
+        return replace(self, status=Status.SKIPPED, note=note)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is asked about the objects of a draft plan only.
+
+    *strays* counts the default partition's rows by the lower bound of the period they belong to; *immovable* says why
+    they cannot be moved. *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made,
+    or this role may not use it; *mends* is what detached tables lack of their parent's structure.
+    """
+
+    taken: frozenset[TableName] = frozenset()
+    blocked: Mapping[int, str] = field(default_factory=dict[int, str])
+    strays: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
+    immovable: str | None = None
+    sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    trash_missing: bool = False
+    trash_refusal: str | None = None
+    mends: Mapping[int, Mend] = field(default_factory=dict[int, Mend])
+
+
+NO_FACTS: Final = Facts()

@@ -1,0 +1,180 @@
+"""What is to go, with what forbids it: retention, grace, what earlier runs left half done; and the fuse. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pgalmanac.actions import Action, ActionKind, Facts, Guard, Reason, Source, Status
+from pgalmanac.model import Bounds, Mark, Orphan, Partition, TableName
+from pgalmanac.view import View, unmanaged
+
+__all__ = ["drop", "drops", "gone", "grace_ended", "guarded", "unfinished", "with_room"]
+
+
+def unfinished(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
+    """What earlier runs, or other people, began and did not end."""
+    for partition in seen.table.ranged:
+        if partition.mark is not None and partition.bounds is not None:
+            yield _finalize(partition, partition.bounds, Source.ATTACHED)
+    for partition in seen.table.pending:
+        bounds = partition.bounds or Bounds(lower=None, upper=None)
+        mark = partition.mark
+        if mark is not None and mark.keep_until is not None:
+            yield with_room(_finish_trash(seen, partition, bounds, mark, facts), facts)
+        elif mark is None or seen.pinned(partition.pin) or not _still_demanded(seen, mark.manual, bounds=bounds):
+            yield _finalize(partition, bounds, Source.PENDING)
+        else:
+            yield _finish_drop(partition.oid, partition.name, bounds, Source.PENDING, clock)
+    for orphan in seen.table.orphans:
+        if orphan.mark.keep_until is not None:
+            if not orphan.in_trash and not _ended(seen, orphan):
+                yield with_room(_finish_trash(seen, orphan, orphan.bounds, orphan.mark, facts), facts)
+        elif _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds):
+            action = _finish_drop(orphan.oid, orphan.name, orphan.bounds, Source.DETACHED, clock)
+            yield action.skipped(str(orphan.pin)) if seen.pinned(orphan.pin) else action
+
+
+def _still_demanded(seen: View, manual: bool, *, bounds: Bounds) -> bool:  # noqa: FBT001  # a field of the mark
+    return manual or (seen.policy.may_drop and seen.expired(bounds))
+
+
+def _finish_trash(seen: View, what: Partition | Orphan, bounds: Bounds, mark: Mark, facts: Facts) -> Action:
+    """Bring a table to the trash that was cut off on its way: whatever the policy, it can be had back from there."""
+    return Action(
+        kind=ActionKind.TRASH,
+        partition=what.name,
+        bounds=bounds,
+        reason=Reason.UNFINISHED,
+        oid=what.oid,
+        source=Source.DETACHED if isinstance(what, Orphan) else Source.PENDING,
+        target=TableName(schema=seen.policy.trash_schema, name=what.name.name),
+        keep_until=mark.keep_until,
+        makes_schema=facts.trash_missing,
+    )
+
+
+def _ended(seen: View, orphan: Orphan) -> bool:
+    """Whether the grace of a dropped partition is over by the server's clock, and nobody wants it kept since."""
+    until = orphan.mark.keep_until
+    return (
+        until is not None
+        and until <= seen.table.now
+        and not seen.pinned(orphan.pin)
+        and _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds)
+    )
+
+
+def grace_ended(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
+    """What is dropped for good. The fuse let it pass when it went to the trash, and is not asked again."""
+    for orphan in seen.table.orphans:
+        if not _ended(seen, orphan):
+            continue
+        action = gone(orphan, Reason.GRACE, facts)
+        if why := facts.blocked.get(orphan.oid):
+            yield action.skipped(why)
+        else:
+            yield action if clock is None else action.refused(clock, Guard.CLOCK)
+
+
+def gone(orphan: Orphan, reason: Reason, facts: Facts) -> Action:
+    """Drop for good what was detached already."""
+    rows, size = facts.sizes.get(orphan.oid, (None, None))
+    return Action(
+        kind=ActionKind.DROP,
+        partition=orphan.name,
+        bounds=orphan.bounds,
+        reason=reason,
+        oid=orphan.oid,
+        source=Source.DETACHED,
+        rows=rows,
+        bytes=size,
+    )
+
+
+def _finalize(partition: Partition, bounds: Bounds, source: Source) -> Action:
+    return Action(
+        kind=ActionKind.FINALIZE,
+        partition=partition.name,
+        bounds=bounds,
+        reason=Reason.UNFINISHED,
+        oid=partition.oid,
+        source=source,
+    )
+
+
+def _finish_drop(oid: int, name: TableName, bounds: Bounds, source: Source, clock: str | None) -> Action:
+    action = Action(
+        kind=ActionKind.DROP, partition=name, bounds=bounds, reason=Reason.UNFINISHED, oid=oid, source=source
+    )
+    return action if clock is None else action.refused(clock, Guard.CLOCK)
+
+
+def drops(seen: View, facts: Facts, clock: str | None) -> list[Action]:
+    """What is past retention, oldest first, with what is skipped and why."""
+    if not seen.policy.may_drop:
+        return []
+    actions: list[Action] = []
+    for partition in seen.table.ranged:
+        if not seen.expired(partition.bounds):
+            continue
+        action = drop(seen, partition, Reason.RETENTION, facts)
+        if seen.pinned(partition.pin):
+            action = action.skipped(str(partition.pin))
+        elif (why := unmanaged(seen, partition)) or (why := facts.blocked.get(partition.oid)):
+            action = action.skipped(why)
+        actions.append(with_room(action, facts))
+    return guarded(seen, actions, clock, "pgalmanac maintain --max-drops {n}")
+
+
+def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now: bool = False) -> Action:
+    """Drop a partition; with a grace, and unless it is wanted *now*, keep it in the trash for so long."""
+    rows, size = facts.sizes.get(partition.oid, (None, None))
+    action = Action(
+        kind=ActionKind.DROP,
+        partition=partition.name,
+        bounds=partition.bounds or Bounds(lower=None, upper=None),
+        reason=reason,
+        oid=partition.oid,
+        source=Source.PENDING if partition.detach_pending else Source.ATTACHED,
+        rows=rows,
+        bytes=size,
+    )
+    if now or not seen.policy.grace_days:
+        return action
+    return replace(
+        action,
+        kind=ActionKind.TRASH,
+        target=TableName(schema=seen.policy.trash_schema, name=partition.name.name),
+        keep_until=seen.keep_until,
+        makes_schema=facts.trash_missing,
+    )
+
+
+def with_room(action: Action, facts: Facts) -> Action:
+    """The action, refused when it wants to the trash and the trash has no place for it."""
+    if action.kind is not ActionKind.TRASH or action.status is not Status.PLANNED:
+        return action
+    if facts.trash_refusal is not None:
+        return action.refused(facts.trash_refusal, Guard.TRASH)
+    if action.target == action.partition:
+        why = f"the trash is its own schema, {action.partition.schema}; set trash_schema to another"
+        return action.refused(why, Guard.TRASH)
+    if action.target in facts.taken:
+        why = f"the name {action.target} is taken in the trash; drop or rename that table, or wait for its grace to end"
+        return action.refused(why, Guard.TRASH)
+    return action
+
+
+def guarded(seen: View, actions: Sequence[Action], clock: str | None, remedy: str) -> list[Action]:
+    """All drops or none: an untrusted clock or more of them than the fuse allows refuses every one."""
+    planned = [a for a in actions if a.status is Status.PLANNED]
+    fuse = seen.policy.fuse(seen.interval)
+    if clock is not None:
+        note, guard = clock, Guard.CLOCK
+    elif len(planned) > fuse:
+        note = f"{len(planned)} are due and the fuse is {fuse}; allow it with: {remedy.format(n=len(planned))}"
+        guard = Guard.FUSE
+    else:
+        return list(actions)
+    return [a.refused(note, guard) if a.status is Status.PLANNED else a for a in actions]

@@ -1,0 +1,140 @@
+"""A snapshot seen through a policy: the calendar, what is today, past retention, covered or managed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+
+from pgalmanac.errors import ConfigError
+from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind
+from pgalmanac.naming import Style, infer_style, label
+from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval
+from pgalmanac.policy import Policy
+
+__all__ = ["View", "oldest_kept", "undroppable", "unmanaged", "view"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A snapshot seen through a policy: the calendar, the interval in force, today and the retention edge.
+
+    *cutoff* is the key time at or before which an upper bound is past retention; None keeps everything.
+    """
+
+    table: PartitionedTable
+    policy: Policy
+    calendar: Calendar
+    interval: Interval
+    style: Style
+    today: date
+    now: datetime
+    cutoff: datetime | None
+
+    def at(self, instant: datetime) -> View:
+        """The same snapshot as seen at another instant: what is today and what is expired follow the clock."""
+        now = self.calendar.from_instant(instant)
+        today = self.calendar.day(now)
+        days = self.policy.retention_days
+        cutoff = None if days is None else self.calendar.start(_back(today, days))
+        return replace(self, now=now, today=today, cutoff=cutoff)
+
+    def day(self, offset: int) -> datetime:
+        """The first moment of the day *offset* days from today."""
+        return self.calendar.start(self.today + timedelta(days=offset))
+
+    @property
+    def keep_until(self) -> datetime:
+        """The instant, in UTC, up to which what goes to the trash now is kept: a midnight, grace_days whole days on."""
+        zone = self.policy.timezone
+        day = self.table.now.astimezone(zone).date() + timedelta(days=self.policy.grace_days + 1)
+        return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+    def pinned(self, pin: Pin | None) -> bool:
+        """Whether this pin is still in force today."""
+        return pin is not None and pin.holds(self.today)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """What the attached partitions cover; the default partition covers nothing."""
+        return Coverage(p.bounds for p in self.table.ranged if p.bounds is not None)
+
+    def holes(self, lower: datetime, upper: datetime) -> Iterator[tuple[Bounds, tuple[Bounds, ...]]]:
+        """Every period with a moment in `[lower, upper)` that is not covered, and what of it is not; oldest first."""
+        last: Bounds | None = None
+        for hole in self.coverage.holes(self.calendar.span(self.interval, lower, upper)):
+            if hole.lower is None or hole.upper is None:
+                continue
+            for period in self.calendar.periods(self.interval, hole.lower, hole.upper):
+                if period != last:
+                    yield period, self.coverage.holes(period)
+                last = period
+
+    def expired(self, bounds: Bounds | None) -> bool:
+        """Whether these bounds are past retention today."""
+        return (
+            self.cutoff is not None and bounds is not None and bounds.upper is not None and bounds.upper <= self.cutoff
+        )
+
+    def label(self, bounds: Bounds) -> str:
+        """The period as the command line writes it."""
+        return label(self.interval, bounds, self.calendar)
+
+
+def view(table: PartitionedTable, policy: Policy) -> View:
+    """See *table* through *policy* as of the snapshot's own clock. Raises ConfigError for an impossible interval."""
+    calendar = Calendar(zone=policy.timezone, key=table.key.type)
+    interval = policy.interval or infer_interval(table.ranged, calendar) or Interval.DAILY
+    if interval is Interval.HOURLY and table.key.type is KeyType.DATE:
+        msg = f"{table.name} is partitioned by a date, which has no hours"
+        raise ConfigError(msg, hint="set its interval to daily or longer")
+    now = calendar.from_instant(table.now)
+    seen = View(
+        table=table,
+        policy=policy,
+        calendar=calendar,
+        interval=interval,
+        style=infer_style(table.name, table.ranged, interval, calendar),
+        today=calendar.day(now),
+        now=now,
+        cutoff=None,
+    )
+    return seen.at(table.now)
+
+
+def _back(today: date, days: int) -> date:
+    return today - timedelta(days=min(days, (today - date.min).days - 1))
+
+
+def oldest_kept(seen: View) -> datetime | None:
+    """The first moment of the oldest partition inside retention; an unbounded one counts from its upper bound."""
+    for partition in seen.table.ranged:
+        if partition.bounds is None or seen.expired(partition.bounds):
+            continue
+        start = partition.bounds.upper if partition.bounds.lower is None else partition.bounds.lower
+        if start is not None:
+            return start
+    return None
+
+
+def undroppable(partition: Partition) -> str | None:
+    """Why nobody, by hand or by night, drops this partition through pgalmanac."""
+    if partition.bounds is None:
+        return "its bounds cannot be read as a range of time"
+    if partition.bounds.lower is None:
+        return "it is unbounded below, so that its age is not known"
+    if partition.kind is RelationKind.PARTITIONED:
+        return "it is itself partitioned"
+    if partition.kind is RelationKind.FOREIGN:
+        return "it is a foreign table, which DROP TABLE does not drop"
+    return None
+
+
+def unmanaged(seen: View, partition: Partition) -> str | None:
+    """Why the nightly run leaves this partition alone for good, or None when it is managed."""
+    if (why := undroppable(partition)) is not None:
+        return why
+    if seen.policy.drop_unaligned or aligned_interval(partition, seen.calendar) is not None:
+        return None
+    return f"its bounds are on no interval's grid in {seen.policy.timezone.key}; drop_unaligned = true would allow it"
