@@ -21,8 +21,8 @@ from pgalmanac.db import Session, connect, is_lost, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.model import Partition, RelationKind
-from pgalmanac.plan import View
 from pgalmanac.results import PartitionCount
+from pgalmanac.view import View
 
 if TYPE_CHECKING:
     from pgalmanac.counts_cache import CountsCache, Kept

@@ -24,9 +24,9 @@ from pgalmanac.counts_cache import CountsCache
 from pgalmanac.db import connect
 from pgalmanac.figures import statistics
 from pgalmanac.model import TableName, TableRef
-from pgalmanac.plan import View, view
 from pgalmanac.policy import Policy
 from pgalmanac.results import CountProgress, PartitionCount
+from pgalmanac.view import View, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
