@@ -15,7 +15,7 @@ from pgalmanac.db import Session
 from pgalmanac.ddl import Script, Statement
 from pgalmanac.locks import blockers
 
-__all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "Guard", "begin", "retried", "run_script", "send", "under_locks"]
+__all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "LastLook", "begin", "retried", "run_script", "send", "under_locks"]
 
 # Pauses as short as the timeout halve the writers' throughput; nine times as long leaves them 92 %.
 _PAUSE: Final = (9.0, 13.0)
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class LastLook:
     """A last look, sent together with the locks that keep its answer true, and what judges its only row by raising."""
 
     look: sql.Composed
@@ -87,7 +87,7 @@ async def retried(
                 raise GaveUp(attempts=attempts, sqlstate=exc.sqlstate, blockers=who) from exc
 
 
-async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: Guard | None = None) -> int:
+async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: LastLook | None = None) -> int:
     """Run *script* in one transaction and return how many rows it moved; an error leaves the transaction open.
 
     *guard* looks once *prepare* is done, with the locks that it took, and its judge raises to prevent the rest.
@@ -136,7 +136,7 @@ async def send(
     *,
     before: sql.Composed,
     end: LiteralString = "",
-    guard: Guard | None = None,
+    guard: LastLook | None = None,
 ) -> int:
     """Several statements, and the guard's look after them, in one round trip; how many rows their INSERTs moved."""
     text = sql.SQL("; ").join([s.sql for s in statements])

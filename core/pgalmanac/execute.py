@@ -15,7 +15,7 @@ from psycopg import errors, sql
 from pgalmanac import ddl, ddl_trash
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
-from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, Guard, begin, retried, run_script, send, under_locks
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
 from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
 from pgalmanac.ddl import Script, Statement
 from pgalmanac.ddl_create import move_rows_at_once
@@ -337,7 +337,7 @@ class Executor:
         rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
         return Done(attempts=attempts, rows=rows)
 
-    async def _once(self, steps: Script, guard: Guard | None = None) -> int:
+    async def _once(self, steps: Script, guard: LastLook | None = None) -> int:
         return await run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard)
 
     async def secure(self, action: Action) -> None:

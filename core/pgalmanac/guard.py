@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
-from pgalmanac.attempts import Guard
+from pgalmanac.attempts import LastLook
 from pgalmanac.catalog import ESTIMATED_ROWS, parse_bounds
 from pgalmanac.db import Session
 from pgalmanac.marks import read_mark, read_pin
@@ -43,7 +43,7 @@ class GuardError(Exception):
 Tell = Callable[[tuple[int, int]], None]
 
 
-def drop_guard(seen: View, action: Action, source: Source, tell: Tell = lambda _: None) -> Guard:
+def drop_guard(seen: View, action: Action, source: Source, tell: Tell = lambda _: None) -> LastLook:
     """Looks at what is about to go and raises GuardError when it must not.
 
     Same name and OID, same bounds (or our mark), attached, pending or detached as expected, not pinned, and still past
@@ -56,7 +56,7 @@ def drop_guard(seen: View, action: Action, source: Source, tell: Tell = lambda _
         _demanded(seen, action, comment, now)
         tell((size, rows))
 
-    return Guard(look=_look(seen, action), judge=judge)
+    return LastLook(look=_look(seen, action), judge=judge)
 
 
 async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
@@ -69,14 +69,14 @@ async def check_drop(session: Session, seen: View, action: Action, source: Sourc
     return found[-1]
 
 
-def attach_guard(seen: View, action: Action, tell: Tell) -> Guard:
+def attach_guard(seen: View, action: Action, tell: Tell) -> LastLook:
     """Looks at what is about to be attached and raises GuardError when it is another table."""
 
     def judge(row: tuple[Any, ...] | None) -> None:
         _, _, size, rows = _same(seen, action, Source.DETACHED, row)
         tell((size, rows))
 
-    return Guard(look=_look(seen, action), judge=judge)
+    return LastLook(look=_look(seen, action), judge=judge)
 
 
 def _demanded(seen: View, action: Action, comment: str | None, now: datetime) -> None:
