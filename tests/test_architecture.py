@@ -67,7 +67,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("apply", frozenset({"apply"})),
-    ("use case", frozenset({"recorder", "inspection", "maintain", "doctor", "archives"})),
+    ("use case", frozenset({"recorder", "inspection", "run", "summary", "maintain", "doctor", "archives"})),
     (
         "report",
         frozenset(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 import psycopg
@@ -13,120 +13,31 @@ import psycopg
 from pgalmanac import counts
 from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
-from pgalmanac.catalog import choose, inspect
+from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, one_line, scrub, translated
-from pgalmanac.diagnose import Code, Finding, Level, covered_until, diagnose
-from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, TableBusyError, UsageError
+from pgalmanac.diagnose import Code, Finding, Level, diagnose
+from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, UsageError
+from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
 from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
-from pgalmanac.model import Server, TableRef
+from pgalmanac.model import TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.proof import ProofError, prove_insert
 from pgalmanac.recorder import Recorder
-from pgalmanac.results import CountProgress, Outcome, PartitionCount, Progress, RunReport, TableReport
+from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
+from pgalmanac.run import Observer, Run
+from pgalmanac.summary import recorded_details, summary, why_failed
 from pgalmanac.trash import look_into
 from pgalmanac.view import View, view
 
 __all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
 
-# Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting or
-# archiving is.
-Observer = Callable[["Plan | Outcome | CountProgress | Progress"], None]
-
 # How long closing the history row of an interrupted run may take before the process ends all the same.
 _CLOSING_SECONDS: Final = 5
-
-
-def _ignore(_: object) -> None:
-    """Observe nothing."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """One command over its tables: the settings, the session that works, and the history's own."""
-
-    settings: Settings
-    stack: AsyncExitStack
-    session: Session
-    read_only: bool
-    observer: Observer = _ignore
-    _history: Session | None = None
-    _refs: tuple[TableRef, ...] = ()
-
-    @classmethod
-    async def open(
-        cls, stack: AsyncExitStack, settings: Settings, *, read_only: bool, observer: Observer | None = None
-    ) -> _Run:
-        read_only = read_only or settings.read_only
-        session = await _connect(stack, settings, read_only=read_only)
-        return cls(settings=settings, stack=stack, session=session, read_only=read_only, observer=observer or _ignore)
-
-    async def recorder(self) -> Recorder:
-        """The history as the next table's run sees it: written by commands that write, else read where it exists."""
-        return await Recorder.open(
-            self.session, self.settings.history_table, apart=None if self.read_only else self._history_session
-        )
-
-    async def _history_session(self) -> Session:
-        if self._history is None or self._history.conn.closed:
-            self._history = await self.stack.enter_async_context(connect(self.settings.dsn))
-        return self._history
-
-    async def tables(self) -> tuple[TableRef, ...]:
-        """The tables that somebody named, else the one that is meant."""
-        if self.settings.only is not None:
-            return (self.settings.only,)
-        self._refs = self._refs or self.settings.requested or (await choose(self.session),)
-        return self._refs
-
-    async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
-        """A report of every table; one that is broken never stops another. Alone, it raises what broke it."""
-        refs = await self.tables()
-        reports: list[TableReport] = []
-        for ref in refs:
-            try:
-                if self.session.conn.closed:
-                    self.session = await _connect(self.stack, self.settings, read_only=self.read_only)
-                # A connection may be lost at any statement, also between those that say what they were about.
-                with translated(f"table {ref}"):
-                    reports.append(await one(ref))
-            except TableBusyError as exc:
-                reports.append(TableReport(table=exc.table, locked=True))
-            except UsageError:
-                raise
-            except PgalmanacError as exc:
-                if len(refs) == 1:
-                    raise
-                reports.append(TableReport(table=str(ref), error=exc))
-        return tuple(reports)
-
-    def report(self, command: str, tables: Sequence[TableReport], *, dry_run: bool = False) -> RunReport:
-        """The command's report."""
-        server = self.session.server
-        return RunReport(
-            command=command,
-            server=server,
-            today=server.now.date(),
-            dry_run=dry_run,
-            tables=tuple(tables),
-            findings=_standby(server),
-        )
-
-
-async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool) -> Session:
-    """The session that works; what changes nothing takes no lock."""
-    return await stack.enter_async_context(connect(settings.dsn, read_only=read_only, locking=not read_only))
-
-
-def _standby(server: Server) -> tuple[Finding, ...]:
-    if not server.standby:
-        return ()
-    message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"
-    return (Finding(level=Level.INFO, code=Code.STANDBY, message=message),)
 
 
 def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
@@ -139,7 +50,7 @@ def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
 async def preview(settings: Settings, request: Request) -> RunReport:
     """Plan the request and apply nothing: outcomes are `planned`, `skipped` or `refused`, each with its statements."""
     async with AsyncExitStack() as stack:
-        run = await _Run.open(stack, settings, read_only=True)
+        run = await Run.open(stack, settings, read_only=True)
         _one_table_only(request, await run.tables())
 
         async def one(ref: TableRef) -> TableReport:
@@ -157,7 +68,7 @@ async def preview(settings: Settings, request: Request) -> RunReport:
 async def perform(settings: Settings, request: Request, *, observer: Observer | None = None) -> RunReport:
     """Plan and apply the request to every table, recording each run. On a standby it does nothing."""
     async with AsyncExitStack() as stack:
-        run = await _Run.open(stack, settings, read_only=False, observer=observer)
+        run = await Run.open(stack, settings, read_only=False, observer=observer)
         if run.session.server.standby:
             return run.report(request.command, ())
         _one_table_only(request, await run.tables())
@@ -171,7 +82,7 @@ async def perform(settings: Settings, request: Request, *, observer: Observer | 
         return run.report(request.command, await run.each(one))
 
 
-async def _perform_one(run: _Run, request: Request, ref: TableRef) -> TableReport:
+async def _perform_one(run: Run, request: Request, ref: TableRef) -> TableReport:
     """One table's run, under its advisory lock."""
     recorder = await run.recorder()
     seen = await look(run.session, run.settings, ref, recorder, request=request, lock=True)
@@ -198,7 +109,7 @@ async def _perform_one(run: _Run, request: Request, ref: TableRef) -> TableRepor
         raise
 
 
-async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list[Outcome]) -> PgalmanacError | None:
+async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[Outcome]) -> PgalmanacError | None:
     """Carry the plan out, collecting outcomes; a lost connection is returned, so that the run can still be recorded."""
     calendar = seen.view.calendar
     try:
@@ -219,14 +130,14 @@ async def _apply(run: _Run, seen: Inspection, recorder: Recorder, outcomes: list
     return None
 
 
-async def _closed(run: _Run, recorder: Recorder, report: TableReport) -> TableReport:
+async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableReport:
     """Record the end of the run; a history that could not be written becomes a finding of the report."""
     if report.view is not None and report.error is None:
         await recorder.measure(report.view.table)
     await recorder.finish(
-        error=_why_failed(report),
+        error=why_failed(report),
         output=summary(report),
-        details=_details(report),
+        details=recorded_details(report),
         keep_days=run.settings.history_keep_days,
     )
     if recorder.trouble is None or any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
@@ -236,7 +147,7 @@ async def _closed(run: _Run, recorder: Recorder, report: TableReport) -> TableRe
     return replace(report, findings=(*report.findings, trouble))
 
 
-async def _looked_again(run: _Run, request: Request, seen: Inspection, report: TableReport) -> TableReport:
+async def _looked_again(run: Run, request: Request, seen: Inspection, report: TableReport) -> TableReport:
     """The report with the table as it is now: what is still to be found, the figures, and fix's proof."""
     if report.error is not None:
         return report
@@ -286,52 +197,13 @@ def _unachieved(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[Action, ...]:
     )
 
 
-def _why_failed(report: TableReport) -> str | None:
-    if not report.failed:
-        return None
-    bad = [o for o in report.outcomes if o.status in {Status.REFUSED, Status.FAILED}]
-    sentences = [str(report.error)] if report.error is not None else []
-    sentences += [f"{o.action.kind} {o.action.partition} {o.status}: {o.error}" for o in bad[:3]]
-    if len(bad) > len(sentences):
-        sentences.append(f"and {len(bad) - 3} more")
-    return "; ".join(sentences)
-
-
-def summary(report: TableReport) -> str:
-    """One line about what a table's run did, for the history and the journal."""
-    parts = [f"{report.created} created", f"{report.dropped} dropped"]
-    parts += [f"{n} {word}" for word, n in _more(report).items() if n]
-    parts += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := report.count(s))]
-    return f"{report.table}: {', '.join(parts)}"
-
-
-def _more(report: TableReport) -> dict[str, int]:
-    """What most runs do not do, in words."""
-    return {
-        "rows moved": report.moved_rows,
-        "trashed": report.trashed,
-        "attached": report.attached,
-        "pinned": report.count(Status.DONE, ActionKind.PIN),
-        "unpinned": report.count(Status.DONE, ActionKind.UNPIN),
-    }
-
-
-def _details(report: TableReport) -> dict[str, Any]:
-    details: dict[str, Any] = {"created": report.created, "dropped": report.dropped, "moved_rows": report.moved_rows}
-    if report.view is not None and report.error is None:
-        until = covered_until(report.view)
-        details["covered_until"] = None if until is None else until.isoformat()
-        details["partitions"] = len(report.view.table.partitions)
-    return details
-
-
 async def check(settings: Settings, *, probe: bool = False) -> RunReport:
     """Findings of every table; changes and records nothing.
 
     With *probe* also the proof that an insert for now finds its partition, in a transaction that is rolled back.
     """
     async with AsyncExitStack() as stack:
-        run = await _Run.open(stack, settings, read_only=True)
+        run = await Run.open(stack, settings, read_only=True)
 
         async def one(ref: TableRef) -> TableReport:
             recorder = await run.recorder()
@@ -365,12 +237,12 @@ async def status(
 ) -> RunReport:
     """Partitions with counts, newest first, in TableReport.counts; statistics in TableReport.statistics."""
     async with AsyncExitStack() as stack:
-        run = await _Run.open(stack, settings, read_only=True, observer=observer)
+        run = await Run.open(stack, settings, read_only=True, observer=observer)
 
         async def one(ref: TableRef) -> TableReport:
             table = await inspect(run.session, ref)
             seen = view(table, settings.policy(table.name))
-            found = await counts.estimates(run.session, seen, limit=limit)
+            found = await estimates(run.session, seen, limit=limit)
             if exact:
                 run.observer(Plan(view=seen))
                 found = await _counted(run, seen, found)
@@ -380,7 +252,7 @@ async def status(
         return run.report("status", await run.each(one))
 
 
-async def _counted(run: _Run, seen: View, found: Sequence[PartitionCount]) -> tuple[PartitionCount, ...]:
+async def _counted(run: Run, seen: View, found: Sequence[PartitionCount]) -> tuple[PartitionCount, ...]:
     """The same counts, exact, in the same order."""
     progress = CountProgress.begin(found)
     counted: dict[int, PartitionCount] = {}
@@ -396,7 +268,7 @@ async def _counted(run: _Run, seen: View, found: Sequence[PartitionCount]) -> tu
 async def kept(settings: Settings, command: Literal["trash", "pins"]) -> RunReport:
     """What is kept on purpose: with *trash* the dropped tables, their rows and sizes in TableReport.counts."""
     async with AsyncExitStack() as stack:
-        run = await _Run.open(stack, settings, read_only=True)
+        run = await Run.open(stack, settings, read_only=True)
 
         async def one(ref: TableRef) -> TableReport:
             table = await inspect(run.session, ref)

@@ -1,0 +1,112 @@
+"""One command over its tables: its sessions, which tables are meant, and a report of each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from pgalmanac.catalog import choose
+from pgalmanac.config import Settings
+from pgalmanac.db import Session, connect, translated
+from pgalmanac.diagnose import Code, Finding, Level
+from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
+from pgalmanac.model import Server, TableRef
+from pgalmanac.plan import Plan
+from pgalmanac.recorder import Recorder
+from pgalmanac.results import CountProgress, Outcome, Progress, RunReport, TableReport
+
+__all__ = ["Observer", "Run"]
+
+# Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting or
+# archiving is.
+Observer = Callable[["Plan | Outcome | CountProgress | Progress"], None]
+
+
+def _ignore(_: object) -> None:
+    """Observe nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One command over its tables: the settings, the session that works, and the history's own."""
+
+    settings: Settings
+    stack: AsyncExitStack
+    session: Session
+    read_only: bool
+    observer: Observer = _ignore
+    _history: Session | None = None
+    _refs: tuple[TableRef, ...] = ()
+
+    @classmethod
+    async def open(
+        cls, stack: AsyncExitStack, settings: Settings, *, read_only: bool, observer: Observer | None = None
+    ) -> Run:
+        """Connect; the session is closed with the *stack*. Raises what connect raises."""
+        read_only = read_only or settings.read_only
+        session = await _connect(stack, settings, read_only=read_only)
+        return cls(settings=settings, stack=stack, session=session, read_only=read_only, observer=observer or _ignore)
+
+    async def recorder(self) -> Recorder:
+        """The history as the next table's run sees it: written by commands that write, else read where it exists."""
+        return await Recorder.open(
+            self.session, self.settings.history_table, apart=None if self.read_only else self._history_session
+        )
+
+    async def _history_session(self) -> Session:
+        if self._history is None or self._history.conn.closed:
+            self._history = await self.stack.enter_async_context(connect(self.settings.dsn))
+        return self._history
+
+    async def tables(self) -> tuple[TableRef, ...]:
+        """The tables that somebody named, else the one that is meant."""
+        if self.settings.only is not None:
+            return (self.settings.only,)
+        self._refs = self._refs or self.settings.requested or (await choose(self.session),)
+        return self._refs
+
+    async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
+        """A report of every table; one that is broken never stops another. Alone, it raises what broke it."""
+        refs = await self.tables()
+        reports: list[TableReport] = []
+        for ref in refs:
+            try:
+                if self.session.conn.closed:
+                    self.session = await _connect(self.stack, self.settings, read_only=self.read_only)
+                # A connection may be lost at any statement, also between those that say what they were about.
+                with translated(f"table {ref}"):
+                    reports.append(await one(ref))
+            except TableBusyError as exc:
+                reports.append(TableReport(table=exc.table, locked=True))
+            except UsageError:
+                raise
+            except PgalmanacError as exc:
+                if len(refs) == 1:
+                    raise
+                reports.append(TableReport(table=str(ref), error=exc))
+        return tuple(reports)
+
+    def report(self, command: str, tables: Sequence[TableReport], *, dry_run: bool = False) -> RunReport:
+        """The command's report."""
+        server = self.session.server
+        return RunReport(
+            command=command,
+            server=server,
+            today=server.now.date(),
+            dry_run=dry_run,
+            tables=tuple(tables),
+            findings=_standby(server),
+        )
+
+
+async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool) -> Session:
+    """The session that works; what changes nothing takes no lock."""
+    return await stack.enter_async_context(connect(settings.dsn, read_only=read_only, locking=not read_only))
+
+
+def _standby(server: Server) -> tuple[Finding, ...]:
+    if not server.standby:
+        return ()
+    message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"
+    return (Finding(level=Level.INFO, code=Code.STANDBY, message=message),)
