@@ -13,7 +13,8 @@ from pgalmanac.counts import DEFAULT_BREAKDOWN
 from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.locks import blockers
-from pgalmanac.model import Bounds, KeyType, Partition
+from pgalmanac.marks import PREFIX
+from pgalmanac.model import Bounds, KeyType, Partition, TableRef
 from pgalmanac.view import View
 
 __all__ = ["PartitionDetails", "Profile", "Pulse", "partition_details", "profile", "pulse"]
@@ -35,9 +36,28 @@ SELECT c.oid::int8 AS oid,
        GREATEST(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS last_analyze
   FROM pg_class c WHERE c.oid = %(oid)s
 """
-# A run holds its table's advisory lock from beginning to end; objsubid 1 is the form with one 64-bit key.
+# A run holds its table's advisory lock from beginning to end; objsubid 1 is the form with one 64-bit key. The
+# fingerprint changes with what a look would find: the rows of the catalog by the transactions that wrote them, what
+# VACUUM and ANALYZE write into them in place, the counters of rows, and those of the history's table.
 _PULSE: Final[LiteralString] = """
 SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS now,
+       concat_ws('/', pg_backend_pid(), pg_is_in_recovery(), %(oid)s,
+         (SELECT concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', c.xmin, i.xmin, d.xmin, c.reltuples,
+                           c.relpages, pg_stat_get_live_tuples(c.oid)), c.oid::int8)::numeric))
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
+           WHERE i.inhparent = %(oid)s),
+         (SELECT concat_ws(' ', c.xmin, n.xmin) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.oid = %(oid)s),
+         (SELECT concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', c.xmin, d.xmin), c.oid::int8)::numeric))
+            FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
+           WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT c.relispartition AND c.relkind = 'r'
+             AND strpos(d.description, %(mark)s) > 0),
+         (SELECT concat_ws(' ', count(*), sum(p.xmin::text::int8)) FROM pg_partitioned_table p),
+         (SELECT concat_ws(' ', count(*), sum(m.xmin::text::int8)) FROM pg_auth_members m),
+         (SELECT concat_ws(' ', count(*), sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
+                           + pg_stat_get_tuples_deleted(c.oid)))
+            FROM pg_class c WHERE c.relname = %(history)s AND c.relkind IN ('r', 'p'))) AS fingerprint,
        (SELECT l.pid FROM pg_locks l
          WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s AND l.objid = %(oid)s AND l.objsubid = 1
            AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -70,17 +90,23 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """What a server says of itself between two looks; *worker* is the process at work on the table."""
+    """What a server says of itself between two looks; *worker* is the process at work on the table.
+
+    The *fingerprint* stays the same as long as the session, the catalog, the rows and the history of the table do, as
+    far as that is told by what costs a few milliseconds with ten thousand partitions.
+    """
 
     standby: bool
     now: datetime
+    fingerprint: str
     worker: int | None
 
 
-async def pulse(session: Session, table_oid: int | None) -> Pulse:
-    """Whether the server is a standby now, its clock, and who runs on the table."""
+async def pulse(session: Session, table_oid: int | None, history: TableRef) -> Pulse:
+    """Whether the server is a standby now, its clock, whether something has changed, and who runs on the table."""
+    asked = {"lock_class": LOCK_CLASS, "oid": table_oid or 0, "mark": PREFIX, "history": history.name}
     async with session.conn.cursor(row_factory=class_row(Pulse)) as cursor:
-        await cursor.execute(_PULSE, {"lock_class": LOCK_CLASS, "oid": table_oid or 0})
+        await cursor.execute(_PULSE, asked)
         found = await cursor.fetchone()
     if found is None:
         msg = "a SELECT without FROM has one row"

@@ -115,7 +115,7 @@ class Frozen:
         )
         self.lost, self.looks = lost, 0
 
-    async def poll(self, _wanted: object) -> Snapshot:
+    async def poll(self, _wanted: object, *, fresh: bool = False) -> Snapshot:  # noqa: ARG002  # never changes
         """The same again."""
         self.looks += 1
         if self.lost and self.looks > 1:

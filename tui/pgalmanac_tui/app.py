@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.filter import LineFilter
 
-    from pgalmanac_tui.snapshot import RunRecord
+    from pgalmanac.results import PartitionCount
+    from pgalmanac_tui.snapshot import RunRecord, TableState
 
 __all__ = ["Dashboard", "run"]
 
@@ -80,8 +82,9 @@ class Dashboard(App[int]):
         make_gateway: MakeGateway = _server_gateway,
         clock: Callable[[], float] = time.monotonic,
         environ: dict[str, str] | None = None,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show the server of *settings*."""
+        """Show the server of *settings*. *settled* is called once, when everything that stays is there."""
         self._environ = dict(os.environ) if environ is None else environ
         self._label_color = settings.dashboard.label_color
         super().__init__()
@@ -96,7 +99,10 @@ class Dashboard(App[int]):
         self._kick = asyncio.Event()
         self._watching = asyncio.Event()
         self._watching.set()
-        self._paused = False
+        self._settled = settled
+        # The counts of the almanac that is shown.
+        self._in_almanac: Mapping[int, PartitionCount] = self.model.counted
+        self._paused, self._fresh = False, False
         self._change: Worker[Any] | None = None
         if over_ssh(self._environ):
             self.animation_level = "none"
@@ -165,7 +171,8 @@ class Dashboard(App[int]):
             began = self._clock()
             try:
                 gateway = await self._connected()
-                await self._look(await gateway.poll(self._wanted))
+                fresh, self._fresh = self._fresh, False
+                await self._look(await gateway.poll(self._wanted, fresh=fresh))
                 retry = _FIRST_RETRY
                 pause = max(float(self.settings.dashboard.refresh_seconds), (self._clock() - began) * _SHARE)
                 pause = max(pause, _SSH_SECONDS) if over_ssh(self._environ) else pause
@@ -178,14 +185,22 @@ class Dashboard(App[int]):
                     await self._kick.wait()
 
     async def _look(self, snapshot: Snapshot) -> None:
-        counted = dict(self.model.counted)
-        almanac = None
-        if snapshot.table is not None:
-            # Ten thousand partitions take a tenth of a second, in which keys should still be heard.
-            almanac = await asyncio.to_thread(Almanac.of, snapshot.table, counted)
+        almanac = self.model.almanac
+        if almanac is None or almanac.state is not snapshot.table or self._in_almanac is not self.model.counted:
+            first = almanac is None
+            almanac = await self._almanac(snapshot.table)
+            if first:
+                self._settled()
         self._looked_at = self._clock()
         link = Link.PAUSED if self._paused else Link.LIVE
         self._update(link=link, snapshot=snapshot, almanac=almanac, now=snapshot.now, problem=None, retry_in=None)
+
+    async def _almanac(self, table: TableState | None) -> Almanac | None:
+        """Ten thousand partitions take a tenth of a second, in which keys should still be heard."""
+        counted = self.model.counted
+        almanac = None if table is None else await asyncio.to_thread(Almanac.of, table, counted)
+        self._in_almanac = counted
+        return almanac
 
     def _update(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of Model
         self.model = replace(self.model, **changes)
@@ -208,6 +223,7 @@ class Dashboard(App[int]):
         """A fresh picture, whatever the terminal shows."""
         self._thrift.forget()
         self.screen.refresh()
+        self._fresh = True
         self.poll_now()
 
     def poll_now(self) -> None:
@@ -299,12 +315,14 @@ class Dashboard(App[int]):
         except PgalmanacError as exc:
             self.notify(exc.message, markup=False, severity="error")
         finally:
-            self._counted()
+            self._update(counting=None)
+            if self.is_running and self._in_almanac is not self.model.counted:
+                self.run_worker(self._counted(), group="counted", exclusive=True, exit_on_error=False)
 
-    def _counted(self) -> None:
-        table = self.model.table
-        almanac = None if table is None else Almanac.of(table, self.model.counted)
-        self._update(counting=None, almanac=almanac)
+    async def _counted(self) -> None:
+        """The days with their new counts."""
+        almanac = await self._almanac(self.model.table)
+        self._update(almanac=almanac)
 
     # -- changing: workers of the application, so that leaving a screen ends none of them -----------------------
 
@@ -355,7 +373,8 @@ def _common(one: Bounds, other: Bounds) -> Bounds:
 def run(settings: Settings) -> int:
     """Open the dashboard and return the process exit code; blocks until it is left."""
     mouse = settings.dashboard.mouse
-    app = Dashboard(settings)
+    # The collector need not go through what stays again and again, with no key heard meanwhile.
+    app = Dashboard(settings, settled=gc.freeze)
     try:
         code = app.run(mouse=mouse == "on" or (mouse == "auto" and not over_ssh(os.environ)))
     finally:

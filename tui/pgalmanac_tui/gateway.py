@@ -16,9 +16,10 @@ from pgalmanac.actions import GOING
 from pgalmanac.catalog import choose, discover
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, scrub, translated
-from pgalmanac.details import PartitionDetails, Profile, partition_details, profile, pulse
+from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_details, profile, pulse
 from pgalmanac.diagnose import Finding, Level, diagnose, worst
 from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
+from pgalmanac.estimates import estimates
 from pgalmanac.forecast import Measured, Sizes, unusual
 from pgalmanac.history import History, HistoryError, RunRecord, task_name
 from pgalmanac.inspection import Inspection, Request, look
@@ -32,6 +33,7 @@ from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
 from pgalmanac.view import View
 from pgalmanac_tui.engine import Engine
+from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
 
 __all__ = ["ServerGateway"]
@@ -100,6 +102,7 @@ class ServerGateway:
         self._asked_timer: datetime | None = None
         self._sizes = Sizes()
         self._sized: tuple[int, str | None] | None = None
+        self._kept: Kept | None = None
 
     def stop(self) -> None:
         """Call off everything, undo it, and disconnect."""
@@ -107,13 +110,31 @@ class ServerGateway:
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    async def poll(self, wanted: TableName | None) -> Snapshot:
-        """One look at the server and one table."""
+    async def poll(self, wanted: TableName | None, *, fresh: bool = False) -> Snapshot:
+        """One look at the server and one table. Its *table* is the one of the last look where nothing has changed."""
         return await self._engine.run(
-            self._polling.use(lambda s: self._poll(s, wanted), what="looking at the server", seconds=_LOOK_SECONDS)
+            self._polling.use(
+                lambda s: self._poll(s, wanted, fresh=fresh), what="looking at the server", seconds=_LOOK_SECONDS
+            )
         )
 
-    async def _poll(self, session: Session, wanted: TableName | None) -> Snapshot:
+    async def _poll(self, session: Session, wanted: TableName | None, *, fresh: bool) -> Snapshot:
+        """The last look if that still holds, which one question tells; else, and for a *fresh* one, another."""
+        kept = self._kept
+        known = None if kept is None or kept.snapshot.table is None else kept.snapshot.table.view.table.oid
+        beat = await self._pulse(session, known)
+        if not fresh and kept is not None and kept.holds(wanted, beat.fingerprint, beat.now, worker=beat.worker):
+            return replace(kept.snapshot, schedule=await self._next_run(kept.snapshot.table, beat.now), now=beat.now)
+        self._kept = None
+        snapshot = await self._look(session, wanted)
+        # The fingerprint is older than the look: what changes in between is seen by the next one.
+        self._kept = Kept(wanted=wanted, fingerprint=beat.fingerprint, snapshot=snapshot)
+        return snapshot
+
+    async def _pulse(self, session: Session, oid: int | None) -> Pulse:
+        return await pulse(session, oid, self._settings.history_table)
+
+    async def _look(self, session: Session, wanted: TableName | None) -> Snapshot:
         tables = await self._tables(session)
         ref = None if wanted is None else TableRef(schema=wanted.schema, name=wanted.name)
         try:
@@ -122,10 +143,10 @@ class ServerGateway:
             recorder = await Recorder.open(session, self._settings.history_table)
             seen = await look(session, self._settings, ref, recorder)
         except (ConfigError, PrivilegeError) as exc:
-            beat = await pulse(session, None)
+            beat = await self._pulse(session, None)
             server = replace(session.server, standby=beat.standby)
             return Snapshot(server=server, now=beat.now, tables=tables, trouble=exc.message, remedy=exc.hint)
-        beat = await pulse(session, seen.view.table.oid)
+        beat = await self._pulse(session, seen.view.table.oid)
         table = await self._table(session, seen, recorder, beat.worker)
         return Snapshot(
             server=replace(session.server, standby=beat.standby),
@@ -144,7 +165,7 @@ class ServerGateway:
         return tuple(t for ref in asked for t in found if ref.name == t.name and ref.schema in {None, t.schema})
 
     async def _table(self, session: Session, seen: Inspection, recorder: Recorder, worker: int | None) -> TableState:
-        found = await counts.estimates(session, seen.view)
+        found = await estimates(session, seen.view)
         history = recorder.history
         runs: tuple[RunRecord, ...] = ()
         active: RunRecord | None = None
@@ -175,11 +196,11 @@ class ServerGateway:
             self._sizes = await _measured(seen, recorder)
         return self._sizes
 
-    async def _next_run(self, table: TableState, now: datetime) -> Schedule | None:
+    async def _next_run(self, table: TableState | None, now: datetime) -> Schedule | None:
         """Asked once a minute: a timer does not change its mind more often, and asking starts a process."""
         if self._asked_timer is None or now - self._asked_timer > _ASK_TIMER_EVERY:
             self._asked_timer = now
-            self._schedule = await next_run(table.runs, now)
+            self._schedule = await next_run(() if table is None else table.runs, now)
         return self._schedule
 
     async def levels(self, tables: tuple[TableName, ...]) -> Mapping[TableName, Level | str | None]:
@@ -272,7 +293,7 @@ class ServerGateway:
                 for action in seen.plan.todo
             )
             held = await _in_the_way(session, seen.plan)
-            beat = await pulse(session, None)
+            beat = await self._pulse(session, None)
             server = replace(session.server, standby=beat.standby)
             return Proposal(wish=wish, server=server, plan=seen.plan, steps=steps, blockers=held)
 

@@ -115,8 +115,11 @@ class Proposal:
 class Gateway(Protocol):
     """All the dashboard's dealings with the server. Every call raises PgalmanacError for what cannot be had."""
 
-    async def poll(self, wanted: TableName | None) -> Snapshot:
-        """One look; *wanted* is the table that was chosen, None for the one that is meant."""
+    async def poll(self, wanted: TableName | None, *, fresh: bool = False) -> Snapshot:
+        """One look; *wanted* is the table that was chosen, None for the one that is meant.
+
+        Where nothing has changed, *table* is the very one of the last look, unless a *fresh* one is asked for.
+        """
         ...
 
     async def levels(self, tables: tuple[TableName, ...]) -> Mapping[TableName, Level | str | None]:

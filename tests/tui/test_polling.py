@@ -1,0 +1,186 @@
+"""A look that finds nothing new costs one question; whatever has changed is seen by the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dashboards import EVENTS, PATIENCE_SECONDS
+from pgalmanac import maintain
+from pgalmanac.config import Settings
+from pgalmanac.inspection import MAINTAIN
+from pgalmanac.model import Server, TableName
+from pgalmanac_tui.gateway import ServerGateway
+from pgalmanac_tui.kept import Kept
+from pgalmanac_tui.snapshot import Snapshot, TableState
+from support import add_default, add_partitions, add_rows, connect, today
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+
+@asynccontextmanager
+async def looked(conninfo: str) -> AsyncIterator[tuple[ServerGateway, TableState]]:
+    """A gateway that has looked until it found nothing new, and what it has."""
+    gateway = ServerGateway(Settings(dsn=conninfo, requested=(EVENTS,)))
+    try:
+        before, table = None, (await gateway.poll(None)).table
+        while table is not before:  # the counters of the fixture's rows may still be on their way
+            before, table = table, (await gateway.poll(None)).table
+        assert table is not None
+        yield gateway, table
+    finally:
+        await asyncio.to_thread(gateway.stop)
+
+
+async def next_look(gateway: ServerGateway, kept: TableState) -> TableState:
+    """The first table that is not the one that was kept."""
+    end = monotonic() + PATIENCE_SECONDS
+    while (found := (await gateway.poll(None)).table) is kept:
+        assert monotonic() < end, "the change is not seen"
+        await asyncio.sleep(0.05)
+    assert found is not None
+    return found
+
+
+async def test_nothing_new_is_the_table_of_the_last_look_at_a_later_moment(database: str) -> None:
+    """The same object, so that nothing is worked out again; the clock goes on."""
+    add_partitions(database, days=range(-5, 31), rows_a_day=3)
+
+    async with looked(database) as (gateway, kept):
+        one, other = await gateway.poll(None), await gateway.poll(None)
+
+    assert one.table is kept
+    assert other.table is kept
+    assert one.now < other.now
+
+
+async def test_a_fresh_look_is_one(database: str) -> None:
+    """Key r asks for everything again."""
+    add_partitions(database, days=range(-5, 31))
+
+    async with looked(database) as (gateway, kept):
+        fresh = await gateway.poll(None, fresh=True)
+
+    assert fresh.table is not kept
+
+
+def name(day: int) -> str:
+    """The partition of a day."""
+    return f"events_{today() + timedelta(days=day):%Y_%m_%d}"
+
+
+def names(state: TableState) -> list[str]:
+    """The partitions in sight."""
+    return [p.name.name for p in state.view.table.partitions]
+
+
+def comment(state: TableState, day: int) -> str | None:
+    """The comment of a partition in sight."""
+    return next(p.comment for p in state.view.table.partitions if p.name.name == name(day))
+
+
+def count(state: TableState, day: int) -> int | None:
+    """The rows of a partition in sight."""
+    oid = next(p.oid for p in state.view.table.partitions if p.name.name == name(day))
+    return state.counts[oid].rows
+
+
+@pytest.mark.parametrize(
+    ("statement", "seen"),
+    [
+        pytest.param("DROP TABLE {tomorrow}", lambda s: name(1) not in names(s), id="dropped"),
+        pytest.param("ALTER TABLE {tomorrow} RENAME TO other", lambda s: "other" in names(s), id="renamed"),
+        pytest.param(
+            "ALTER TABLE events DETACH PARTITION {tomorrow}", lambda s: name(1) not in names(s), id="detached"
+        ),
+        pytest.param("COMMENT ON TABLE {tomorrow} IS 'new'", lambda s: comment(s, 1) == "new", id="comment"),
+        pytest.param(
+            "ALTER TABLE events OWNER TO pg_monitor", lambda s: s.view.table.owner == "pg_monitor", id="owner"
+        ),
+        pytest.param(
+            "CREATE TABLE metrics (at timestamptz NOT NULL) PARTITION BY RANGE (at)", lambda _: True, id="another table"
+        ),
+    ],
+)
+async def test_a_change_of_the_catalog_is_seen(
+    database: str, statement: str, seen: Callable[[TableState], bool]
+) -> None:
+    """At the next look, and not when the minute is over for which a look is kept."""
+    add_partitions(database, days=range(-5, 31))
+
+    async with looked(database) as (gateway, kept):
+        with connect(database) as connection:
+            connection.execute(statement.format(tomorrow=name(1)).encode())
+        found = (await gateway.poll(None)).table
+
+    assert found is not None
+    assert found is not kept
+    assert seen(found)
+
+
+async def test_a_new_partition_and_a_default_one_are_seen(database: str) -> None:
+    """What makes nothing less."""
+    add_partitions(database, days=range(-5, 3))
+
+    async with looked(database) as (gateway, _):
+        add_partitions(database, days=[3])
+        more = (await gateway.poll(None)).table
+        add_default(database)
+        default = (await gateway.poll(None)).table
+
+    assert more is not None
+    assert name(3) in names(more)
+    assert default is not None
+    assert default.view.table.default is not None
+
+
+async def test_new_rows_are_seen(database: str) -> None:
+    """By their counters, which come when the session that wrote them ends."""
+    add_partitions(database, days=range(-5, 3))
+
+    async with looked(database) as (gateway, kept):
+        add_rows(database, day=0, count=7)
+        found = await next_look(gateway, kept)
+
+    assert count(found, 0) == 7
+
+
+async def test_a_run_that_did_nothing_is_seen(database: str) -> None:
+    """All that it changes is the history."""
+    add_partitions(database, days=range(31))
+    settings = Settings(dsn=database)
+    await maintain.perform(settings, MAINTAIN)
+
+    async with looked(database) as (gateway, kept):
+        await maintain.perform(settings, MAINTAIN)
+        found = await next_look(gateway, kept)
+
+    assert (len(kept.runs), len(found.runs)) == (1, 2)
+
+
+NOON = datetime(2025, 11, 2, 12, 0, 30, tzinfo=UTC)
+
+
+async def test_a_look_is_kept_for_less_than_a_minute_and_for_the_same_question(database: str) -> None:
+    """The fingerprint does not know everything: another moment, period or table, and a run at work, want a look."""
+    async with looked(database) as (_, table):
+        server = Server(version="16.4", version_num=160_004, database="app", role="app", standby=False, now=NOON)
+
+    def holds(at: float = 1, *, asked: str = "same", looked_at: float = 0, worker: int | None = None) -> bool:
+        then = Snapshot(server=server, now=NOON + timedelta(seconds=looked_at), table=table)
+        kept = Kept(wanted=None, fingerprint="same", snapshot=then)
+        return kept.holds(None, asked, NOON + timedelta(seconds=at), worker=worker)
+
+    assert [holds(at) for at in (0, 1, 59)] == [True] * 3
+    assert [holds(at) for at in (60, 3600, -1)] == [False] * 3
+    assert not holds(asked="other")
+    assert not holds(worker=4711)
+    assert not holds(looked_at=-40)  # before noon, where a period may begin
+    other = Kept(wanted=table.name, fingerprint="same", snapshot=Snapshot(server=server, now=NOON, table=table))
+    assert not other.holds(TableName(schema="public", name="metrics"), "same", NOON, worker=None)
