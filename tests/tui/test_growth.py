@@ -16,8 +16,11 @@ from pgalmanac_tui.format import day_title
 from support import add_partitions, add_rows, connect, rows, today
 
 if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
     from pgalmanac.forecast import Sizes
     from pgalmanac.model import PartitionedTable
+    from pgalmanac_tui.app import Dashboard
 
 
 async def maintained(conninfo: str) -> None:
@@ -25,6 +28,13 @@ async def maintained(conninfo: str) -> None:
     with connect(conninfo) as connection:
         connection.execute(b"ANALYZE events")  # a test's rows are in the estimates now, and not when it suits
     await maintain.perform(Settings(dsn=conninfo), MAINTAIN)
+
+
+async def looked(app: Dashboard, pilot: Pilot[int]) -> None:
+    """Wait for another look."""
+    seen = app.model.snapshot
+    app.poll_now()
+    await until(pilot, lambda: app.model.snapshot is not seen)
 
 
 def limited(gib: int, retention_days: int = 90) -> dict[str, Any]:
@@ -109,9 +119,7 @@ async def test_sizes_are_read_again_when_a_run_has_ended_and_not_before(
     async with opened(database) as (app, pilot):
         monkeypatch.setattr(Recorder, "sizes", sizes)
         for _ in range(3):
-            seen = app.model.snapshot
-            app.poll_now()
-            await until(pilot, lambda seen=seen: app.model.snapshot is not seen)
+            await looked(app, pilot)
         unchanged = list(asked)
         add_rows(database, day=-1, count=60)
         await maintained(database)

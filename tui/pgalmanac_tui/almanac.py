@@ -13,7 +13,7 @@ from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.model import Bounds, Partition
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View, unmanaged
-from pgalmanac_tui.glyphs import SEVERITY, WORDS, Mark
+from pgalmanac_tui.glyphs import QUIET, SEVERITY, WORDS, Mark
 from pgalmanac_tui.snapshot import TableState
 
 __all__ = ["Almanac", "Day", "Entry"]
@@ -138,7 +138,8 @@ class Almanac:
         known = bool(shares)
         exact = known and all(e.count is not None and e.count.exact for e in inside if e.partition is not None)
         mark = max((e.mark for e in inside), key=SEVERITY.index)
-        if mark in {Mark.EMPTY, Mark.HEAT1, Mark.HEAT2, Mark.HEAT3, Mark.HEAT4}:
+        # Of a day that is not over, the hours to come are premade, and those that are over have the rows.
+        if mark in QUIET or (mark is Mark.PREMADE and any(e.mark in QUIET for e in inside)):
             mark = _heat(rows, self.usual)
         return Day(
             date=day,
@@ -196,13 +197,14 @@ def _entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[
         (untimed if partition.bounds is None else timed).append(entry)
     timed.extend(
         _with_text(
+            seen,
             Entry(
                 key=str(orphan.oid),
                 name=orphan.name.name,
                 bounds=orphan.bounds,
                 mark=Mark.PENDING,
                 word="detached, not dropped",
-            )
+            ),
         )
         for orphan in seen.table.orphans
         if not orphan.in_trash
@@ -215,6 +217,7 @@ def _entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[
         word = "stray rows" if stray else "default, empty"
         untimed.append(
             _with_text(
+                seen,
                 Entry(
                     key=str(default.oid),
                     name=default.name.name,
@@ -223,16 +226,16 @@ def _entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[
                     word=word,
                     partition=default,
                     count=count,
-                )
+                ),
             )
         )
     return (*timed, *untimed)
 
 
-def _with_text(entry: Entry) -> Entry:
-    """The same with the text that a filter looks through."""
+def _with_text(seen: View, entry: Entry) -> Entry:
+    """The same with the text that a filter looks through; dates and hours are those of the policy's zone."""
     lower = entry.bounds.lower if entry.bounds is not None else None
-    when = "" if lower is None else f"{lower:%Y-%m-%d %a %b}"
+    when = "" if lower is None else f"{seen.calendar.local(lower):%Y-%m-%d %H:%M %a %b}"
     text = f"{entry.name} {when} {entry.word}".lower()
     return Entry(
         key=entry.key,
@@ -261,13 +264,15 @@ def _missing(seen: View, action: Action) -> Entry:
     if action.status is Status.REFUSED:
         word = f"{word}, refused"
     return _with_text(
-        Entry(key=f"+{lower}", name=action.partition.name, bounds=action.bounds, mark=mark, word=word, action=action)
+        seen,
+        Entry(key=f"+{lower}", name=action.partition.name, bounds=action.bounds, mark=mark, word=word, action=action),
     )
 
 
 def _entry(seen: View, partition: Partition, drop: Action | None, count: PartitionCount | None) -> Entry:
     mark, word = _state(seen, partition, drop, count)
     return _with_text(
+        seen,
         Entry(
             key=str(partition.oid),
             name=partition.name.name,
@@ -277,7 +282,7 @@ def _entry(seen: View, partition: Partition, drop: Action | None, count: Partiti
             partition=partition,
             action=drop,
             count=count,
-        )
+        ),
     )
 
 

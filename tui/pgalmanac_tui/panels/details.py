@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.actions import Status
@@ -29,12 +29,22 @@ def profile_key(entry: Entry, day: date) -> str:
     return f"{entry.key}@{day}"
 
 
-def details(model: Model, span: tuple[date, date], cells: int, height: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    """The lines of the details; a range has its own."""
-    almanac = model.almanac
+def details(
+    model: Model, span: tuple[date, date], entry: Entry | None, room: tuple[int, int], glyphs: Glyphs
+) -> tuple[Line, ...]:
+    """The lines of the details: of the row *entry*, if the list has the keys, else of the days, which may be many.
+
+    *room* is how many cells and lines there are.
+    """
+    almanac, (cells, height) = model.almanac, room
     if almanac is None:
-        return tuple(_advice(model, cells))[:height]
-    lines = _range(almanac, span, glyphs) if span[0] != span[1] else _day(model, almanac, span[0], cells, glyphs)
+        lines = _advice(model, cells)
+    elif entry is not None:
+        lines = _row(model, almanac, entry, cells, glyphs)
+    elif span[0] != span[1]:
+        lines = _range(almanac, span, glyphs)
+    else:
+        lines = _day(model, almanac, span[0], cells, glyphs)
     return tuple(lines)[:height]
 
 
@@ -64,43 +74,72 @@ def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterato
     yield (("c", "key"), (" create  ", ""), ("D", "key"), (" drop  ", ""), ("esc", "key"), (" one day", ""))
 
 
+def _title(almanac: Almanac, day: date) -> Line:
+    return (day_title(day), "strong"), ("  today" if day == almanac.today else "", "accent")
+
+
 def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     found = almanac.day(day)
-    today = "  today" if day == almanac.today else ""
-    yield ((day_title(day), "strong"), (today, "accent"))
-    if not found.entries:
-        yield (("no partition", "dim"),)
-        yield (("c", "key"), (" create it", ""))
-        return
-    if found.mark not in QUIET:
-        style = _BAD.get(found.mark, str(found.mark))
-        word = WORDS[found.mark]
-        if found.mark is Mark.MISSING:
-            word = "missing: inserts fail" if almanac.view.table.default is None else "missing now"
-        yield ((f"{glyphs.mark(found.mark)} {word}", style),)
-    yield from _entries(model, almanac, found, cells, glyphs)
+    yield _title(almanac, day)
+    yield from _mark(almanac, found.mark, glyphs)
+    match found.entries:
+        case ():
+            yield (("no partition", "dim"),)
+            yield (("c", "key"), (" create it", ""))
+        case (entry,):
+            yield from _entry(model, entry, day, cells, glyphs)
+        case _:
+            yield from _several(found, glyphs)
 
 
-def _entries(model: Model, almanac: Almanac, found: Day, cells: int, glyphs: Glyphs) -> Iterator[Line]:
-    there = [e for e in found.entries if e.partition is not None]
-    if not there:
-        yield from _missing(found.entries[0], cells)
+def _several(found: Day, glyphs: Glyphs) -> Iterator[Line]:
+    """The partitions of one day."""
+    there = sum(1 for e in found.entries if e.partition is not None)
+    counted = f"{there} partitions  " if there else f"{len(found.entries)} missing  "
+    yield ((counted, ""), ("enter", "key"), (" opens", ""))
+    yield (("".join(glyphs.mark(e.mark) for e in found.entries), "accent"),)
+    if there:
+        rows = amount(found.rows, glyphs, exact=found.exact)
+        yield ((f"{rows} rows", ""), (f"  {size(found.bytes, glyphs)}", ""))
+    else:
+        yield from _offers("create them")
+
+
+def _row(model: Model, almanac: Almanac, entry: Entry, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """A row of the list: the default partition has no day, and an hour is one of several of its day."""
+    lower, upper = (None, None) if entry.bounds is None else (entry.bounds.lower, entry.bounds.upper)
+    zone = almanac.view.calendar
+    day = almanac.today if lower is None else zone.day(lower)
+    if lower is not None:
+        yield _title(almanac, day)
+        if upper is not None and upper - lower < timedelta(days=1):
+            yield ((f"{zone.local(lower):%H:%M} to {zone.local(upper):%H:%M}", ""),)
+    yield from _mark(almanac, entry.mark, glyphs)
+    yield from _entry(model, entry, day, cells, glyphs)
+
+
+def _mark(almanac: Almanac, mark: Mark, glyphs: Glyphs) -> Iterator[Line]:
+    if mark in QUIET:
         return
-    if len(there) > 1:
-        yield ((f"{len(found.entries)} partitions  ", ""), ("enter", "key"), (" opens", ""))
-        yield (("".join(glyphs.mark(e.mark) for e in found.entries), "accent"),)
-        yield ((f"{amount(found.rows, glyphs, exact=found.exact)} rows", ""),)
+    word = WORDS[mark]
+    if mark is Mark.MISSING:
+        word = "missing: inserts fail" if almanac.view.table.default is None else "missing now"
+    yield ((f"{glyphs.mark(mark)} {word}", _BAD.get(mark, str(mark))),)
+
+
+def _entry(model: Model, entry: Entry, day: date, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    if entry.partition is None:
+        yield from _missing(entry, cells)
         return
-    entry = there[0]
     yield ((fit(clean(entry.name), cells - 1, glyphs.cut).rstrip(), "accent"),)
-    if entry.partition is not None and entry.partition.pin is not None:
-        yield from _pin(almanac.view, entry.partition.pin, cells)
+    if entry.partition.pin is not None and model.table is not None:
+        yield from _pin(model.table.view, entry.partition.pin, cells)
     else:
         yield from _note(entry, cells)
     yield from _figures(model, entry, glyphs)
-    if (profile := model.profiles.get(profile_key(entry, found.date))) is not None:
+    if (profile := model.profiles.get(profile_key(entry, day))) is not None:
         yield from _profile(profile, cells, glyphs)
-    more = model.details.get(entry.partition.oid) if entry.partition is not None else None
+    more = model.details.get(entry.partition.oid)
     if more is not None:
         yield from _more(model, more, cells, glyphs)
         yield from _trend(model.trends.get(more.oid, ()), cells, glyphs)
@@ -114,10 +153,15 @@ def _missing(entry: Entry, cells: int) -> Iterator[Line]:
         yield ((f"{entry.action.rows:,} stray rows wait for it", "warning"),)
     yield from _note(entry, cells)
     if entry.action.status is not Status.REFUSED:
-        yield ()
-        yield (("c", "key"), (" create it", ""))
-        yield (("f", "key"), (" fix: all 30 days around", ""))
-        yield (("m", "key"), (" run maintenance", ""))
+        yield from _offers("create it")
+
+
+def _offers(what: str) -> Iterator[Line]:
+    """The keys that help where something is missing."""
+    yield ()
+    yield (("c", "key"), (f" {what}", ""))
+    yield (("f", "key"), (" fix: all 30 days around", ""))
+    yield (("m", "key"), (" run maintenance", ""))
 
 
 def _note(entry: Entry, cells: int) -> Iterator[Line]:

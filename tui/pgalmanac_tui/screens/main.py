@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -19,8 +19,8 @@ from textual.widgets import ContentSwitcher, Input
 from pgalmanac_tui import columns
 from pgalmanac_tui.almanac import Almanac, Entry
 from pgalmanac_tui.columns import ActionRow, RunRow, TrashRow
-from pgalmanac_tui.format import Line, command_line
-from pgalmanac_tui.glyphs import Mark
+from pgalmanac_tui.format import Line, command_line, day_title
+from pgalmanac_tui.glyphs import SEVERITY, Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.findings import findings
@@ -108,7 +108,8 @@ class MainScreen(Screen[None]):
         self._runs_seen: tuple[object, ...] = ()
         self._plan_seen: object = None
         self._trash_seen: object = ()
-        self._note: Line = ()
+        # The day that the list was narrowed to.
+        self._only: date | None = None
         self._begun: TableName | None = None
 
     def compose(self) -> ComposeResult:
@@ -190,8 +191,9 @@ class MainScreen(Screen[None]):
         self._show_growth()
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
+            self._only = None
             self._follow()
-            self._rested(model.almanac.today)
+            self._rested(self._cursor())
         self._show_tabs()
         self.refresh_bindings()
 
@@ -231,7 +233,9 @@ class MainScreen(Screen[None]):
             )
             for i, name in enumerate(_TABS, start=1)
         ]
-        note: Line = self._note
+        note: Line = ()
+        if self._only is not None:
+            note = ((f" {day_title(self._only)} ", "accent"), ("esc", "key"), (" all ", "dim"))
         if model.counting is not None:
             note = (
                 (f" counting {model.counting.done}/{model.counting.total} ", "accent"),
@@ -262,7 +266,10 @@ class MainScreen(Screen[None]):
 
     def _show_details(self) -> None:
         model, span = self._host.model, self._span()
-        self.query_one("#details", Lines).show(lambda cells, height: details(model, span, cells, height, self._glyphs))
+        entry, glyphs = self._entry(), self._glyphs
+        self.query_one("#details", Lines).show(
+            lambda cells, height: details(model, span, entry, (cells, height), glyphs)
+        )
 
     def _span(self) -> tuple[date, date]:
         return self._calendar.span or (date.min, date.min)
@@ -272,16 +279,33 @@ class MainScreen(Screen[None]):
     @on(DayChosen)
     def _day_chosen(self, event: DayChosen) -> None:
         event.stop()
-        self.set_timer(_REST_SECONDS, lambda: self._rested(event.day))
+        self._rest()
 
-    def _rested(self, day: date) -> None:
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        """The calendar's details are those of a day, the list's those of a row."""
+        self._rest()
+
+    def _rest(self) -> None:
+        """Wait whether the cursor rests."""
+        at = self._cursor()
+        self.set_timer(_REST_SECONDS, lambda: self._rested(at))
+
+    def _cursor(self) -> tuple[date | None, str | None]:
+        """The chosen day, and the row, if the list has the keys."""
+        entry = self._entry()
+        return self._calendar.day, None if entry is None else entry.key
+
+    def _rested(self, at: tuple[date | None, str | None]) -> None:
         """The cursor stayed where it is: the day is shown, and what takes a query is fetched.
 
         Not before: of a key that is held down the calendar shows each step, and the details the last one.
         """
-        if self._calendar.day != day or (almanac := self._host.model.almanac) is None:
+        almanac, day = self._host.model.almanac, self._calendar.day
+        if at != self._cursor() or almanac is None or day is None:
             return
-        there = [e for e in almanac.day(day).entries if e.partition is not None]
+        row = self._entry()
+        there = [e for e in ((row,) if row is not None else almanac.day(day).entries) if e.partition is not None]
         partition = there[0].partition if len(there) == 1 else None
         if partition is None or partition.oid in self._host.model.details:
             self._show_details()
@@ -300,9 +324,11 @@ class MainScreen(Screen[None]):
         entries = almanac.day(event.day).entries
         self.action_tab("partitions")
         if len(entries) > 1:
-            self._filter(f"{event.day}")
-        elif entries:
-            self._listing("partitions").choose(entries[0].key)
+            self._only = event.day
+            self._sift()
+            self._show_tabs()
+        if entries:
+            self._listing("partitions").choose(_first_look(entries, almanac).key)
         self._list.focus()
 
     @on(RowChosen)
@@ -312,6 +338,7 @@ class MainScreen(Screen[None]):
         zone = self._zone()
         if entry is not None and zone is not None and entry.bounds is not None and entry.bounds.lower is not None:
             self._calendar.choose(zone.day(entry.bounds.lower))
+        self._rest()
 
     @on(RowOpened)
     def _row_opened(self, event: RowOpened) -> None:
@@ -344,7 +371,7 @@ class MainScreen(Screen[None]):
         """Put the list's cursor on the chosen day."""
         almanac, day = self._host.model.almanac, self._calendar.day
         if almanac is not None and day is not None and (entries := almanac.day(day).entries):
-            self._listing("partitions").choose(entries[0].key)
+            self._listing("partitions").choose(_first_look(entries, almanac).key)
 
     def action_tab(self, name: str) -> None:
         """Show a list."""
@@ -386,9 +413,15 @@ class MainScreen(Screen[None]):
         if self._host.model.counting is not None:
             self._host.stop_counting()
         elif box.display:
-            self._filter("")
+            box.value = ""
             box.display = False
             self._list.focus()
+        elif self._only is not None:
+            day, self._only = self._only, None
+            self._sift()
+            self._show_tabs()
+            self._calendar.choose(day)
+            self._calendar.focus()
         elif self._calendar.begin is not None and self._calendar.day is not None:
             self._calendar.choose(self._calendar.day)
 
@@ -401,21 +434,22 @@ class MainScreen(Screen[None]):
         box.display = True
         box.focus()
 
-    def _filter(self, text: str) -> None:
-        box = self.query_one("#filter", Input)
-        box.display = bool(text) or box.has_focus
-        box.value = text
-
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
         event.stop()
-        words = event.value.lower().split()
+        self._sift()
+        self._show_tabs()
+
+    def _sift(self) -> None:
+        """Show the rows in which every typed word is found; of a day that was opened only its own."""
+        words, almanac = self.query_one("#filter", Input).value.lower().split(), self._host.model.almanac
+        day = None if self._only is None or almanac is None else almanac.bounds(self._only)
 
         def keep(entry: Entry) -> bool:
-            return all(word in entry.text for word in words)
+            inside = day is None or (entry.bounds is not None and entry.bounds.overlaps(day))
+            return inside and all(word in entry.text for word in words)
 
-        self._listing("partitions").filter(keep if words else None)
-        self._show_tabs()
+        self._listing("partitions").filter(keep if words or day is not None else None)
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self, event: Input.Submitted) -> None:
@@ -618,6 +652,15 @@ class MainScreen(Screen[None]):
             known[0].append(binding.key_display or self.app.get_key_display(binding) if not known[0] else key)
         for keys, word, tooltip, why in by_binding.values():
             yield " ".join(keys), word, tooltip, why
+
+
+def _first_look(entries: Sequence[Entry], almanac: Almanac) -> Entry:
+    """Of the partitions of a day the one that is wrong, else the present one, else the last."""
+    worst = max(entries, key=lambda e: SEVERITY.index(e.mark))
+    if SEVERITY.index(worst.mark) > SEVERITY.index(Mark.PINNED):
+        return worst
+    now = almanac.view.now
+    return next((e for e in entries if e.bounds is not None and e.bounds.contains(now)), entries[-1])
 
 
 def _quoted(name: str) -> str:
