@@ -37,7 +37,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (
         "settings",
         frozenset(
-            {"option_kinds", "options", "commands", "config", "config_file", "arguments", "log", "units", "notify"}
+            {"option_kinds", "option_kinds", "options", "commands", "config", "config_file", "arguments", "log", "units", "notify"}
             | {"completion", "manpage"}
         ),
     ),
@@ -51,6 +51,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "catalog",
                 "counts",
                 "counts_cache",
+                "estimates",
                 "estimates",
                 "figures",
                 "sizes",
@@ -82,6 +83,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "report_kept",
                 "report_nagios",
                 "report_text",
+                "report_words",
                 "report_words",
             }
         ),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from pgalmanac.options import TABLE_NAME, Option, choice, switch, whole
+from pgalmanac.option_kinds import Option, choice, switch, whole
+from pgalmanac.options import TABLE_NAME
 from pgalmanac.policy import MAX_PREMAKE_DAYS, MAX_RETENTION_DAYS
 
 __all__ = ["COMMANDS", "EXIT_CODES", "FLAGS_ONLY", "GLOBALS", "HELP", "OWN", "TRIGGERS", "WRITING", "Command", "flag"]

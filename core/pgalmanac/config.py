@@ -16,6 +16,7 @@ from pgalmanac.config_file import Found, read_file
 from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
 from pgalmanac.log import secrets_of
 from pgalmanac.model import TableName, TableRef
+from pgalmanac.option_kinds import Option, did_you_mean, variable
 from pgalmanac.options import (
     CONNECTION,
     COUNTS,
@@ -25,9 +26,6 @@ from pgalmanac.options import (
     POLICY,
     TABLE_NAME,
     TOP,
-    Option,
-    did_you_mean,
-    variable,
 )
 from pgalmanac.policy import Policy
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import TableRef
+from pgalmanac.option_kinds import Option, did_you_mean
 from pgalmanac.options import (
     ARCHIVE,
     CONNECTION,
@@ -19,8 +20,6 @@ from pgalmanac.options import (
     POLICY,
     TABLE_NAME,
     TOP,
-    Option,
-    did_you_mean,
 )
 
 __all__ = ["File", "Found", "read_file", "starting_configuration"]

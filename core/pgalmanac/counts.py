@@ -1,4 +1,4 @@
-"""Row counts of partitions: the server's estimates at once, exact counts with oldest and newest on demand."""
+"""Exact counts of partitions with their oldest and newest keys, as a stream; what is still true is not counted anew."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 import psycopg
 from psycopg import errors, sql
 
-from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.config import Counting
 from pgalmanac.db import Session, connect, is_lost, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import PgalmanacError
-from pgalmanac.model import Partition, RelationKind
+from pgalmanac.model import Partition
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View
 
 if TYPE_CHECKING:
     from pgalmanac.counts_cache import CountsCache, Kept
 
-__all__ = ["DEFAULT_BREAKDOWN", "estimates", "estimates_of", "exact", "key_time"]
+__all__ = ["DEFAULT_BREAKDOWN", "exact", "key_time"]
 
 DEFAULT_BREAKDOWN: Final = "event_type"
 # Late rows still come in for a while after a period has ended; an older one that stays as it is needs no recount.
@@ -40,21 +39,6 @@ _TOGETHER_BYTES: Final = 32 << 20
 # New counts are kept at least so often while counting goes on, so that little is lost when it is called off.
 _SAVE_SECONDS: Final = 2.0
 
-# A size stats files under a lock that waits behind ACCESS EXCLUSIVE: partitions so locked are left out. Rows of a
-# partition that is itself partitioned stand in the partitions below it.
-_ESTIMATES: Final[LiteralString] = f"""
-WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
-                   AND pid IS DISTINCT FROM pg_backend_pid()),
-     leaf AS (SELECT wanted.oid AS partition, wanted.oid AS leaf FROM unnest(%(oids)s::oid[]) AS wanted(oid)
-              UNION ALL
-              SELECT wanted.oid, tree.relid::oid FROM unnest(%(partitioned)s::oid[]) AS wanted(oid),
-                     pg_partition_tree(wanted.oid) AS tree WHERE tree.isleaf)
-SELECT leaf.partition::int8, sum({ESTIMATED_ROWS})::int8,
-       CASE WHEN bool_or(c.oid IN (SELECT relation FROM locked)) THEN NULL
-            ELSE sum(CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_total_relation_size(c.oid) END)::int8
-       END
-  FROM leaf JOIN pg_class c ON c.oid = leaf.leaf GROUP BY 1
-"""  # made of constants
 # What a partition's count is known by. The counters know what was inserted, updated and deleted, and the file node
 # changes with TRUNCATE. They say nothing once they began anew: a reset of this database's, or the reset of all that
 # follows a crash and shows in the time of the server-wide ones.
@@ -67,32 +51,6 @@ SELECT c.oid::int8,
   FROM unnest(%s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
  WHERE current_setting('track_counts')::bool AND c.relkind = 'r'
 """
-
-
-async def estimates(session: Session, seen: View, *, limit: int | None = None) -> tuple[PartitionCount, ...]:
-    """The server's estimate of each partition's rows and its size, newest first, at most *limit*; last the default."""
-    wanted = list(reversed(seen.table.partitions))[:limit]
-    if seen.table.default is not None:
-        wanted.append(seen.table.default)
-    return await estimates_of(session, wanted)
-
-
-async def estimates_of(session: Session, wanted: Sequence[Partition]) -> tuple[PartitionCount, ...]:
-    """The server's estimates of these partitions, in their order; of no other one the files are looked at."""
-    oids = {
-        "oids": [p.oid for p in wanted if p.kind is not RelationKind.PARTITIONED],
-        "partitioned": [p.oid for p in wanted if p.kind is RelationKind.PARTITIONED],
-    }
-    try:
-        cursor = await session.execute(_ESTIMATES, oids)
-        found = {oid: (rows, size) for oid, rows, size in await cursor.fetchall()}
-    except errors.LockNotAvailable:  # locked between the look at pg_locks and the size
-        found = {}
-    return tuple(_estimate(p, *found.get(p.oid, (None, None))) for p in wanted)
-
-
-def _estimate(partition: Partition, rows: int | None, size: int | None) -> PartitionCount:
-    return PartitionCount(oid=partition.oid, name=partition.name, rows=rows, exact=False, bytes=size)
 
 
 async def exact(

@@ -1,16 +1,14 @@
-"""Arguments -> the use case they ask for -> an answer: text and exit code. The only place that runs an event loop."""
+"""Arguments -> the use case they ask for -> an answer: text and exit code."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeVar
+from typing import Final, Literal
 
 from pgalmanac import maintain, operations
 from pgalmanac.actions import GOING, Status
@@ -18,22 +16,19 @@ from pgalmanac.arguments import Arguments
 from pgalmanac.config import USUAL_TABLE, Settings
 from pgalmanac.config_file import starting_configuration
 from pgalmanac.db import credential
-from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminated, UsageError
+from pgalmanac.errors import UsageError
 from pgalmanac.log import Stderr
-from pgalmanac.model import TableName, TableRef
-from pgalmanac.notify import notify_status
+from pgalmanac.model import TableRef
 from pgalmanac.opening import DEMO_TABLES, settings_of
-from pgalmanac.plan import Plan
+from pgalmanac.process import Watch, patiently, run
 from pgalmanac.report import exit_code, render, render_history, render_init
-from pgalmanac.results import CountProgress, Outcome, Progress, RunReport
+from pgalmanac.results import RunReport
+from pgalmanac.signals import terminate
 
-__all__ = ["Answer", "obey", "terminate"]
-
-T = TypeVar("T")
+__all__ = ["Answer", "obey"]
 
 _BOOT_SECONDS: Final = 300
 _CONTAINER: Final = "/run/systemd/container"
-_LONGEST_PAUSE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +84,12 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
         case "history":
             return _history(arguments, settings)
         case "init":
-            tables = _run(maintain.initialise(settings))
+            tables = run(maintain.initialise(settings))
             return Answer(text=render_init(tables, _start(settings), as_json=arguments.json))
         case "check":
-            report = _run(maintain.check(settings, probe=arguments.probe))
+            report = run(maintain.check(settings, probe=arguments.probe))
         case "doctor" | "metrics":
-            return Answer.of(_run(operations.look(arguments, settings)))
+            return Answer.of(run(operations.look(arguments, settings)))
         case "status" | "trash" | "pins" as command:
             report = _list(arguments, settings, stderr, command)
         case "maintain" | "fix" | "create" | "drop" | "undrop" | "pin" | "unpin" | "archive" | "restore" as command:
@@ -114,11 +109,11 @@ def _list(
 ) -> RunReport:
     """The partitions, or those that are kept on purpose."""
     if command != "status":
-        return _run(maintain.kept(settings, command))
-    watch = _Watch(settings, stderr)
+        return run(maintain.kept(settings, command))
+    watch = Watch(settings, stderr)
     if arguments.no_cache:
         settings = replace(settings, counts=replace(settings.counts, cache=False))
-    return _run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
+    return run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
 
 
 def _start(settings: Settings) -> str:
@@ -127,7 +122,7 @@ def _start(settings: Settings) -> str:
 
 
 def _history(arguments: Arguments, settings: Settings) -> Answer:
-    runs = _run(maintain.past_runs(settings, limit=arguments.limit or 10, run_id=arguments.run))
+    runs = run(maintain.past_runs(settings, limit=arguments.limit or 10, run_id=arguments.run))
     if arguments.run is not None and not runs:
         raise UsageError(f"the history has no run {arguments.run}", hint="pgalmanac history lists the last ones")
     return Answer(text=render_history(runs, as_json=arguments.json, with_actions=arguments.run is not None))
@@ -136,7 +131,7 @@ def _history(arguments: Arguments, settings: Settings) -> Answer:
 def _archives(arguments: Arguments, settings: Settings) -> Answer:
     from pgalmanac import archives, report_archives  # noqa: PLC0415  # loads pyarrow, for archives alone
 
-    tables = _run(archives.archives(settings))
+    tables = run(archives.archives(settings))
     text = report_archives.archives_json(tables) if arguments.json else report_archives.archives_text(tables)
     return Answer(text=text, exit_code=report_archives.archives_code(tables))
 
@@ -160,15 +155,15 @@ def _change(
         triggered_by=_trigger(arguments),
         invocation_id=os.environ.get("INVOCATION_ID"),
     )
-    watch = _Watch(settings, stderr)
+    watch = Watch(settings, stderr)
     if arguments.dry_run:
-        report = _run(maintain.preview(settings, request))
+        report = run(maintain.preview(settings, request))
         for table in report.tables:
             if table.view is not None:
                 watch.warn(table.view.table.name)
         return report
     if command == "drop" and not arguments.yes:
-        request = replace(request, confirmed=_confirm(_run(maintain.preview(settings, request)), request, stderr))
+        request = replace(request, confirmed=_confirm(run(maintain.preview(settings, request)), request, stderr))
 
     async def work() -> RunReport:
         report = await maintain.perform(settings, request, observer=watch)
@@ -176,7 +171,7 @@ def _change(
             await operations.export(settings, stderr)
         return report
 
-    return _run(_patiently(work, arguments.wait, stderr))
+    return run(patiently(work, arguments.wait, stderr))
 
 
 def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> frozenset[int]:
@@ -203,57 +198,6 @@ def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> froz
     return agreed
 
 
-class _Watch:
-    """Follows a run: flags that do not count are said before anything is done, then how far it is."""
-
-    def __init__(self, settings: Settings, stderr: Stderr) -> None:
-        self._settings = settings
-        self._stderr = stderr
-        self._total = self._done = 0
-
-    def __call__(self, event: Plan | Outcome | CountProgress | Progress) -> None:
-        match event:
-            case Plan():
-                self._total, self._done = len(event.todo), 0
-                self.warn(event.table.name)
-                notify_status(f"{event.table.name}: {self._total} to do")
-            case Outcome():
-                self._done += event.action.status is Status.PLANNED
-                self._show(f"{event.action.kind} {event.action.partition}")
-            case CountProgress():
-                what = f"{event.partitions} of {event.of_partitions} partitions counted, {event.rows:,} rows"
-                self._stderr.progress(what, event.share)
-            case Progress():
-                what = f"{event.partition}: {event.rows:,} of {event.of:,} rows"
-                notify_status(what)
-                self._stderr.progress(what, event.rows / event.of if event.of else None)
-
-    def _show(self, what: str) -> None:
-        notify_status(f"{self._done} of {self._total}: {what}")
-        self._stderr.progress(what, min(self._done / self._total, 1.0) if self._total else None)
-
-    def warn(self, name: TableName) -> None:
-        """Say which flags do not count for this table."""
-        for warning in self._settings.overridden(name):
-            self._stderr.warning(warning)
-
-
-async def _patiently(work: Callable[[], Coroutine[Any, Any, RunReport]], seconds: int, stderr: Stderr) -> RunReport:
-    """Do *work* again while no server answers, for so many seconds."""
-    end, pause = time.monotonic() + seconds, 1.0
-    while True:
-        try:
-            return await work()
-        except ConnectError as exc:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise
-            stderr.warning(f"{exc.message}; trying again for {left:.0f} seconds")
-            notify_status(f"waiting for the database, {left:.0f} seconds left")
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 2, _LONGEST_PAUSE)
-
-
 def _trigger(arguments: Arguments) -> Literal["scheduler", "manual", "startup"]:
     """Who started this run, when nobody says: systemd tells its services, and nobody else's environment has this.
 
@@ -277,38 +221,3 @@ def _seconds_since_boot() -> float:
         return time.time() - Path(_CONTAINER).stat().st_mtime
     except OSError:
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end. SIGINT and SIGTERM cancel it, which undoes the step under way on the server too.
-
-    Only the first signal counts: a second one would break into the cleaning up that closes the history.
-    """
-
-    async def guarded() -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        stopped: list[PgalmanacError] = []
-
-        def stop(error: PgalmanacError) -> None:
-            stopped.append(error)
-            if len(stopped) == 1 and task is not None:
-                task.cancel()
-
-        loop.add_signal_handler(signal.SIGINT, stop, Interrupted("interrupted"))
-        loop.add_signal_handler(signal.SIGTERM, stop, Terminated("terminated"))
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if stopped:
-                raise stopped[0] from None
-            raise
-
-    try:
-        return asyncio.run(guarded())
-    finally:
-        signal.signal(signal.SIGTERM, terminate)
-
-
-def terminate(_number: int, _frame: object) -> NoReturn:
-    """The handler of SIGTERM outside of the event loop: it unwinds, so that the demo's server is stopped."""
-    raise Terminated("terminated")

@@ -9,13 +9,13 @@ from typing import Final
 import psycopg
 from psycopg import errors, sql
 
-from pgalmanac import counts
 from pgalmanac.catalog import choose
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect
 from pgalmanac.ddl import qualified
 from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.estimates import estimates_of
 from pgalmanac.forecast import Forecast, Sizes, forecast, unusual
 from pgalmanac.history import RunRecord, task_name
 from pgalmanac.inspection import look
@@ -84,7 +84,7 @@ async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> O
         except psycopg.Error:
             await session.rollback()  # diagnose says what is the matter with the history
     complete = _newest_complete(seen.view)
-    size = None if complete is None else next(iter(await counts.estimates_of(session, [complete])), None)
+    size = None if complete is None else next(iter(await estimates_of(session, [complete])), None)
     measured = await recorder.sizes(table, total=True)
     findings = (*diagnose(seen.view, seen.plan, seen.past), *unusual(seen.view, measured))
     return Observed(

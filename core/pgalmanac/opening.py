@@ -10,13 +10,13 @@ import signal
 import sys
 from dataclasses import replace
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import Final
 
 from pgalmanac.arguments import Arguments
 from pgalmanac.config import Settings, load
-from pgalmanac.errors import Terminated
 from pgalmanac.log import Stderr, secrets_of
 from pgalmanac.model import TableRef
+from pgalmanac.signals import terminate
 
 __all__ = ["DEMO_TABLES", "open_dashboard", "settings_of"]
 
@@ -44,7 +44,7 @@ def settings_of(arguments: Arguments, stderr: Stderr) -> Settings:
 
 def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
     """Show the dashboard until it is left; the process exit code. Raises PgalmanacError when it cannot be opened."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     settings = settings_of(arguments, stderr)
     if not arguments.demo:
         return _show(settings)
@@ -59,8 +59,3 @@ def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
 
 def _show(settings: Settings) -> int:
     return int(import_module("pgalmanac_tui.first").run(settings))
-
-
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    """Unwind, so that the demo's server is stopped."""
-    raise Terminated("terminated")

@@ -6,9 +6,8 @@ marked ≈. Moments are shown as people of the table's time zone write them.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import MAXYEAR, UTC, datetime, timedelta
+from datetime import MAXYEAR
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +17,19 @@ from pgalmanac.actions import ActionKind, Status
 from pgalmanac.diagnose import Finding, Level, covered_until, runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.log import shown
-from pgalmanac.model import TableName
 from pgalmanac.report_kept import kept_counts, kept_facts, kept_lines
+from pgalmanac.report_words import (
+    MISSING,
+    ago,
+    byte_size,
+    duration,
+    local_minute,
+    local_second,
+    row_count,
+    short_name,
+    utc_second,
+    wrapped,
+)
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 from pgalmanac.view import View
 
@@ -28,9 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finding_lines", "history_text", "init_text", "report_text"]
 
-WIDTH: Final = 80
 _GLYPHS: Final = {Level.INFO: "·", Level.WARNING: "!", Level.CRITICAL: "✗"}
-_MISSING: Final = "-"
 
 
 def report_text(report: RunReport, *, verbose: bool = False) -> str:
@@ -64,7 +72,7 @@ def _run(table: TableReport, report: RunReport, *, verbose: bool) -> Iterator[st
     for outcome in _grouped(table.outcomes, one_by_one=verbose):
         yield from _outcome_lines(outcome, seen, verbose=verbose)
     if table.error is not None:
-        yield from _wrapped(f"failed: {_sentence(table.error)}", "  ")
+        yield from wrapped(f"failed: {_sentence(table.error)}", "  ")
     elif not table.outcomes and not table.locked and not _idle(report):
         yield "  nothing to do"
     if table.proved is not None:
@@ -106,13 +114,13 @@ def _grouped(outcomes: Sequence[Outcome], *, one_by_one: bool) -> Iterator[list[
 
 def _outcome_lines(group: Sequence[Outcome], seen: View | None, *, verbose: bool) -> Iterator[str]:
     first, last = group[0], group[-1]
-    name = _short(first.action.partition, seen)
+    name = short_name(first.action.partition, seen)
     if len(group) > 1:
-        name = f"{name} .. {_short(last.action.partition, seen)} ({len(group)})"
+        name = f"{name} .. {short_name(last.action.partition, seen)} ({len(group)})"
     head = f"  {first.status:<7}  {first.action.kind:<9}  {first.action.reason:<10} "
-    yield from _wrapped(", ".join([name, *_facts(group, seen)]), head, hang=" " * len(head))
+    yield from wrapped(", ".join([name, *_facts(group, seen)]), head, hang=" " * len(head))
     if first.error is not None:
-        yield from _wrapped(first.error, " " * len(head))
+        yield from wrapped(first.error, " " * len(head))
     if verbose:
         for statement in first.statements:
             yield f"      {shown(' '.join(statement.splitlines()))};"
@@ -123,10 +131,10 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     first = group[0]
     rows = [o.rows for o in group if o.rows is not None]
     if rows:
-        yield _rows(sum(rows), exact=first.action.kind is ActionKind.MOVE_ROWS)
+        yield row_count(sum(rows), exact=first.action.kind is ActionKind.MOVE_ROWS)
     sizes = [o.bytes for o in group if o.bytes is not None]
     if sizes:
-        yield _size(sum(sizes))
+        yield byte_size(sum(sizes))
     if first.action.url is not None:
         place = first.action.url if len(group) == 1 else first.action.url.rpartition("/")[0]
         yield f"{'from' if first.action.kind is ActionKind.RESTORE else 'to'} {place}"
@@ -149,7 +157,7 @@ def _summary(table: TableReport) -> Iterator[str]:
     }
     yield "  " + ", ".join(f"{humanize.intcomma(number)} {word}" for word, number in counts.items())
     recorded = "" if table.run_id is None else f", recorded as run {shown(table.run_id)}"
-    yield f"  took {_duration(took)}{recorded}"
+    yield f"  took {duration(took)}{recorded}"
 
 
 def _coverage(seen: View) -> Iterator[str]:
@@ -164,13 +172,13 @@ def _coverage(seen: View) -> Iterator[str]:
 
 def _statistics(figures: Statistics, seen: View) -> Iterator[str]:
     ranged = seen.table.ranged
-    span = f", {_short(ranged[0].name, seen)} .. {_short(ranged[-1].name, seen)}" if ranged else ""
+    span = f", {short_name(ranged[0].name, seen)} .. {short_name(ranged[-1].name, seen)}" if ranged else ""
     yield f"  {humanize.intcomma(figures.partitions)} partitions{span}"
     events = ""
     if figures.oldest_event is not None and figures.newest_event is not None:
-        oldest, newest = (_moment(t, seen) for t in (figures.oldest_event, figures.newest_event))
-        events = f", {oldest} .. {newest} ({_ago(seen.now - figures.newest_event)})"
-    yield f"  {_rows(figures.rows, exact=figures.exact)}{events}"
+        oldest, newest = (local_second(t, seen) for t in (figures.oldest_event, figures.newest_event))
+        events = f", {oldest} .. {newest} ({ago(seen.now - figures.newest_event)})"
+    yield f"  {row_count(figures.rows, exact=figures.exact)}{events}"
     if figures.breakdown_column is not None and figures.breakdown:
         over = "over the last 7 days" if figures.exact else "estimated"
         yield f"  most frequent {shown(figures.breakdown_column)}, {over}:"
@@ -184,9 +192,9 @@ def _status(table: TableReport) -> Iterator[str]:
     seen = table.view
     yield _heading(table)
     if table.error is not None:
-        yield from _wrapped(f"failed: {_sentence(table.error)}", "  ")
+        yield from wrapped(f"failed: {_sentence(table.error)}", "  ")
     if table.counts:
-        names = [_short(c.name, seen) for c in table.counts]
+        names = [short_name(c.name, seen) for c in table.counts]
         width = max(9, *map(len, names))
         yield f"  {'partition':<{width}} {'rows':>12} {'size':>10}  {'oldest':<16}  newest"
         for name, count in zip(names, table.counts, strict=True):
@@ -200,28 +208,28 @@ def _status(table: TableReport) -> Iterator[str]:
 
 
 def _count_lines(name: str, count: PartitionCount, seen: View | None) -> Iterator[str]:
-    rows = _MISSING if count.rows is None else ("" if count.exact else "≈") + humanize.intcomma(count.rows)
-    size = _MISSING if count.bytes is None else _size(count.bytes)
-    oldest, newest = (_minute(t, seen) for t in (count.oldest, count.newest))
+    rows = MISSING if count.rows is None else ("" if count.exact else "≈") + humanize.intcomma(count.rows)
+    size = MISSING if count.bytes is None else byte_size(count.bytes)
+    oldest, newest = (local_minute(t, seen) for t in (count.oldest, count.newest))
     yield f"  {name} {rows:>12} {size:>10}  {oldest:<16}  {newest}"
     if count.error is not None:
-        yield from _wrapped(count.error, "      ")
+        yield from wrapped(count.error, "      ")
 
 
 def _as_of(counts: Sequence[PartitionCount]) -> Iterator[str]:
     """When counts that were not made now were."""
     kept = [c.counted_at for c in counts if c.cached and c.counted_at is not None]
     if kept:
-        times = sorted({_second(moment) for moment in (min(kept), max(kept))})
+        times = sorted({utc_second(moment) for moment in (min(kept), max(kept))})
         some = "all" if len(kept) == len(counts) else f"{len(kept)} of {len(counts)}"
         text = f"{some} exact as of {' .. '.join(times)} UTC and unchanged since; --no-cache counts anew"
-        yield from _wrapped(text, "  ")
+        yield from wrapped(text, "  ")
 
 
 def finding_lines(finding: Finding, indent: str = "") -> list[str]:
     """A finding with its level as glyph and word, its code, and its sentence."""
     head = f"{_GLYPHS[finding.level]} {finding.level} {finding.code}: "
-    return list(_wrapped(head + finding.message, indent, hang=indent + "    "))
+    return list(wrapped(head + finding.message, indent, hang=indent + "    "))
 
 
 def _findings(findings: Iterable[Finding], indent: str) -> Iterator[str]:
@@ -236,27 +244,27 @@ def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False) -> st
     ids = max(3, *(len(str(run.id)) for run in runs))
     lines = [f"{'run':>{ids}}  {'started':<19}  {'took':>9}  {'by':<9}  {'status':<7}  task"]
     for run in runs:
-        took = _MISSING if run.duration_ms is None else _duration(run.duration_ms)
+        took = MISSING if run.duration_ms is None else duration(run.duration_ms)
         lines.append(
-            f"{shown(str(run.id)):>{ids}}  {_second(run.started_at):<19}  {took:>9}  "
-            f"{shown(run.triggered_by or _MISSING):<9}  {shown(run.status):<7}  {shown(run.task_name)}"
+            f"{shown(str(run.id)):>{ids}}  {utc_second(run.started_at):<19}  {took:>9}  "
+            f"{shown(run.triggered_by or MISSING):<9}  {shown(run.status):<7}  {shown(run.task_name)}"
         )
         indent = " " * (ids + 2)
         for text in (run.output, run.error):
-            lines += [line for part in (text or "").splitlines() for line in _wrapped(part, indent)]
+            lines += [line for part in (text or "").splitlines() for line in wrapped(part, indent)]
         if with_actions:
             lines += [line for action in run.actions for line in _action_lines(action, indent)]
     return "\n".join(lines)
 
 
 def _action_lines(action: ActionRecord, indent: str) -> Iterator[str]:
-    took = _MISSING if action.duration_ms is None else _duration(action.duration_ms)
+    took = MISSING if action.duration_ms is None else duration(action.duration_ms)
     yield (
         f"{indent}{shown(action.status):<7}  {shown(action.action):<9}  {shown(action.partition):<39}  "
         f"{took:>8}  {shown(action.reason)}"
     )
     if action.error:
-        yield from _wrapped(action.error, indent + "         ")
+        yield from wrapped(action.error, indent + "         ")
 
 
 def init_text(tables: Sequence[str], configuration: str) -> str:
@@ -264,70 +272,5 @@ def init_text(tables: Sequence[str], configuration: str) -> str:
     return f"# the run history is in {shown(' and '.join(tables))}\n\n{configuration.rstrip()}"
 
 
-def _short(name: TableName, seen: View | None) -> str:
-    """The partition's name, without the schema that its parent has too."""
-    text = str(name)
-    if seen is not None and name.schema == seen.table.name.schema:
-        text = text[len(str(TableName(schema=name.schema, name="x"))) - 1 :]
-    return shown(text)
-
-
 def _sentence(error: PgalmanacError) -> str:
     return shown(str(error))
-
-
-def _wrapped(text: str, head: str, *, hang: str | None = None) -> Iterator[str]:
-    """*text* behind *head*, at words' ends; further lines behind *hang*, which is the head unless given."""
-    yield from textwrap.wrap(
-        shown(text),
-        WIDTH,
-        initial_indent=head,
-        subsequent_indent=head if hang is None else hang,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _rows(number: int, *, exact: bool) -> str:
-    return f"{'' if exact else '≈'}{humanize.intcomma(number)} row{'' if number == 1 else 's'}"
-
-
-def _size(number: int) -> str:
-    return humanize.naturalsize(number, binary=True)
-
-
-def _duration(milliseconds: float) -> str:
-    """4.1 ms, 12.3 s, or minutes and longer in words."""
-    seconds = milliseconds / 1000
-    if seconds < 1:
-        return f"{milliseconds:.0f} ms"
-    if seconds < 60:  # noqa: PLR2004  # a minute
-        return f"{seconds:.1f} s"
-    return humanize.precisedelta(timedelta(seconds=round(seconds)), minimum_unit="seconds", format="%d")
-
-
-def _ago(age: timedelta) -> str:
-    if age < timedelta(0):
-        return f"in {humanize.naturaldelta(-age)}"
-    return f"{humanize.naturaldelta(age)} ago"
-
-
-def _moment(moment: datetime, seen: View) -> str:
-    return f"{_local(moment, seen):%Y-%m-%d %H:%M:%S}"
-
-
-def _minute(moment: datetime | None, seen: View | None) -> str:
-    return _MISSING if moment is None else f"{_local(moment, seen):%Y-%m-%d %H:%M}"
-
-
-def _second(moment: datetime | None) -> str:
-    if moment is None:
-        return _MISSING
-    return f"{moment if moment.tzinfo is None else moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _local(moment: datetime, seen: View | None) -> datetime:
-    try:
-        return moment if seen is None else seen.calendar.shown(moment)
-    except OverflowError:  # the last hours of year 9999, in a zone ahead of UTC
-        return moment

@@ -22,6 +22,7 @@ from pgalmanac.catalog import inspect
 from pgalmanac.config import Counting, Settings
 from pgalmanac.counts_cache import CountsCache
 from pgalmanac.db import connect
+from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
 from pgalmanac.model import TableName, TableRef
 from pgalmanac.policy import Policy
@@ -59,7 +60,7 @@ async def count(
     """Count all of events, in the order in which the counts arrive."""
     async with connect(conninfo, read_only=True) as session:
         seen = await see(session)
-        found = await counts.estimates(session, seen)
+        found = await estimates(session, seen)
         chosen = Counting(**{"cache": cache is not None, **options})
         return [c async for c in counts.exact(session, seen, found, options=chosen, dsn=dsn, cache=cache)]
 
@@ -153,7 +154,7 @@ async def test_a_partition_that_is_partitioned_itself_is_counted_with_what_is_be
         connection.execute("ANALYZE events_now_all")
 
     async with connect(database, read_only=True) as session:
-        estimated = await counts.estimates(session, await see(session))
+        estimated = await estimates(session, await see(session))
     counted = await count(database, None)
 
     assert [30] == [c.rows for c in counted]
@@ -369,7 +370,7 @@ async def test_a_partition_that_goes_while_it_is_counted_says_so(database: str) 
     older, newer = support.partition_names(database)
     async with connect(database, read_only=True) as session:
         seen = await see(session)
-        found = await counts.estimates(session, seen)
+        found = await estimates(session, seen)
         with support.connect(database) as connection:
             connection.execute(f"DROP TABLE {older}, {newer}".encode())
         support.add_partitions(database, days=[-1], rows_a_day=3)
@@ -460,7 +461,7 @@ async def test_what_was_counted_before_the_end_is_remembered(database: str, cach
     support.add_partitions(database, days=range(-5, -1), rows_a_day=20)
     async with connect(database, read_only=True) as session:
         seen = await see(session)
-        found = await counts.estimates(session, seen)
+        found = await estimates(session, seen)
         async with aclosing(counts.exact(session, seen, found, cache=cache)) as stream:
             first = await anext(stream)
 
@@ -486,7 +487,7 @@ async def test_one_snapshot_where_it_was_asked_for(database: str) -> None:
     support.add_partitions(database, days=range(-5, 1), rows_a_day=20)
     async with connect(database, read_only=True) as session:
         seen = await see(session)
-        found = await counts.estimates(session, seen)
+        found = await estimates(session, seen)
         options = Counting(consistent=True, cache=False, connections=2)
         counted: list[PartitionCount] = []
         async with aclosing(counts.exact(session, seen, found, options=options, dsn=database)) as stream:

@@ -1,0 +1,59 @@
+"""What the server estimates of each partition: rows at once, and the size, which stats files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+from psycopg import errors
+
+from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.db import Session
+from pgalmanac.model import Partition, RelationKind
+from pgalmanac.results import PartitionCount
+from pgalmanac.view import View
+
+__all__ = ["estimates", "estimates_of"]
+
+
+# A size stats files under a lock that waits behind ACCESS EXCLUSIVE: partitions so locked are left out. Rows of a
+# partition that is itself partitioned stand in the partitions below it.
+_ESTIMATES: Final[LiteralString] = f"""
+WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
+                   AND pid IS DISTINCT FROM pg_backend_pid()),
+     leaf AS (SELECT wanted.oid AS partition, wanted.oid AS leaf FROM unnest(%(oids)s::oid[]) AS wanted(oid)
+              UNION ALL
+              SELECT wanted.oid, tree.relid::oid FROM unnest(%(partitioned)s::oid[]) AS wanted(oid),
+                     pg_partition_tree(wanted.oid) AS tree WHERE tree.isleaf)
+SELECT leaf.partition::int8, sum({ESTIMATED_ROWS})::int8,
+       CASE WHEN bool_or(c.oid IN (SELECT relation FROM locked)) THEN NULL
+            ELSE sum(CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_total_relation_size(c.oid) END)::int8
+       END
+  FROM leaf JOIN pg_class c ON c.oid = leaf.leaf GROUP BY 1
+"""  # made of constants
+
+
+async def estimates(session: Session, seen: View, *, limit: int | None = None) -> tuple[PartitionCount, ...]:
+    """The server's estimate of each partition's rows and its size, newest first, at most *limit*; last the default."""
+    wanted = list(reversed(seen.table.partitions))[:limit]
+    if seen.table.default is not None:
+        wanted.append(seen.table.default)
+    return await estimates_of(session, wanted)
+
+
+async def estimates_of(session: Session, wanted: Sequence[Partition]) -> tuple[PartitionCount, ...]:
+    """The server's estimates of these partitions, in their order; of no other one the files are looked at."""
+    oids = {
+        "oids": [p.oid for p in wanted if p.kind is not RelationKind.PARTITIONED],
+        "partitioned": [p.oid for p in wanted if p.kind is RelationKind.PARTITIONED],
+    }
+    try:
+        cursor = await session.execute(_ESTIMATES, oids)
+        found = {oid: (rows, size) for oid, rows, size in await cursor.fetchall()}
+    except errors.LockNotAvailable:  # locked between the look at pg_locks and the size
+        found = {}
+    return tuple(_estimate(p, *found.get(p.oid, (None, None))) for p in wanted)
+
+
+def _estimate(partition: Partition, rows: int | None, size: int | None) -> PartitionCount:
+    return PartitionCount(oid=partition.oid, name=partition.name, rows=rows, exact=False, bytes=size)
