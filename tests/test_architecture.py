@@ -37,7 +37,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (
         "settings",
         frozenset(
-            {"option_kinds", "option_kinds", "options", "commands", "config", "config_file", "arguments", "log", "units", "notify"}
+            {"option_kinds", "options", "commands", "config", "config_file", "arguments", "log", "units", "notify"}
             | {"completion", "manpage"}
         ),
     ),
@@ -51,7 +51,6 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "catalog",
                 "counts",
                 "counts_cache",
-                "estimates",
                 "estimates",
                 "figures",
                 "sizes",
@@ -84,14 +83,13 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "report_nagios",
                 "report_text",
                 "report_words",
-                "report_words",
             }
         ),
     ),
     ("dashboard's data", frozenset({"pgalmanac_tui.engine", "pgalmanac_tui.kept", "pgalmanac_tui.snapshot"})),
     ("gateway", frozenset({"pgalmanac_tui.gateway"})),
     ("dashboard", frozenset({"pgalmanac_tui"})),  # and everything in it that is not named above
-    ("command line", frozenset({"process", "opening", "operations", "dispatch", "cli", "__main__"})),
+    ("command line", frozenset({"signals", "process", "opening", "operations", "dispatch", "cli", "__main__"})),
 )
 
 # Of the driver these know only how to compose a statement.

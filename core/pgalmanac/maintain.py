@@ -19,7 +19,6 @@ from pgalmanac.db import Session, connect, one_line, scrub, translated
 from pgalmanac.diagnose import Code, Finding, Level, diagnose
 from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, UsageError
 from pgalmanac.estimates import estimates
-from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
 from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function

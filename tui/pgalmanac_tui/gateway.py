@@ -20,7 +20,6 @@ from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_detail
 from pgalmanac.diagnose import Finding, Level, diagnose, worst
 from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
 from pgalmanac.estimates import estimates
-from pgalmanac.estimates import estimates
 from pgalmanac.forecast import Measured, Sizes, unusual
 from pgalmanac.history import History, HistoryError, RunRecord, task_name
 from pgalmanac.inspection import Inspection, Request, look
