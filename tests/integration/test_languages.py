@@ -6,6 +6,7 @@ It needs a server that has German messages, as the packages of most systems do, 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,7 +15,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import psycopg
 import pytest
 
 from pgalmanac import counts
@@ -84,23 +84,27 @@ def german(pg_binaries: Path) -> Generator[Cluster]:
         if made.returncode:
             pytest.skip("the source of the German locale is not here")
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("LOCPATH", str(folder))
-        for binaries in (pg_binaries, *_likely_folders()):
-            with temporary_cluster(binaries=binaries, settings={"fsync": "off", "lc_messages": LOCALE}) as cluster:
-                if _speaks_german(cluster):
-                    execute(cluster.conninfo(), *ROLES)
-                    (cluster.data / "pg_hba.conf").write_text(HBA, encoding="utf-8")
-                    execute(cluster.conninfo(), "SELECT pg_reload_conf()")
-                    yield cluster
-                    return
-        pytest.skip("no server of this machine has German messages")
+        german = [folder for folder in (pg_binaries, *_likely_folders()) if _speaks_german(folder)]
+        if not german:
+            pytest.skip("no server of this machine has German messages")
+        settings = {"fsync": "off", "lc_messages": LOCALE}
+        cluster = stack.enter_context(temporary_cluster(binaries=german[0], settings=settings))
+        execute(cluster.conninfo(), *ROLES)
+        (cluster.data / "pg_hba.conf").write_text(HBA, encoding="utf-8")
+        execute(cluster.conninfo(), "SELECT pg_reload_conf()")
+        yield cluster
 
 
-def _speaks_german(cluster: Cluster) -> bool:
-    try:
-        execute(cluster.conninfo(), "SELECT 1 / 0")
-    except psycopg.errors.DivisionByZero as exc:
-        return "durch Null" in str(exc)
-    return False
+def _speaks_german(binaries: Path) -> bool:
+    """Whether the server's help, which comes from the same catalogue as its errors, is in German."""
+    done = subprocess.run(
+        [binaries / "postgres", "--help"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": LOCALE},
+    )
+    return "Aufruf:" in done.stdout
 
 
 @pytest.fixture
