@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pgalmanac.actions import Status
 from pgalmanac.diagnose import Finding, runway_days
 from pgalmanac.errors import PgalmanacError
-from pgalmanac.report_kept import kept_action, kept_counts, kept_document
+from pgalmanac.report_kept import kept_action, kept_document
 from pgalmanac.report_nagios import check_level
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 from pgalmanac.view import View
@@ -98,7 +98,7 @@ def _run(table: TableReport) -> dict[str, Any]:
         "findings": _findings(table.findings),
         "statistics": _statistics(table.statistics, table.view),
     }
-    document |= {word.replace(" ", "_"): number for word, number in kept_counts(table).items() if number}
+    document |= {word.replace(" ", "_"): number for word, number in table.kept.items() if number}
     return document if table.proved is None else {**document, "proved": table.proved}
 
 

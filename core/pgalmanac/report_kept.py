@@ -12,7 +12,7 @@ from pgalmanac.model import Orphan, Partition, Pin
 from pgalmanac.results import Outcome, TableReport
 from pgalmanac.view import View
 
-__all__ = ["kept_action", "kept_counts", "kept_document", "kept_facts", "kept_lines"]
+__all__ = ["kept_action", "kept_document", "kept_facts", "kept_lines"]
 
 
 def kept_facts(action: Action, seen: View | None) -> Iterator[str]:
@@ -27,16 +27,6 @@ def kept_facts(action: Action, seen: View | None) -> Iterator[str]:
         yield str(action.pin)
     if action.mend is not None and action.mend.beyond:
         yield f"keeps what its table does not give: {', '.join(action.mend.beyond)}"
-
-
-def kept_counts(table: TableReport) -> dict[str, int]:
-    """What most runs do not do, in words."""
-    return {
-        "trashed": table.trashed,
-        "attached": table.attached,
-        "pinned": table.count(Status.DONE, ActionKind.PIN),
-        "unpinned": table.count(Status.DONE, ActionKind.UNPIN),
-    }
 
 
 def kept_action(outcome: Outcome, seen: View | None) -> dict[str, Any]:

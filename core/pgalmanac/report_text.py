@@ -17,7 +17,7 @@ from pgalmanac.actions import ActionKind, Status
 from pgalmanac.diagnose import Finding, Level, covered_until, runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.log import shown
-from pgalmanac.report_kept import kept_counts, kept_facts, kept_lines
+from pgalmanac.report_kept import kept_facts, kept_lines
 from pgalmanac.report_words import (
     MISSING,
     ago,
@@ -153,7 +153,7 @@ def _summary(table: TableReport) -> Iterator[str]:
         "skipped": table.count(Status.SKIPPED),
         "refused": table.count(Status.REFUSED),
         "failed": table.count(Status.FAILED),
-        **{word: number for word, number in kept_counts(table).items() if number},
+        **{word: number for word, number in table.kept.items() if number},
     }
     yield "  " + ", ".join(f"{humanize.intcomma(number)} {word}" for word, number in counts.items())
     recorded = "" if table.run_id is None else f", recorded as run {shown(table.run_id)}"

@@ -169,6 +169,16 @@ class TableReport:
         return self.count(Status.DONE, ActionKind.ATTACH)
 
     @property
+    def kept(self) -> dict[str, int]:
+        """What this run did about tables that are kept on purpose, in words; most runs do none of it."""
+        return {
+            "trashed": self.trashed,
+            "attached": self.attached,
+            "pinned": self.count(Status.DONE, ActionKind.PIN),
+            "unpinned": self.count(Status.DONE, ActionKind.UNPIN),
+        }
+
+    @property
     def moved_rows(self) -> int:
         """Stray rows that this run moved out of the default partition."""
         return sum(

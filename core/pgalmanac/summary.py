@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pgalmanac.actions import ActionKind, Status
+from pgalmanac.actions import Status
 from pgalmanac.diagnose import covered_until
 from pgalmanac.results import TableReport
 
@@ -29,20 +29,9 @@ def why_failed(report: TableReport) -> str | None:
 def summary(report: TableReport) -> str:
     """One line about what a table's run did, for the history and the journal."""
     parts = [f"{report.created} created", f"{report.dropped} dropped"]
-    parts += [f"{n} {word}" for word, n in _more(report).items() if n]
+    parts += [f"{n} {word}" for word, n in {"rows moved": report.moved_rows, **report.kept}.items() if n]
     parts += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := report.count(s))]
     return f"{report.table}: {', '.join(parts)}"
-
-
-def _more(report: TableReport) -> dict[str, int]:
-    """What most runs do not do, in words."""
-    return {
-        "rows moved": report.moved_rows,
-        "trashed": report.trashed,
-        "attached": report.attached,
-        "pinned": report.count(Status.DONE, ActionKind.PIN),
-        "unpinned": report.count(Status.DONE, ActionKind.UNPIN),
-    }
 
 
 def recorded_details(report: TableReport) -> dict[str, Any]:
