@@ -56,11 +56,15 @@ _PATIENCE_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paint:
-    """Milliseconds from the start to the first word, the first whole picture, and the data; nan where there is none."""
+    """Milliseconds from the start to the first word, the first whole picture, and the data; nan where there is none.
+
+    *cpu_ms* is the processor time until the first whole picture, None where the system does not tell.
+    """
 
     word: float
     skeleton: float
     data: float = float("nan")
+    cpu_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +95,12 @@ def paint(command: Sequence[str], *, data: bool) -> Paint:
         tty.until(b"pgalmanac")
         word = (time.monotonic() - began) * 1000
         if not data:
-            return Paint(word=word, skeleton=word)
+            return Paint(word=word, skeleton=word, cpu_ms=tty.cpu_ms())
         painted, _ = tty.until(SKELETON)
-        skeleton = (time.monotonic() - began) * 1000
+        skeleton, computed = (time.monotonic() - began) * 1000, tty.cpu_ms()
         if DATA not in painted:
             tty.until(DATA)
-        return Paint(word=word, skeleton=skeleton, data=(time.monotonic() - began) * 1000)
+        return Paint(word=word, skeleton=skeleton, data=(time.monotonic() - began) * 1000, cpu_ms=computed)
 
 
 def played(command: Sequence[str]) -> dict[str, list[int]]:
@@ -170,9 +174,9 @@ def stressed(arguments: Sequence[str], *, seconds: float) -> tuple[list[Turn], f
                 for key in keys:
                     tty.press(key)
                     tty.read(quiet=_PAUSE_SECONDS, most=5.0)
-            peak = tty.peak_mb()
+            peak, end = tty.peak_mb(), time.monotonic()
         found = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
-    return [_turn(turn, marks) for turn in found if turn["at"] >= marks[0][0]], peak
+    return [_turn(turn, marks) for turn in found if marks[0][0] <= turn["at"] < end], peak
 
 
 _STRESS: Final = (

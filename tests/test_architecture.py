@@ -286,6 +286,11 @@ def test_the_command_line_starts_without_driver_and_terminal_libraries() -> None
     assert set() == loaded_by("pgalmanac.cli") & {"psycopg", "textual", "rich", "humanize", "pgalmanac_tui"}
 
 
+def test_the_dashboard_paints_before_the_driver_is_loaded() -> None:
+    """Its first picture would come a third of a second later: the driver is for those who talk to the server."""
+    assert set() == loaded_by("pgalmanac.opening", "pgalmanac_tui.app") & {"psycopg", "pyarrow", "sqlite3"}
+
+
 def test_a_headless_run_loads_no_terminal_library() -> None:
     """Nothing in core/ brings them in, directly or through what it depends on."""
     everything = [f"pgalmanac.{module}" for module in SOURCES if "." not in module and "__" not in module]

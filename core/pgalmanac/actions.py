@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pgalmanac.mend import Mend
 from pgalmanac.model import Bounds, Pin, TableName
+
+if TYPE_CHECKING:  # it composes SQL, which brings the driver, and the dashboard's first picture does not wait for that
+    from pgalmanac.mend import Mend
 
 __all__ = ["GOING", "NO_FACTS", "Action", "ActionKind", "Facts", "Guard", "Reason", "Source", "Status"]
 
@@ -132,7 +134,7 @@ class Facts:
     sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
     trash_missing: bool = False
     trash_refusal: str | None = None
-    mends: Mapping[int, Mend] = field(default_factory=dict[int, Mend])
+    mends: Mapping[int, Mend] = field(default_factory=dict[int, "Mend"])
 
 
 NO_FACTS: Final = Facts()
