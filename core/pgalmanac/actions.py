@@ -87,7 +87,7 @@ class Action:
     *rows* and *bytes* are the server's estimates of what is at stake; None when nobody asked. *target* is the name
     that trash and attach give the table, *keep_until* the instant up to which it can be had back, *makes_schema* says
     that the trash is still to be made. *pin* is what pin writes, and attach where today's retention would take the
-    partition again; *mend* what attach has to make good first.
+    partition again; *mend* what attach has to make good first; *replaces* is the empty partition whose place it takes.
     """
 
     kind: ActionKind
@@ -106,6 +106,7 @@ class Action:
     makes_schema: bool = False
     pin: Pin | None = None
     mend: Mend | None = None
+    replaces: TableName | None = None
     # Where it is archived.
     url: str | None = None
 
@@ -124,7 +125,8 @@ class Facts:
 
     *strays* counts the default partition's rows by the lower bound of the period they belong to; *immovable* says why
     they cannot be moved. *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made,
-    or this role may not use it; *mends* is what detached tables lack of their parent's structure.
+    or this role may not use it; *mends* is what detached tables lack of their parent's structure, and *empties* are
+    the partitions without a row among those that stand in their places.
     """
 
     taken: frozenset[TableName] = frozenset()
@@ -135,6 +137,7 @@ class Facts:
     trash_missing: bool = False
     trash_refusal: str | None = None
     mends: Mapping[int, Mend] = field(default_factory=dict[int, "Mend"])
+    empties: frozenset[int] = frozenset()
 
 
 NO_FACTS: Final = Facts()

@@ -107,14 +107,19 @@ def reattach(
     comment: str | None,
     *,
     lacking: Structure | None = None,
+    replaces: TableName | None = None,
 ) -> Script:
     """Move home and ATTACH under the locks that creating takes, in one transaction.
 
     In it the table is given what it is *lacking*: nobody sees it as a partition that is open to others than its like,
-    and a new owner needs no right to the schema of the trash.
+    and a new owner needs no right to the schema of the trash. The empty partition that it *replaces* goes in it too,
+    under the locks of a drop, by which it is known to be empty still.
     """
     locks = [ddl.lock_tables([name], "ACCESS EXCLUSIVE")]
-    if parent.default is not None:
+    going = Script() if replaces is None else ddl.detach_and_drop(parent, replaces)
+    if replaces is not None:
+        locks += [*going.locks, _empty(replaces)]
+    elif parent.default is not None:
         # The parent first: a session that plans a query on it locks the default partition after it.
         locks.append(ddl.lock_tables([parent.name], "SHARE UPDATE EXCLUSIVE"))
         locks.append(ddl.lock_tables([parent.default.name], "ACCESS EXCLUSIVE"))
@@ -122,6 +127,7 @@ def reattach(
         prepare=(ddl.keep_still([name]),),
         locks=(*locks, *ddl.foreign_key_locks(parent)),
         work=(
+            *going.work,
             *_moved(name, target),
             *(() if lacking is None else dress(target, lacking)),
             ddl.attach_partition(parent, target, bounds),
@@ -130,6 +136,18 @@ def reattach(
             ddl.comment_on(target, comment),
         ),
     )
+
+
+def _empty(name: TableName) -> Statement:
+    """Fails unless the table, which is locked, has no row. It stands among the locks, whose deadline it shares.
+
+    The session's row_security is off, so that a policy which would hide rows is an error.
+    """
+    body = sql.SQL(
+        "BEGIN IF EXISTS (SELECT FROM ONLY {}) THEN "
+        "RAISE object_not_in_prerequisite_state USING MESSAGE = {}; END IF; END"
+    ).format(qualified(name), sql.Literal(f"{name}, which stands in its place, has rows by now"))
+    return Statement(sql=sql.SQL("DO {}").format(sql.Literal(body.as_string(None))), lock=_NOBODY)
 
 
 def mended(name: TableName, mend: Mend) -> tuple[Statement, ...]:

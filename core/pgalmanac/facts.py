@@ -14,7 +14,7 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.differences import read_mend
-from pgalmanac.model import PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.plan import Plan
 from pgalmanac.strays import REFERENCES, joined, why_immovable
 
@@ -87,7 +87,17 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         sized = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
         sizes = await _sizes(session, sized) if sized else dict[int, tuple[int, int]]()
         mends = {a.oid: await read_mend(session, table, a.oid, a.partition) for a in attaches if a.oid is not None}
-    facts = Facts(taken=taken, blocked=blocked, strays=strays, immovable=immovable, sizes=sizes, mends=mends)
+        standing = {p for a in attaches for p in table.partitions if p.bounds == a.bounds}
+        empties = frozenset([p.oid for p in standing if await _is_empty(session, p)])
+    facts = Facts(
+        taken=taken,
+        blocked=blocked,
+        strays=strays,
+        immovable=immovable,
+        sizes=sizes,
+        mends=mends,
+        empties=empties,
+    )
     trashes = any(a.status is Status.PLANNED for a in draft.of(ActionKind.TRASH))
     return await _with_trash(session, facts, draft.view.policy.trash_schema) if trashes else facts
 
@@ -121,6 +131,25 @@ async def _taken(session: Session, names: Sequence[TableName]) -> frozenset[Tabl
 async def _sizes(session: Session, oids: Sequence[int]) -> dict[int, tuple[int, int]]:
     cursor = await session.execute(_SIZES, {"oids": oids})
     return {oid: (rows, size) for oid, rows, size in await cursor.fetchall()}
+
+
+async def _is_empty(session: Session, partition: Partition) -> bool:
+    """Whether it is a table without a row; False where that cannot be seen in time."""
+    if partition.kind is not RelationKind.TABLE:
+        return False
+    query = sql.SQL(
+        "BEGIN; SET LOCAL statement_timeout = {timeout}; SELECT NOT EXISTS (SELECT FROM ONLY {table})"
+    ).format(timeout=_STRAY_TIMEOUT, table=qualified(partition.name))
+    try:
+        cursor = await session.execute(query)
+        while cursor.nextset():
+            pass
+        row = await cursor.fetchone()
+    except (errors.LockNotAvailable, errors.QueryCanceled, errors.InsufficientPrivilege, errors.UndefinedTable):
+        return False
+    finally:
+        await session.rollback()
+    return bool(row and row[0])
 
 
 async def _strays(session: Session, table: PartitionedTable, creates: Sequence[Action]) -> dict[datetime, int]:

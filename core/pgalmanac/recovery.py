@@ -7,7 +7,7 @@ from dataclasses import replace
 from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source
 from pgalmanac.dropping import gone
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
 from pgalmanac.targets import meant, names, orphans_in
@@ -38,19 +38,34 @@ def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
             pin=_kept_by_pin(seen, orphan, by),
             mend=facts.mends.get(orphan.oid),
         )
+        action = replace(action, replaces=_replaced(seen, action, facts))
         why = _why_not_attached(seen, action, facts)
         actions.append(action if why is None else action.refused(f"{why}; its rows: SELECT * FROM {orphan.name}"))
     return Plan(view=seen, actions=tuple(actions))
 
 
+def _taking(seen: View, action: Action) -> list[Partition]:
+    """The partitions that stand where the table wants to."""
+    return [p for p in seen.table.partitions if p.bounds is not None and p.bounds.overlaps(action.bounds)]
+
+
+def _replaced(seen: View, action: Action, facts: Facts) -> TableName | None:
+    """The partition of the same bounds that holds nothing, as maintain makes one where a day was dropped by hand."""
+    match _taking(seen, action):
+        case [one] if one.oid in facts.empties and one.bounds == action.bounds and not seen.pinned(one.pin):
+            return None if one.detach_pending else one.name
+        case _:
+            return None
+
+
 def _why_not_attached(seen: View, action: Action, facts: Facts) -> str | None:
     """Why a detached table cannot be a partition again, or None."""
-    taking = [p.name for p in seen.table.partitions if p.bounds is not None and p.bounds.overlaps(action.bounds)]
+    taking = [p.name for p in _taking(seen, action) if p.name != action.replaces]
     if taking:
         listed = ", ".join(map(str, taking))
         remedy = f"if it holds nothing you need: pgalmanac drop {taking[0].name} --now"
         return f"its period is taken by {listed} ({remedy})"
-    if action.target is not None and action.target != action.partition and action.target in facts.taken:
+    if action.target not in {None, action.partition, action.replaces} and action.target in facts.taken:
         return f"the name {action.target} is taken by another relation; rename or drop that one"
     if action.mend is not None and action.mend.refusal is not None:
         return action.mend.refusal

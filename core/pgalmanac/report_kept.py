@@ -20,7 +20,8 @@ def kept_facts(action: Action, seen: View | None) -> Iterator[str]:
     if action.kind is ActionKind.TRASH and action.keep_until is not None and action.target is not None:
         yield f"can be had back from {action.target.schema} until {_minute(action.keep_until, seen)}"
     elif action.kind is ActionKind.ATTACH and action.target is not None and action.status is Status.PLANNED:
-        yield f"becomes {action.target}"
+        place = "" if action.replaces is None else ", in place of the empty partition there"
+        yield f"becomes {action.target}{place}"
     elif action.kind is ActionKind.DROP and seen is not None and seen.policy.grace_days:
         yield "not kept in the trash"
     if action.pin is not None and action.kind is not ActionKind.UNPIN:
@@ -69,8 +70,8 @@ def _trash_lines(table: TableReport, seen: View) -> Iterator[str]:
             yield f"      {shown(str(orphan.pin))}"
     if seen.table.orphans:
         first = min(seen.table.orphans, key=_order)
-        yield f"  back with pgalmanac undrop {shown(first.name.name)}"
-        yield f"  read it with SELECT * FROM {shown(str(first.name))}"
+        yield f"  bring one back with pgalmanac undrop {shown(first.name.name)}"
+        yield f"  read one with SELECT * FROM {shown(str(first.name))}"
 
 
 def _pin_lines(seen: View) -> Iterator[str]:

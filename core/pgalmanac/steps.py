@@ -123,7 +123,13 @@ def _by_hand(view: View, action: Action) -> Script:
     if action.kind is ActionKind.ATTACH:
         lacking = None if action.mend is None else action.mend.dress
         return ddl_trash.reattach(
-            view.table, action.partition, _target(action), action.bounds, comment, lacking=lacking
+            view.table,
+            action.partition,
+            _target(action),
+            action.bounds,
+            comment,
+            lacking=lacking,
+            replaces=action.replaces,
         )
     return Script(work=(ddl.comment_on(action.partition, comment),))
 

@@ -391,7 +391,7 @@ def test_a_period_that_is_taken_and_a_name_that_is_taken(empty_database: str) ->
     """By which partition is said, with what would make room."""
     shaped(empty_database, "plain")
     run(empty_database, "drop", period(-2))
-    log_partition(empty_database, -2)
+    log_partition(empty_database, -2, rows_a_day=1)
     taken = run(empty_database, "undrop", period(-2))
     run(empty_database, "drop", period(-2), now=True)
     execute(empty_database, f"CREATE TABLE {day_name(-2)} (other int)")
@@ -401,6 +401,40 @@ def test_a_period_that_is_taken_and_a_name_that_is_taken(empty_database: str) ->
     assert f"pgalmanac drop {day_name(-2)} --now" in (taken.outcomes[0].error or "")
     assert f"the name public.{day_name(-2)} is taken by another relation" in (named.outcomes[0].error or "")
     assert in_trash(empty_database) == {day_name(-2)}
+
+
+def test_a_day_that_maintain_made_anew_and_empty_makes_room(log: str) -> None:
+    """A day dropped by hand inside retention is a gap that the next night fills; undo takes its place in one step."""
+    run(log)
+    before = rows(log, "SELECT id, ts FROM log ORDER BY 1")
+    run(log, "drop", period(-1))
+    filled = run(log).created
+    shown = planned(log, request=Request(command="undrop", target=period(-1)), grace_days=7)
+    report = run(log, "undrop", period(-1))
+
+    assert filled == 1
+    assert "in place of the empty partition there" in " ".join(render(shown, as_json=False).split())
+    assert [(o.status, o.error) for o in report.outcomes] == [(Status.DONE, None)]
+    assert rows(log, "SELECT id, ts FROM log ORDER BY 1") == before
+    assert in_trash(log) == {day_name(d) for d in EXPIRED}
+    assert day_name(-1) in attached(log)
+
+
+def test_a_row_that_comes_between_plan_and_undo_keeps_its_place(log: str) -> None:
+    """What was empty when it was planned is looked at again under the locks; neither side loses a row."""
+    run(log, "drop", period(-1))
+    run(log)
+
+    def write(_: object) -> None:
+        execute(log, f"INSERT INTO log (id, ts) VALUES (1, '{midnight(-1)}')")
+
+    request = Request(command="undrop", target=period(-1))
+    report = asyncio.run(perform(settings(log, grace_days=7), request, observer=pin_once(write))).tables[0]
+
+    assert [o.status for o in report.outcomes] == [Status.FAILED]
+    assert "which stands in its place, has rows by now; its rows: SELECT" in (report.outcomes[0].error or "")
+    assert rows(log, f"SELECT count(*) FROM log WHERE ts >= '{midnight(-1)}' AND ts < '{midnight(0)}'") == [(1,)]
+    assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-1)}") == [(ROWS,)]
 
 
 def test_stray_rows_of_the_period_keep_it_in_the_trash(empty_database: str) -> None:
