@@ -69,7 +69,7 @@ async def load(
     except (errors.DataError, errors.IntegrityError) as exc:
         raise ArchiveError(
             f"{name} does not take the archived rows ({scrub(one_line(exc))})",
-            hint="write --into and the name of a table beside",
+            hint="restore it beside with --into NAME",
         ) from exc
     await _compare(session, store, folder, manifest, name)
 

@@ -243,7 +243,9 @@ def _help(name: str | None) -> str:
         )
     else:
         parser = _command_parser(name)
-    group = parser.add_argument_group("global options, before or after the command; each variable does the same")
+    group = parser.add_argument_group(
+        "global options, before or after the command; a variable in brackets does the same"
+    )
     _add(group.add_argument, GLOBALS)
     group.add_argument("-h", "--help", action="store_true", help="print this")
     return parser.format_help()

@@ -187,7 +187,7 @@ _START: Final = """\
 # on_failure = ["/usr/local/bin/page-somebody"]   # called by the failure unit, the report as JSON on its stdin
 
 [connection]
-# dsn = "service=events"        # any libpq connection string; without it the PG* variables count
+# dsn = "service=events"        # any libpq connection string; without it the PG* variables apply
 # label = "production"          # shown by the dashboard
 
 [defaults]                      # whatever a table may set for itself below

@@ -90,7 +90,9 @@ def _server(session: Session) -> Iterator[Line]:
     else:
         yield _ok("role", f"{server.role} is no superuser")
     apart = (server.now - datetime.now(UTC)).total_seconds()
-    text = f"the server's clock is {abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} this machine's"
+    text = "the server's clock and this machine's agree"
+    if abs(apart) >= 1:
+        text = f"the server's clock is {abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} this machine's"
     yield _ok("clock", text) if abs(apart) < _CLOCK_SECONDS else _fix("clock", f"{text}: set the wrong one right")
 
 
@@ -137,7 +139,7 @@ def _table(seen: View) -> Iterator[Line]:
     elif days is not None:
         yield _ok(topic, f"partitions are dropped {days} days after their end")
     zone = seen.policy.timezone.key
-    kind = "instants" if table.key.type is KeyType.TIMESTAMPTZ else f"wall clock of {zone}"
+    kind = "instants" if table.key.type is KeyType.TIMESTAMPTZ else f"the wall clock of {zone}"
     yield _ok(topic, f"column {table.key.column} holds {kind}; days begin at midnight of {zone}")
     yield _name_budget(seen, topic)
     if table.default is not None:
@@ -199,7 +201,7 @@ async def _one_timer(manager: Literal["--system", "--user"], timer: Mapping[str,
 def _terminal(environ: Mapping[str, str]) -> Iterator[Line]:
     term = environ.get("TERM", "")
     if not sys.stdout.isatty():
-        yield _note("terminal", "standard output is none: the dashboard needs one")
+        yield _note("terminal", "standard output is no terminal, which the dashboard needs")
         return
     if term in {"", "dumb"}:
         yield _fix("terminal", f"TERM is {term!r}, which the dashboard cannot draw on: use a terminal emulator")

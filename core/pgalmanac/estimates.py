@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, LiteralString
 
 from psycopg import errors
@@ -38,7 +39,11 @@ async def estimates(session: Session, seen: View, *, limit: int | None = None) -
     wanted = list(reversed(seen.table.partitions))[:limit]
     if seen.table.default is not None:
         wanted.append(seen.table.default)
-    return await estimates_of(session, wanted)
+    found = await estimates_of(session, wanted)
+    if seen.table.default is None or seen.table.default_has_rows is not False:
+        return found
+    # That it is empty was seen. The counters may still tell of stray rows that were moved out of it.
+    return (*found[:-1], replace(found[-1], rows=0))
 
 
 async def estimates_of(session: Session, wanted: Sequence[Partition]) -> tuple[PartitionCount, ...]:

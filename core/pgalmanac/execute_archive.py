@@ -260,7 +260,7 @@ async def _fitting(session: Session, view: View, manifest: Manifest) -> frozense
     missing = [c.name for c in manifest.columns if c.name not in today]
     if missing:
         raise GuardError(
-            f"{view.table.name} has no column {', '.join(missing)} any more; write --into and a name for a table beside"
+            f"{view.table.name} has no column {', '.join(missing)} any more; restore it beside with --into NAME"
         )
     return frozenset(c.name for c in columns if c.generated)
 

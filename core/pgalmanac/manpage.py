@@ -50,7 +50,7 @@ def _page() -> Iterator[str]:
     yield ".SH ENVIRONMENT"
     yield _text(
         "Every option has a variable: PGALMANAC_ and its name in capitals, with underscores. A flag beats its "
-        "variable, a variable the configuration file. libpq's own PG* variables count where no connection is named."
+        "variable, a variable the configuration file. libpq's own PG* variables apply where no connection is named."
     )
     yield ".SH FILES"
     for path, about in _FILES:

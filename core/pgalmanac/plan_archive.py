@@ -146,10 +146,12 @@ def _restored(seen: View, facts: Facts, url: str, manifest: Manifest, beside: Ta
         url=url,
     )
     if action.partition in facts.taken:
-        return action.refused(f"the name {action.partition} is taken by another relation; write --into and another")
+        return action.refused(f"the name {action.partition} is taken; restore it beside with --into NAME")
     if beside is not None:
         return action
     taking = [p.name for p in seen.table.partitions if p.bounds is not None and p.bounds.overlaps(action.bounds)]
     if taking:
-        return action.refused(f"its period is taken by {', '.join(map(str, taking))}; write --into and a new name")
+        return action.refused(
+            f"its period is taken by {', '.join(map(str, taking))}; restore it beside with --into NAME"
+        )
     return action

@@ -242,7 +242,7 @@ def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False) -> st
     if not runs:
         return "no run is recorded"
     ids = max(3, *(len(str(run.id)) for run in runs))
-    lines = [f"{'run':>{ids}}  {'started':<19}  {'took':>9}  {'by':<9}  {'status':<7}  task"]
+    lines = [f"{'run':>{ids}}  {'started (UTC)':<19}  {'took':>9}  {'by':<9}  {'status':<7}  task"]
     for run in runs:
         took = MISSING if run.duration_ms is None else duration(run.duration_ms)
         lines.append(

@@ -170,12 +170,14 @@ class TableReport:
 
     @property
     def kept(self) -> dict[str, int]:
-        """What this run did about tables that are kept on purpose, in words; most runs do none of it."""
+        """What this run did about tables that are kept elsewhere or on purpose, in words; most runs do none of it."""
         return {
             "trashed": self.trashed,
             "attached": self.attached,
             "pinned": self.count(Status.DONE, ActionKind.PIN),
             "unpinned": self.count(Status.DONE, ActionKind.UNPIN),
+            "archived": self.count(Status.DONE, ActionKind.ARCHIVE),
+            "restored": self.count(Status.DONE, ActionKind.RESTORE),
         }
 
     @property

@@ -60,7 +60,7 @@ def test_dropped_listed_and_undropped(database: str, on: On) -> None:
     assert (dropped.code, undone.code, listed.code) == (0, 0, 0)
     assert f"done trash manual {named(-2)}," in flat(dropped.out)
     assert f"pgalmanac_trash.{named(-2)} ≈5 rows" in flat(listed.out)
-    assert f"back with pgalmanac undrop {named(-2)}" in listed.out
+    assert f"bring one back with pgalmanac undrop {named(-2)}" in listed.out
     assert (kept["name"], kept["partition"]) == (f"pgalmanac_trash.{named(-2)}", f"public.{named(-2)}")
     assert (kept["manual"], kept["rows"], kept["keep_until"]) == (True, 5, f"{period(8)}T00:00:00+00:00")
     assert f"done attach manual pgalmanac_trash.{named(-2)}" in flat(undone.out)

@@ -101,6 +101,20 @@ async def test_two_connections_count_the_same(database: str) -> None:
     assert len(counted) == len({c.oid for c in counted})
 
 
+async def test_a_default_partition_that_was_emptied_is_not_estimated(database: str) -> None:
+    """It was looked into; what the last ANALYZE made of the stray rows that are gone is no matter."""
+    support.add_partitions(database, days=[0])
+    support.add_default(database)
+    support.add_rows(database, day=9, count=7)
+    support.rows(database, "WITH gone AS (DELETE FROM events_default RETURNING 1) SELECT count(*) FROM gone")
+    with support.connect(database) as connection:
+        connection.execute("UPDATE pg_class SET reltuples = 7 WHERE relname = 'events_default'")
+    async with connect(database, read_only=True) as session:
+        found = await estimates(session, await see(session))
+
+    assert {"events_default": 0} == {c.name.name: c.rows for c in found if c.name.name == "events_default"}
+
+
 async def test_small_partitions_are_asked_for_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each in a transaction of its own, so that one is locked at a time; a large one goes alone."""
     support.add_partitions(database, days=range(-19, 1), rows_a_day=5)

@@ -432,7 +432,7 @@ def test_text_of_history() -> None:
     actual = render_history([RUN], as_json=False, with_actions=True).splitlines()
 
     assert actual == [
-        "run  started                   took  by         status   task",
+        "run  started (UTC)             took  by         status   task",
         " 17  2025-11-02 12:00:00      2.0 s  scheduler  error    events-partition-maintenance",
         "     public.events: 1 created",
         "     drop public.p failed: it was locked",
