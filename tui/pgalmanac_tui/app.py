@@ -84,7 +84,7 @@ class Dashboard(App[int]):
         environ: dict[str, str] | None = None,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show the server of *settings*. *settled* is called once, when everything that stays is there."""
+        """Show the server of *settings*. *settled* is called when much has come to stay: a picture, the first look."""
         self._environ = dict(os.environ) if environ is None else environ
         self._label_color = settings.dashboard.label_color
         super().__init__()
@@ -148,6 +148,7 @@ class Dashboard(App[int]):
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
+        self._settled()
         self.set_interval(1.0, self._tick)
         self.run_worker(self._poll_forever(), group="poll", exit_on_error=True)
 
@@ -370,11 +371,16 @@ def _common(one: Bounds, other: Bounds) -> Bounds:
     return Bounds(lower=lower, upper=upper) if lower < upper else Bounds(lower=one.lower, upper=one.upper)
 
 
+def _settled() -> None:
+    """The collector need not go through what stays again and again, with no key heard meanwhile."""
+    gc.freeze()
+    gc.enable()
+
+
 def run(settings: Settings) -> int:
     """Open the dashboard and return the process exit code; blocks until it is left."""
     mouse = settings.dashboard.mouse
-    # The collector need not go through what stays again and again, with no key heard meanwhile.
-    app = Dashboard(settings, settled=gc.freeze)
+    app = Dashboard(settings, settled=_settled)
     try:
         code = app.run(mouse=mouse == "on" or (mouse == "auto" and not over_ssh(os.environ)))
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,9 @@ def run(settings: Settings) -> int:
     if terminal is not None:
         terminal.write(f"{_ENTER} \x1b[1mpgalmanac\x1b[0m  opening")
         terminal.flush()
+    # All that is imported stays: going through it again and again was an eighth of the time to the first picture, after
+    # which the dashboard turns the collector on.
+    gc.disable()
     try:
         return int(import_module("pgalmanac_tui.app").run(settings))
     finally:
