@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
+import pyarrow as pa
 import pyarrow.fs
+import pyarrow.parquet
 import pytest
 
-from pgalmanac import archive_source, maintain
+from pgalmanac import archive_parquet, archive_source, maintain
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import open_store
 from pgalmanac.archives import archives
@@ -284,6 +286,41 @@ async def test_a_folder_that_is_not_writable(expired: str, tmp_path: Path) -> No
     assert [Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
     assert "let this account write there" in str(report.outcomes[0].error)
     assert NAME in partition_names(expired)
+
+
+@pytest.mark.parametrize(
+    ("column", "where", "says"),
+    [
+        ("event_type", "encoder", "does not read back as it was written"),
+        ("timestamp", "driver", "and the server counted"),
+    ],
+)
+async def test_a_library_that_alters_a_value(  # fixtures and parameters
+    expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: str, where: str, says: str
+) -> None:
+    """One value of 2,000 is another one, with as many rows: it is found by reading back, and the partition stays."""
+
+    def altered(batch: pa.RecordBatch) -> pa.RecordBatch:
+        place = batch.schema.get_field_index(column)
+        kind = batch.schema.field(place).type
+        values = batch.column(place)
+        other = pa.array(["forged"]) if column == "event_type" else pa.array([0], pa.int64())
+        values = pa.concat_arrays([other.cast(kind), values.slice(1)])
+        return batch.set_column(place, batch.schema.field(place), values)
+
+    if where == "encoder":
+        real = pyarrow.parquet.ParquetWriter.write_batch
+        monkeypatch.setattr(
+            pyarrow.parquet.ParquetWriter, "write_batch", lambda self, batch, **more: real(self, altered(batch), **more)
+        )
+    else:
+        monkeypatch.setattr(
+            "pgalmanac.archive_write.convert", lambda batch, schema: altered(archive_parquet.convert(batch, schema))
+        )
+    report = await run(expired, tmp_path.as_uri())
+
+    assert says in str(report.outcomes[0].error)
+    assert (files_below(tmp_path), as_it_was(expired)) == ([], True)
 
 
 def test_a_folder_that_has_gone_is_not_made_anew(tmp_path: Path) -> None:
