@@ -30,7 +30,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "thinking",
         frozenset(
             {"actions", "view", "targets", "creating", "dropping", "plan", "recovery", "mend", "steps", "results"}
-            | {"diagnose", "forecast", "ddl", "ddl_trash"}
+            | {"diagnose", "findings", "forecast", "ddl", "ddl_trash"}
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),

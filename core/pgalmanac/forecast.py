@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from pgalmanac.diagnose import Code, Finding, Level
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Partition
 from pgalmanac.view import View
 

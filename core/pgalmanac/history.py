@@ -18,7 +18,7 @@ from psycopg import errors, sql
 import pgalmanac
 from pgalmanac.db import Session, one_line
 from pgalmanac.ddl import qualified
-from pgalmanac.diagnose import PastRuns
+from pgalmanac.findings import PastRuns
 from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome

@@ -15,8 +15,8 @@ from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session
 from pgalmanac.ddl_structure import Structure
-from pgalmanac.diagnose import PastRuns
 from pgalmanac.facts import read_facts
+from pgalmanac.findings import PastRuns
 from pgalmanac.model import PartitionedTable, Pin, TableRef
 from pgalmanac.plan import Plan, plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.plan_archive import plan_archive, plan_restore, target_of, with_archives

@@ -16,10 +16,11 @@ from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, one_line, scrub, translated
-from pgalmanac.diagnose import Code, Finding, Level, diagnose
+from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, UsageError
 from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError, RunRecord

@@ -17,8 +17,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 import pgalmanac
-from pgalmanac.diagnose import Code, Level, covered_until, runway_days
+from pgalmanac.diagnose import covered_until, runway_days
 from pgalmanac.exporter import Observation, Observed
+from pgalmanac.findings import Code, Level
 from pgalmanac.view import View
 
 __all__ = ["METRICS", "render_metrics", "write_textfile"]

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import psycopg
 
 from pgalmanac.db import Session, one_line, scrub
-from pgalmanac.diagnose import PastRuns
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
 from pgalmanac.model import PartitionedTable, TableRef

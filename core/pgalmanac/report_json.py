@@ -11,8 +11,9 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pgalmanac.actions import Status
-from pgalmanac.diagnose import Finding, runway_days
+from pgalmanac.diagnose import runway_days
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.findings import Finding
 from pgalmanac.report_kept import kept_action, kept_document
 from pgalmanac.report_nagios import check_level
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport

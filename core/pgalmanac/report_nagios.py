@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pgalmanac.diagnose import Code, Finding, Level, runway_days
+from pgalmanac.diagnose import runway_days
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.log import shown
 from pgalmanac.results import RunReport, TableReport
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import humanize
 
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.diagnose import Finding, Level, covered_until, runway_days
+from pgalmanac.diagnose import covered_until, runway_days
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.findings import Finding, Level
 from pgalmanac.log import shown
 from pgalmanac.report_kept import kept_facts, kept_lines
 from pgalmanac.report_words import (

@@ -8,8 +8,8 @@ from datetime import date, datetime
 from typing import Final
 
 from pgalmanac.actions import Action, ActionKind, Status
-from pgalmanac.diagnose import Finding, Level, worst
 from pgalmanac.errors import BusyError, PgalmanacError, PrivilegeError
+from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.model import Server, TableName
 from pgalmanac.view import View
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pgalmanac.catalog import choose
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, translated
-from pgalmanac.diagnose import Code, Finding, Level
 from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Server, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder

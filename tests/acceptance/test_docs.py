@@ -13,8 +13,8 @@ from acceptance.running import On
 from pgalmanac import errors
 from pgalmanac.commands import COMMANDS, flag
 from pgalmanac.config import load
-from pgalmanac.diagnose import Code
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.findings import Code
 from pgalmanac.options import CONNECTION, COUNTS, DASHBOARD, HISTORY, METRICS, POLICY
 from support import add_partitions
 

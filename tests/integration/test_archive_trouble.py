@@ -27,8 +27,8 @@ from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import open_store
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
-from pgalmanac.diagnose import Code
 from pgalmanac.errors import ArchiveError, PrivilegeError
+from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.policy import ArchiveTarget
 from pgalmanac.results import Progress, TableReport

@@ -12,8 +12,8 @@ import pytest
 from pgalmanac import maintain
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.config import Layer, Settings
-from pgalmanac.diagnose import Code
 from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
+from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.model import TableRef
 from pgalmanac.results import RunReport, TableReport

@@ -16,7 +16,7 @@ from pgalmanac.actions import Status
 from pgalmanac.apply import apply
 from pgalmanac.catalog import inspect
 from pgalmanac.db import connect as open_session
-from pgalmanac.diagnose import Code
+from pgalmanac.findings import Code
 from pgalmanac.inspection import Request
 from pgalmanac.model import Interval, TableRef
 from pgalmanac.plan import Plan, plan_maintain

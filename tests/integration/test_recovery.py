@@ -14,8 +14,8 @@ import pytest
 
 from integration.faults.proxy import Proxy
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.diagnose import Code
 from pgalmanac.errors import PgalmanacError, UsageError
+from pgalmanac.findings import Code
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import check, kept, perform
 from pgalmanac.report import render

@@ -10,7 +10,7 @@ import support
 from pgalmanac import maintain
 from pgalmanac.config import Layer, Settings
 from pgalmanac.db import connect
-from pgalmanac.diagnose import Code, Level
+from pgalmanac.findings import Code, Level
 from pgalmanac.forecast import forecast
 from pgalmanac.history import History
 from pgalmanac.inspection import MAINTAIN

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pgalmanac.diagnose import Code
+from pgalmanac.findings import Code
 from pgalmanac.maintain import check
 from pgalmanac.pgserver import prepare, temporary_cluster
 from support import connect, rows

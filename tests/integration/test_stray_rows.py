@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.diagnose import Code
+from pgalmanac.findings import Code
 from support import connect, rows
 from under_fire import create_log, execute, maintain, midnight, planned, shape, todo
 

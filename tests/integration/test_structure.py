@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from pgalmanac.diagnose import Code
+from pgalmanac.findings import Code
 from support import rows
 from under_fire import create_log, execute, log_partition, maintain, midnight
 

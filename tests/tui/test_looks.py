@@ -16,8 +16,9 @@ from dashboards import shown
 from pgalmanac.actions import ActionKind
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
-from pgalmanac.diagnose import PastRuns, diagnose
+from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConnectError
+from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Pin, Server

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgalmanac.actions import Facts
-from pgalmanac.diagnose import Code, Level, PastRuns, covered_until, diagnose, runway_days, worst
+from pgalmanac.diagnose import covered_until, diagnose, runway_days
+from pgalmanac.findings import Code, Level, PastRuns, worst
 from pgalmanac.model import Bounds, Interval, Orphan, Partition, PartitionedTable, TableName
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy

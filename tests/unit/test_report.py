@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgalmanac.actions import Action, ActionKind, Reason, Status
-from pgalmanac.diagnose import Code, Finding, Level
 from pgalmanac.errors import (
     BusyError,
     ConfigError,
@@ -24,6 +23,7 @@ from pgalmanac.errors import (
     PrivilegeError,
     UsageError,
 )
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, Server, TableName
 from pgalmanac.policy import Policy

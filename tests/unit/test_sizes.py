@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pgalmanac.diagnose import Code, Level
+from pgalmanac.findings import Code, Level
 from pgalmanac.forecast import Measured, Sizes, forecast, unusual
 from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, TableName
 from pgalmanac.policy import Policy

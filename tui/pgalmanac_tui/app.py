@@ -23,8 +23,8 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from pgalmanac.config import Settings
-from pgalmanac.diagnose import Level
 from pgalmanac.errors import PgalmanacError
+from pgalmanac.findings import Level
 from pgalmanac.model import Bounds, TableName
 from pgalmanac_tui.almanac import Almanac, Entry
 from pgalmanac_tui.changes import Change

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.actions import Action
-from pgalmanac.diagnose import Level
+from pgalmanac.findings import Level
 from pgalmanac.model import Orphan, TableName
 from pgalmanac.periods import Calendar
 from pgalmanac.plan import Plan

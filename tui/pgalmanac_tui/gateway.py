@@ -17,9 +17,10 @@ from pgalmanac.catalog import choose, discover
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, scrub, translated
 from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_details, profile, pulse
-from pgalmanac.diagnose import Finding, Level, diagnose, worst
+from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
 from pgalmanac.estimates import estimates
+from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.forecast import Measured, Sizes, unusual
 from pgalmanac.history import History, HistoryError, RunRecord, task_name
 from pgalmanac.inspection import Inspection, Request, look

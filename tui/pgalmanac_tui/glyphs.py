@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from pgalmanac.diagnose import Level
+from pgalmanac.findings import Level
 
 __all__ = ["ASCII", "QUIET", "SEVERITY", "SHORT", "UNICODE", "WORDS", "Glyphs", "Mark"]
 

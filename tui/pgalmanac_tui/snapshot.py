@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pgalmanac.actions import Action
-from pgalmanac.diagnose import Finding, Level, PastRuns, worst
+from pgalmanac.findings import Finding, Level, PastRuns, worst
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.model import Bounds, Partition, Server, TableName
 from pgalmanac.plan import Plan

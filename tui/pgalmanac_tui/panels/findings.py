@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pgalmanac.diagnose import Code, Finding, Level
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac_tui.format import Line, clean, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.header import REMEDIES, level_span

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from pgalmanac.diagnose import Code, Finding, Level, runway_days
+from pgalmanac.diagnose import runway_days
+from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Bounds
 from pgalmanac.view import View
 from pgalmanac_tui.format import Line, Span, ago, amount, clean, duration, fit, in_time, size, width

@@ -9,7 +9,7 @@ from pgalmanac_tui.screens.change import Changer
 if TYPE_CHECKING:
     from datetime import date
 
-    from pgalmanac.diagnose import Level
+    from pgalmanac.findings import Level
     from pgalmanac.model import TableName
     from pgalmanac_tui.almanac import Entry
     from pgalmanac_tui.glyphs import Glyphs
