@@ -29,6 +29,7 @@ from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, Partit
 from pgalmanac.policy import Policy
 from pgalmanac.report import error_code, exit_code, render, render_error, render_history, render_init
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
+from pgalmanac.summary import summary
 from pgalmanac.view import View, view
 
 NOW = datetime(2025, 11, 2, 12, tzinfo=UTC)
@@ -89,6 +90,30 @@ def document(*tables: TableReport, command: str = "maintain") -> dict[str, Any]:
 WARNING = Finding(level=Level.WARNING, code=Code.RUNWAY_SHORT, message="public.events has partitions for 4 days")
 CRITICAL = Finding(level=Level.CRITICAL, code=Code.TODAY_MISSING, message="public.events has no partition for now")
 INFO = Finding(level=Level.INFO, code=Code.UNMANAGED_PARTITION, message="never dropped", partition="public.p")
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (ActionKind.TRASH, "trashed"),
+        (ActionKind.ATTACH, "attached"),
+        (ActionKind.PIN, "pinned"),
+        (ActionKind.UNPIN, "unpinned"),
+        (ActionKind.ARCHIVE, "archived"),
+        (ActionKind.RESTORE, "restored"),
+    ],
+)
+def test_what_seldom_happens_is_counted_when_it_did(kind: ActionKind, word: str) -> None:
+    """In the text, in the JSON document and in the history's one line; what was not done is not counted."""
+    outcomes = (outcome(kind), outcome(kind, 1), outcome(kind, 2, Status.FAILED))
+    table = TableReport(table="public.events", view=seen(), outcomes=outcomes)
+    none = replace(table, outcomes=outcomes[2:])
+
+    assert f"1 failed, 2 {word}\n" in render(report(table), as_json=False)
+    assert 2 == document(table)["tables"][0][word]
+    assert f"2 {word}" in summary(table)
+    assert word not in render(report(none), as_json=False) + summary(none)
+    assert word not in document(none)["tables"][0]
 
 
 def test_json_of_a_run() -> None:
