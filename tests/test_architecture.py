@@ -24,7 +24,7 @@ TUI: Final = ROOT / "tui" / "pgalmanac_tui"
 LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("version", frozenset({"pgalmanac"})),
     ("errors", frozenset({"errors", "versions"})),
-    ("words", frozenset({"model", "marks"})),
+    ("words", frozenset({"model", "marks", "bounds"})),
     ("calendar", frozenset({"periods", "naming", "policy"})),
     (
         "thinking",
@@ -49,6 +49,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
             {
                 "attempts",
                 "catalog",
+                "discovery",
                 "counts",
                 "counts_cache",
                 "estimates",

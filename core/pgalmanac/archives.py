@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 
 from pgalmanac.archive_list import Archived, archived
-from pgalmanac.catalog import choose, inspect
+from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import connect
+from pgalmanac.discovery import choose
 from pgalmanac.plan_archive import target_of
 
 __all__ = ["TableArchives", "archives"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg import AsyncCursor, errors, sql
 
+from pgalmanac.bounds import EARLIEST, parse_bounds
 from pgalmanac.db import LOCK_CLASS, Session, translated
 from pgalmanac.ddl import qualified
+from pgalmanac.discovery import discover
 from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.marks import PREFIX, read_mark, read_pin
 from pgalmanac.model import (
@@ -30,14 +30,9 @@ from pgalmanac.model import (
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
-__all__ = ["ESTIMATED_ROWS", "choose", "discover", "inspect", "parse_bounds"]
+__all__ = ["ESTIMATED_ROWS", "inspect"]
 
-_UNBOUNDED: Final = {"MINVALUE", "MAXVALUE"}
-_BOUND: Final = re.compile(r"FOR VALUES FROM \((MINVALUE|'[^']*')\) TO \((MAXVALUE|'[^']*')\)\Z")
 _KEY_TYPES: Final = {1082: KeyType.DATE, 1114: KeyType.TIMESTAMP, 1184: KeyType.TIMESTAMPTZ}
-_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-_LATEST: Final = datetime.max.replace(tzinfo=UTC)
-
 # The relation that a reference means: the first match in the schemas of the role's own search path.
 _TARGET: Final[LiteralString] = """
 WITH target AS (
@@ -112,16 +107,6 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d
  WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT c.relispartition AND c.relkind = 'r'
    AND strpos(d.description, {prefix}) > 0;
 """
-_CANDIDATES: Final[LiteralString] = """
-SELECT n.nspname::text AS schema, c.relname::text AS name
-  FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
-  LEFT JOIN pg_type t ON t.oid = a.atttypid
- WHERE p.partstrat = 'r' AND p.partnatts = 1 AND NOT c.relispartition
-   AND COALESCE(NULLIF(t.typbasetype, 0), t.oid) IN (1082, 1114, 1184)
-   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
- ORDER BY 1, 2
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,34 +139,6 @@ class _OrphanRow:
     name: str
     comment: str
     bytes: int
-
-
-async def discover(session: Session) -> tuple[TableName, ...]:
-    """Every table that pgalmanac could maintain: partitioned by range of one time column, and no partition itself."""
-    with translated("the list of partitioned tables"):
-        rows = await (await session.execute(_CANDIDATES)).fetchall()
-    return tuple(TableName(schema=schema, name=name) for schema, name in rows)
-
-
-async def choose(session: Session) -> TableRef:
-    """The table that is meant when nobody named one: `events`, else the only one there is. Raises ConfigError."""
-    found = await discover(session)
-    events = [t for t in found if t.name == "events"]
-    on_path = [t for t in events if t.schema in session.server.schemas]
-    best = min(on_path, key=lambda t: session.server.schemas.index(t.schema), default=None)
-    chosen = best or (events[0] if len(events) == 1 else None) or (found[0] if len(found) == 1 else None)
-    if chosen is not None:
-        return TableRef(schema=chosen.schema, name=chosen.name)
-    if not found:
-        raise ConfigError(
-            f"database {session.server.database} has no table that is partitioned by range of one time column",
-            hint="create one with PARTITION BY RANGE, or name another database with --dsn",
-        )
-    names = ", ".join(str(t) for t in events or found)
-    raise ConfigError(
-        f"it is not clear which table is meant ({names})",
-        hint="name one with --table, or list them in the configuration",
-    )
 
 
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> PartitionedTable:
@@ -310,7 +267,7 @@ def _table(
 
 def _order(partition: Partition) -> tuple[datetime, int]:
     lower = partition.bounds.lower if partition.bounds is not None else None
-    return lower or _EARLIEST, partition.oid
+    return lower or EARLIEST, partition.oid
 
 
 def _missing_grants(session: Session, row: _Parent) -> tuple[str, ...]:
@@ -373,36 +330,6 @@ def _orphan(row: _OrphanRow, system_id: str, parent_oid: int) -> Orphan | None:
         pin=read_pin(row.comment),
         bytes=row.bytes,
     )
-
-
-def parse_bounds(text: str | None) -> Bounds | None:
-    """The bounds that `pg_get_expr(relpartbound, 0)` printed under TimeZone UTC and DateStyle ISO, in key time.
-
-    -infinity, and moments before year 1, count as unbounded below; infinity, and moments past year 9999, as
-    unbounded above. None for the default partition and for text that is no range of time.
-    """
-    match = _BOUND.match(text or "")
-    if match is None:
-        return None
-    lower_text, upper_text = match.groups()
-    try:
-        lower = None if lower_text in _UNBOUNDED else _moment(lower_text)
-        upper = None if upper_text in _UNBOUNDED else _moment(upper_text)
-    except ValueError:
-        return None
-    # A partition that begins at the end of time holds nothing that a calendar could name.
-    return Bounds(lower=None if lower == _EARLIEST else lower, upper=None if upper == _LATEST else upper)
-
-
-@lru_cache(maxsize=1024)  # where one partition ends the next begins
-def _moment(text: str) -> datetime:
-    text = text[1:-1]
-    if text == "-infinity" or text.endswith(" BC"):
-        return _EARLIEST
-    if text == "infinity" or text.index("-") > 4:  # noqa: PLR2004  # digits of a year that datetime holds
-        return _LATEST
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 async def _has_rows(session: Session, default: Partition) -> bool | None:

@@ -13,9 +13,10 @@ from typing import Final, Literal
 
 import psycopg
 
-from pgalmanac.catalog import choose, inspect
+from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, one_line
+from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
 from pgalmanac.model import KeyType, TableRef

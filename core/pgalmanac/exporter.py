@@ -9,11 +9,11 @@ from typing import Final
 import psycopg
 from psycopg import errors, sql
 
-from pgalmanac.catalog import choose
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect
 from pgalmanac.ddl import qualified
 from pgalmanac.diagnose import diagnose
+from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.estimates import estimates_of
 from pgalmanac.forecast import Forecast, Sizes, forecast, unusual

@@ -10,7 +10,8 @@ from psycopg import sql
 
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.attempts import LastLook
-from pgalmanac.catalog import ESTIMATED_ROWS, parse_bounds
+from pgalmanac.bounds import parse_bounds
+from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
 from pgalmanac.marks import read_mark, read_pin
 from pgalmanac.view import View

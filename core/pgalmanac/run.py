@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from pgalmanac.catalog import choose
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, translated
+from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Server, TableRef

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from integration.faults.proxy import Proxy
-from pgalmanac.catalog import parse_bounds
+from pgalmanac.bounds import parse_bounds
 from pgalmanac.cli import main
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.inspection import Request

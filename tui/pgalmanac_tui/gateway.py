@@ -13,11 +13,11 @@ import psycopg
 
 from pgalmanac import counts, maintain
 from pgalmanac.actions import GOING
-from pgalmanac.catalog import choose, discover
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, scrub, translated
 from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_details, profile, pulse
 from pgalmanac.diagnose import diagnose
+from pgalmanac.discovery import choose, discover
 from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
 from pgalmanac.estimates import estimates
 from pgalmanac.findings import Finding, Level, worst
@@ -57,13 +57,18 @@ class _Line:
     _session: Session | None = None
 
     async def use(self, work: Callable[[Session], Awaitable[T]], *, what: str, seconds: float | None) -> T:
-        """Do *work* on the connection within *seconds*, after which the server counts as lost."""
+        """Do *work*, which only reads, on the connection within *seconds*, after which the server counts as lost."""
         async with self._lock:
             try:
                 async with asyncio.timeout(seconds):
-                    session = await self._ready()
-                    with translated(what):
-                        return await work(session)
+                    used = self._session
+                    try:
+                        return await self._work(work, what)
+                    except ConnectError:
+                        # One that was left idle has ended since, as with a restart of the server: that is seen only now.
+                        if used is None or not used.conn.closed:
+                            raise
+                        return await self._work(work, what)
             except TimeoutError as exc:
                 await self.close()
                 raise ConnectError(
@@ -73,6 +78,11 @@ class _Line:
                 if self._session is None or self._session.conn.closed or self._session.in_transaction:
                     await self.close()
                 raise
+
+    async def _work(self, work: Callable[[Session], Awaitable[T]], what: str) -> T:
+        session = await self._ready()
+        with translated(what):
+            return await work(session)
 
     async def _ready(self) -> Session:
         if self._session is None or self._session.conn.closed:
