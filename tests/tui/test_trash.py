@@ -15,6 +15,8 @@ from pgalmanac_tui.screens.change import ChangeScreen
 from support import add_partitions, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from textual.pilot import Pilot
 
     from pgalmanac_tui.app import Dashboard
@@ -64,6 +66,8 @@ async def test_a_dropped_day_is_back_with_one_key(database: str) -> None:
         await done(pilot, dialog)
         await until(pilot, lambda: "pgalmanac_trash" in str(app.model.table and app.model.table.plan.table.orphans))
         away = partition_names(database)
+        await until(pilot, lambda: "u bring it back" in text_of(app, "#details"))
+        assert f"kept until {today() + timedelta(days=8)}" in text_of(app, "#details")
         await pilot.press("5")
         await until(pilot, lambda: name(-1) in shown(app))
         assert f"{today() + timedelta(days=8)} 00:00" in shown(app)
@@ -76,6 +80,77 @@ async def test_a_dropped_day_is_back_with_one_key(database: str) -> None:
     assert name(-1) not in away
     assert [name(d) for d in range(-3, 2)] == partition_names(database)
     assert rows(database, "SELECT count(*) FROM events") == [(20,)]
+
+
+async def test_each_step_of_a_drop_has_a_line(database: str, tmp_path: Path) -> None:
+    """Detach, keep, archive, drop: what is at stake, and what is recoverable until when; each fits 80 cells."""
+    add_partitions(database, days=range(-3, 2), rows_a_day=4)
+    url = f"file://{tmp_path}"[:40]  # as long as there is room for
+    settings: dict[str, Any] = {"flags": Layer(values={"grace_days": 7, "archive_url": url})}
+
+    async with opened(database, size=(80, 24), **settings) as (app, pilot):
+        await pilot.press("up", "D")
+        await planned(app, pilot)
+        lines = text_of(app, "#text").splitlines()
+        prompt = text_of(app, "#prompt")
+
+    until_when = f"{today() + timedelta(days=8)} 00:00"
+    first = lines.index("  what becomes of it")
+    assert lines[first + 1].startswith(f"    detach   {name(-1)}: ≈4 rows, ")
+    assert lines[first + 2 : first + 6] == [
+        f"    keep     until {until_when} in pgalmanac_trash; u undoes it",
+        f"    archive  then to {url}",
+        "    drop     then, once the archive is proved; u brings the rows back",
+        "",
+    ]
+    assert f"go to the trash, until {until_when}" in prompt
+
+
+async def test_a_drop_that_nothing_undoes_says_so(database: str) -> None:
+    """Neither grace nor archive."""
+    add_partitions(database, days=range(-3, 2), rows_a_day=4)
+
+    async with opened(database, size=(80, 24)) as (app, pilot):
+        await pilot.press("up", "D")
+        await planned(app, pilot)
+
+        [told] = [line for line in text_of(app, "#text").splitlines() if line.startswith("    drop ")]
+        prompt = text_of(app, "#prompt")
+
+    assert told.startswith(f"    drop     {name(-1)}: ≈4 rows, ")
+    assert told.endswith(", for good")
+    assert "go for good" in prompt
+
+
+async def test_an_archived_day_is_back_with_the_same_key(database: str, tmp_path: Path) -> None:
+    """Archived, dropped, and on u restored: rows and all. What is past retention would go again, and that is said."""
+    add_partitions(database, days=[-92, *range(-3, 31)], rows_a_day=4)
+    settings: dict[str, Any] = {"flags": Layer(values={"archive_url": f"file://{tmp_path}"})}
+
+    async with opened(database, **settings) as (app, pilot):
+        await pilot.press("m")
+        dialog = await planned(app, pilot)
+        assert "1 to archive, 1 to drop" in text_of(app, "#title")
+        assert "are archived and dropped" in text_of(app, "#prompt")
+        await pilot.press("tab")
+        await typed(pilot, name(-92))
+        await pilot.press("enter")
+        await until(pilot, lambda: str(dialog.query_one("#cancel", Button).label) == "Close")
+        assert "u brings back the rows that were archived" in text_of(app, "#text")
+        away = partition_names(database)
+        await pilot.press("enter")
+        await go_to(pilot, "-92")
+        await until(pilot, lambda: "u look in the archive" in text_of(app, "#details"))
+        await pilot.press("u")
+        dialog = await planned(app, pilot)
+        assert f"restore  {name(-92)}: 4 rows" in text_of(app, "#text")
+        assert "by the next maintenance: it is past retention" in text_of(app, "#text")
+        await done(pilot, dialog)
+        await until(pilot, lambda: name(-92) in text_of(app, "#details"))
+
+    assert name(-92) not in away
+    assert [name(d) for d in (-92, *range(-3, 31))] == partition_names(database)
+    assert rows(database, f"SELECT count(*) FROM {name(-92)}") == [(4,)]
 
 
 async def test_a_day_is_pinned_with_its_reason_and_then_cannot_be_dropped(database: str) -> None:

@@ -188,17 +188,25 @@ def runs(glyphs: Glyphs) -> tuple[Column[RunRow], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRow:
-    """An action of the next maintenance, with its period as the command line writes it."""
+    """An action of the next maintenance, with its period as the command line writes it, and until when it is undone."""
 
     key: str
     action: Action
     period: str
+    until: str
 
 
 def action_rows(found: Plan) -> tuple[ActionRow, ...]:
     """The actions in the order in which they would be tried."""
+    zone = found.view.policy.timezone
     return tuple(
-        ActionRow(key=f"{a.kind} {a.partition}", action=a, period=found.view.label(a.bounds)) for a in found.actions
+        ActionRow(
+            key=f"{a.kind} {a.partition}",
+            action=a,
+            period=found.view.label(a.bounds),
+            until="" if a.keep_until is None else f", kept until {a.keep_until.astimezone(zone):%Y-%m-%d}",
+        )
+        for a in found.actions
     )
 
 
@@ -215,7 +223,8 @@ def plan(glyphs: Glyphs) -> tuple[Column[ActionRow], ...]:
             return f"{action.status}: {clean(action.note)}", "warning"
         if action.bytes is not None or action.rows is not None:
             rows = amount(action.rows, glyphs, exact=False)
-            return f"{rows} rows" + ("" if action.bytes is None else f", {size(action.bytes, glyphs)}"), ""
+            text = f"{rows} rows" + ("" if action.bytes is None else f", {size(action.bytes, glyphs)}")
+            return text + row.until, ""
         return "", ""
 
     return (
@@ -232,7 +241,7 @@ def plan(glyphs: Glyphs) -> tuple[Column[ActionRow], ...]:
             show=lambda r: (clean(str(r.action.partition)), ""),
             order=lambda r: r.action.partition,
         ),
-        Column(title="at stake", cells=22, least=70, show=told, order=lambda r: r.action.bytes or 0),
+        Column(title="at stake", cells=22, more=30, least=70, show=told, order=lambda r: r.action.bytes or 0),
     )
 
 

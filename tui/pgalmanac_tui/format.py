@@ -157,4 +157,7 @@ def command_line(invocation: Sequence[str], table: TableName, wish: Wish) -> str
 
 
 def _quoted(words: Iterable[str]) -> Iterable[str]:
-    return (word if word == "…" else shlex.quote(word) for word in words)
+    """As a shell wants them; a connection string has single quotes of its own, which look best inside double ones."""
+    for word in words:
+        double = "'" in word and not set(word) & set('"\\$`!\n')
+        yield word if word == "…" else f'"{word}"' if double else shlex.quote(word)

@@ -88,7 +88,7 @@ class Snapshot:
 class Wish:
     """What a key asks for: a command, and the period, range or name that it acts on; a pin has a reason."""
 
-    command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin"]
+    command: Literal["maintain", "fix", "create", "drop", "undrop", "restore", "pin", "unpin"]
     target: str = ""
     reason: str = ""
 

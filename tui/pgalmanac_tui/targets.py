@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pgalmanac.model import Bounds
 from pgalmanac_tui.almanac import Almanac, Entry
 
-__all__ = ["chosen_entries", "create_target", "drop_target", "undrop_target"]
+__all__ = ["chosen_entries", "create_target", "drop_target", "restore_target", "undrop_target"]
 
 Span = tuple[date, date]
 
@@ -56,5 +56,15 @@ def undrop_target(almanac: Almanac, span: Span) -> str | None:
     lower, upper = almanac.bounds(span[0]), almanac.bounds(span[1])
     whole = Bounds(lower=lower.lower, upper=upper.upper)
     if not any(o.bounds.overlaps(whole) for o in almanac.view.table.orphans):
+        return None
+    return _range(almanac, lower, upper)
+
+
+def restore_target(almanac: Almanac, span: Span) -> str | None:
+    """The range of the chosen days, when there is an archive and some of them have no partition; else None."""
+    policy = almanac.view.policy
+    lower, upper = almanac.bounds(span[0]), almanac.bounds(span[1])
+    whole = Bounds(lower=lower.lower, upper=upper.upper)
+    if policy.archive is None or not almanac.view.coverage.holes(whole):
         return None
     return _range(almanac, lower, upper)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["details", "profile_key"]
 
 _LEAST_MEASURES: Final = 3
+_HOLES: Final = {Mark.GAP, Mark.WANTED, Mark.MISSING}
 _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
 
 
@@ -82,14 +83,29 @@ def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) 
     found = almanac.day(day)
     yield _title(almanac, day)
     yield from _mark(almanac, found.mark, glyphs)
+    if found.mark in _HOLES:
+        yield from _dropped(almanac, day)
     match found.entries:
         case ():
             yield (("no partition", "dim"),)
+            yield from _dropped(almanac, day)
             yield (("c", "key"), (" create it", ""))
         case (entry,):
             yield from _entry(model, entry, day, cells, glyphs)
         case _:
             yield from _several(found, glyphs)
+
+
+def _dropped(almanac: Almanac, day: date) -> Iterator[Line]:
+    """What may be had back of a day that has no partition: it comes with its rows, and a new one would be empty."""
+    bounds, zone = almanac.bounds(day), almanac.view.policy.timezone
+    for orphan in almanac.view.table.orphans:
+        if orphan.bounds.overlaps(bounds) and orphan.mark.keep_until is not None:
+            yield (("u", "key"), (" bring it back", ""))
+            yield ((f"  kept until {orphan.mark.keep_until.astimezone(zone):%Y-%m-%d}", "dim"),)
+            return
+    if almanac.view.policy.archive is not None and day < almanac.today:
+        yield (("u", "key"), (" look in the archive", ""))
 
 
 def _several(found: Day, glyphs: Glyphs) -> Iterator[Line]:

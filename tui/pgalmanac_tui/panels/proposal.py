@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
 from typing import Final
 
 from pgalmanac.actions import GOING, Action, ActionKind, Status
@@ -10,17 +11,19 @@ from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, RunReport
 from pgalmanac_tui.format import Line, amount, clean, size, wrap
 from pgalmanac_tui.glyphs import Glyphs
+from pgalmanac_tui.panels.fate import fates, recoverable
 from pgalmanac_tui.snapshot import Proposal, Step
 
-__all__ = ["ACTION_WORDS", "action_sign", "name_to_type", "outcome_line", "proposal", "report", "stake", "summary"]
+__all__ = ["ACTION_WORDS", "action_sign", "name_to_type", "outcome_line", "proposal", "report", "summary"]
 
+# What was counted, and not estimated.
+_EXACT: Final = {ActionKind.MOVE_ROWS, ActionKind.RESTORE}
 # Of more actions than this there is a list before the statements of each.
 _FEW: Final = 2
 ACTION_WORDS: Final[Mapping[ActionKind, str]] = {
     **{kind: str(kind) for kind in ActionKind},
     ActionKind.FINALIZE: "finish",
     ActionKind.MOVE_ROWS: "create, move rows",
-    ActionKind.TRASH: "drop, keep",
     ActionKind.ATTACH: "bring back",
 }
 
@@ -59,9 +62,11 @@ def summary(plan: Plan) -> str:
     for kind, word in (
         (ActionKind.FINALIZE, "to finish"),
         (ActionKind.CREATE, "to create"),
+        (ActionKind.ARCHIVE, "to archive"),
         (ActionKind.DROP, "to drop"),
-        (ActionKind.TRASH, "to drop and keep"),
+        (ActionKind.TRASH, "to the trash"),
         (ActionKind.ATTACH, "to bring back"),
+        (ActionKind.RESTORE, "to restore"),
         (ActionKind.PIN, "to pin"),
         (ActionKind.UNPIN, "to unpin"),
     ):
@@ -71,21 +76,6 @@ def summary(plan: Plan) -> str:
     others = [(s, sum(1 for a in plan.actions if a.status is s)) for s in (Status.SKIPPED, Status.REFUSED)]
     words += [f"{count} {status}" for status, count in others if count]
     return ", ".join(words) or "nothing to do"
-
-
-def stake(plan: Plan, glyphs: Glyphs) -> str | None:
-    """The rows and bytes that drops would take away."""
-    found = drops(plan)
-    if not found:
-        return None
-    known = [a for a in found if a.rows is not None]
-    rows = sum(a.rows or 0 for a in known)
-    until = min((a.keep_until for a in found if a.keep_until is not None), default=None)
-    end = "go for good"
-    if until is not None and all(a.kind is ActionKind.TRASH for a in found):
-        end = f"go to the trash, until {until.astimezone(plan.view.policy.timezone):%Y-%m-%d}"
-    text = f"{amount(rows, glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in found), glyphs)} {end}"
-    return text if len(known) == len(found) else f"at least {text}"
 
 
 def proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
@@ -100,6 +90,10 @@ def _proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> Iter
         for who in found.blockers:
             for text in wrap(clean(who), cells - 6):
                 yield (("     " + text, "warning"),)
+        yield ()
+    if becomes := fates(plan, cells, glyphs):
+        yield (("  what becomes of it", "dim"),)
+        yield from becomes
         yield ()
     yield (("  the same on the command line", "dim"),)
     for text in wrap(clean(command), cells - 6):
@@ -128,12 +122,12 @@ def _action(action: Action, glyphs: Glyphs) -> Line:
     status = "" if action.status is Status.PLANNED else f"  {action.status}"
     told = ""
     if action.rows is not None:
-        told = f"  {amount(action.rows, glyphs, exact=action.kind is ActionKind.MOVE_ROWS)} rows"
+        told = f"  {amount(action.rows, glyphs, exact=action.kind in _EXACT)} rows"
     if action.bytes is not None:
         told += f", {size(action.bytes, glyphs)}"
     return (
         (f"  {sign} {word} ", style),
-        (clean(str(action.partition)), "strong"),
+        (clean((action.target or action.partition).name), "strong"),
         (f"  {action.reason}", "dim"),
         (told, "warning" if action.kind in GOING else ""),
         (status, style),
@@ -170,13 +164,18 @@ def _report(done: RunReport, outcomes: Sequence[Outcome], cells: int, glyphs: Gl
     for table in done.tables:
         bad = table.failed
         sign, style = (glyphs.critical, "critical") if bad else (glyphs.ok, "ok")
-        words = [f"{table.created} created", f"{table.dropped} dropped"]
+        words = [f"{n} {word}" for n, word in ((table.created, "created"), (table.dropped, "dropped")) if n]
         words += [f"{table.moved_rows:,} rows moved"] if table.moved_rows else []
         words += [f"{table.trashed} kept in the trash"] if table.trashed else []
         words += [f"{table.attached} brought back"] if table.attached else []
         words += [f"{n} {s}" for s in (Status.SKIPPED, Status.REFUSED, Status.FAILED) if (n := table.count(s))]
+        words += [f"{n} {word}" for word, n in table.kept.items() if n and word in {"pinned", "unpinned"}]
+        words += [f"{n} restored"] if (n := table.count(Status.DONE, ActionKind.RESTORE)) else []
         run = "" if table.run_id is None else f"  run {table.run_id}"
-        yield ((f"  {sign} {', '.join(words)}", style), (run, "dim"))
+        yield ((f"  {sign} {', '.join(words) or 'nothing to do'}", style), (run, "dim"))
+        zone = UTC if table.view is None else table.view.policy.timezone
+        for text in recoverable(table.outcomes, zone):
+            yield (("    " + text, ""),)
         if table.error is not None:
             for text in wrap(clean(str(table.error)), cells - 6):
                 yield (("    " + text, "critical"),)

@@ -15,6 +15,7 @@ from pgalmanac_tui.changes import Change
 from pgalmanac_tui.format import Line, clean, command_line
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
+from pgalmanac_tui.panels.fate import stake
 from pgalmanac_tui.snapshot import Proposal, Wish
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.pager import Pager
@@ -34,7 +35,8 @@ _TITLES: Final = {
     "fix": "Fix {table}: 30 days back, 30 days ahead",
     "create": "Create {target} of {table}",
     "drop": "Drop {target} of {table}",
-    "undrop": "Bring back {target} of {table}",
+    "undrop": "Bring back {target} of {table} from the trash",
+    "restore": "Bring back {target} of {table} from the archive",
     "pin": "Pin {target} of {table}: nothing drops it",
     "unpin": "Unpin {target} of {table}: it may be dropped again",
 }
@@ -125,7 +127,7 @@ class ChangeScreen(ModalScreen[bool]):
             box = self.query_one("#name", Input)
             box.display = True
             box.placeholder = f"Tab, and type {clean(self._name)} to allow it"
-            self._prompt(((f" {glyphs.critical} {panel.stake(plan, glyphs) or ''}", "critical"),))
+            self._prompt(((f" {glyphs.critical} {stake(plan, glyphs) or ''}", "critical"),))
             self.query_one("#cancel").focus()
 
     def _title(self, what: Line) -> None:

@@ -33,7 +33,7 @@ from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
 from pgalmanac_tui.screens.small import CopyScreen, DateScreen, ReasonScreen
 from pgalmanac_tui.screens.tables import TablesScreen
 from pgalmanac_tui.snapshot import Wish
-from pgalmanac_tui.targets import chosen_entries, create_target, drop_target, undrop_target
+from pgalmanac_tui.targets import chosen_entries, create_target, drop_target, restore_target, undrop_target
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.keybar import KeyBar, Tab, TabBar
 from pgalmanac_tui.widgets.lines import Lines
@@ -69,7 +69,12 @@ class MainScreen(Screen[None]):
         Binding("m", "maintain", "maintain", id="maintain", tooltip="what the timer does, now: create, then drop"),
         Binding("f", "fix", "fix", id="fix", tooltip="create what is missing 30 days around, and prove an insert"),
         Binding(
-            "u", "undrop", "undrop", show=False, id="undrop", tooltip="bring back what was dropped, from the trash"
+            "u",
+            "undrop",
+            "undrop",
+            show=False,
+            id="undrop",
+            tooltip="bring back what was dropped, from the trash or the archive",
         ),
         Binding("P", "pin", "pin", show=False, id="pin", tooltip="let nothing drop the chosen days; again: unpin them"),
         Binding("e", "count", "exact", id="count", tooltip="count the chosen partitions, with hours and event types"),
@@ -505,15 +510,16 @@ class MainScreen(Screen[None]):
             self._ask(Wish(command="drop", target=target))
 
     def action_undrop(self) -> None:
-        """Bring back the row of the trash, or what was dropped of the chosen days."""
+        """Bring back the row of the trash, or what was dropped of the chosen days, from there or from the archive."""
         if (almanac := self._host.model.almanac) is None:
             return
-        row = self._trashed()
-        target = undrop_target(almanac, self._span()) if row is None else row.orphan.name.name
-        if target is None:
-            self.say("nothing that was dropped here can be had back")
-        else:
+        row, span = self._trashed(), self._span()
+        if (target := undrop_target(almanac, span) if row is None else row.orphan.name.name) is not None:
             self._ask(Wish(command="undrop", target=target))
+        elif (target := restore_target(almanac, span)) is not None:
+            self._ask(Wish(command="restore", target=target))
+        else:
+            self.say("nothing that was dropped here can be had back")
 
     def _trashed(self) -> TrashRow | None:
         """The row that a key acts on, when the trash has the keys."""

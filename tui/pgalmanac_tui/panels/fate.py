@@ -1,0 +1,129 @@
+"""What becomes of what a plan takes away or brings back: detach, keep, archive, drop, a line each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Final
+
+from pgalmanac.actions import GOING, Action, ActionKind, Status
+from pgalmanac.plan import Plan
+from pgalmanac.results import Outcome
+from pgalmanac_tui.format import Line, amount, clean, size, wrap
+from pgalmanac_tui.glyphs import Glyphs
+
+if TYPE_CHECKING:  # it brings the driver, and the first picture must not wait for that
+    from pgalmanac.mend import Mend
+
+__all__ = ["fates", "recoverable", "stake"]
+
+_VERB: Final = 9
+
+
+def fates(plan: Plan, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """The lines; none for a plan that only creates."""
+    lines: list[Line] = []
+    for verb, text in (*_trashed(plan, glyphs), *_dropped(plan, glyphs), *_attached(plan, glyphs), *_restored(plan)):
+        first, *rest = wrap(clean(text), cells - _VERB - 5)
+        lines.append(((f"    {verb:<{_VERB}}", "strong"), (first, "")))
+        lines += [((" " * (_VERB + 4), ""), (more, "")) for more in rest]
+    return tuple(lines)
+
+
+def stake(plan: Plan, glyphs: Glyphs) -> str | None:
+    """The rows and bytes that drops would take away, and whether they can be had back."""
+    going = _of(plan, *GOING)
+    if not going:
+        return None
+    trashed = _of(plan, ActionKind.TRASH)
+    saved = _archived(plan)
+    ends = [f"go to the trash, until {_until(trashed, plan.view.policy.timezone)}"] if trashed else []
+    ends += ["are archived and dropped"] if saved else []
+    ends += ["go for good"] if len(trashed) + len(saved) < len(going) else []
+    return f"{_amount(going, glyphs)} {' or '.join(ends)}"
+
+
+def _of(plan: Plan, *kinds: ActionKind) -> list[Action]:
+    return [a for a in plan.todo if a.kind in kinds]
+
+
+def _archived(plan: Plan) -> list[Action]:
+    """The drops that an archive goes before."""
+    copied = {a.oid for a in _of(plan, ActionKind.ARCHIVE)}
+    return [a for a in _of(plan, ActionKind.DROP) if a.oid in copied]
+
+
+def _trashed(plan: Plan, glyphs: Glyphs) -> Iterator[tuple[str, str]]:
+    actions = _of(plan, ActionKind.TRASH)
+    if not actions:
+        return
+    policy = plan.view.policy
+    yield "detach", f"{_which(actions)}: {_amount(actions, glyphs)}"
+    yield "keep", f"until {_until(actions, policy.timezone)} in {policy.trash_schema}; u undoes it"
+    if policy.archive is not None:
+        yield "archive", f"then to {policy.archive.url}"
+        yield "drop", "then, once the archive is proved; u brings the rows back"
+    else:
+        yield "drop", "then, for good"
+
+
+def _dropped(plan: Plan, glyphs: Glyphs) -> Iterator[tuple[str, str]]:
+    saved = _archived(plan)
+    lost = [a for a in _of(plan, ActionKind.DROP) if a not in saved]
+    if saved:
+        copies = [a for a in _of(plan, ActionKind.ARCHIVE) if a.url is not None]
+        places = {a.url or "" for a in copies}
+        place = places.pop() if len(places) == 1 else next(iter(places)).rpartition("/")[0]
+        yield "detach", f"{_which(saved)}: {_amount(saved, glyphs)}"
+        yield "archive", f"to {place}"
+        yield "drop", "once the archive is proved; u brings the rows back"
+    if lost:
+        yield "drop", f"{_which(lost)}: {_amount(lost, glyphs)}, for good"
+
+
+def _attached(plan: Plan, glyphs: Glyphs) -> Iterator[tuple[str, str]]:
+    for action in _of(plan, ActionKind.ATTACH):
+        yield "attach", f"{(action.target or action.partition).name}: {_amount([action], glyphs)}"
+        if action.replaces is not None:
+            yield "replace", f"{action.replaces.name}, which is empty"
+        if action.mend is not None and _lacks(action.mend):
+            yield "mend", "the columns, constraints and indexes that the table was given meanwhile"
+        if action.pin is not None:
+            yield "pin", f"or the next night would take it again: {action.pin}"
+
+
+def _restored(plan: Plan) -> Iterator[tuple[str, str]]:
+    for action in _of(plan, ActionKind.RESTORE):
+        yield "restore", f"{(action.target or action.partition).name}: {action.rows or 0:,} rows"
+        yield "from", f"{action.url}"
+        if action.target is None and plan.view.policy.may_drop and plan.view.expired(action.bounds):
+            yield "drop", "by the next maintenance: it is past retention; P pins it"
+
+
+def _which(actions: Sequence[Action]) -> str:
+    return actions[0].partition.name if len(actions) == 1 else f"{len(actions)} partitions"
+
+
+def _amount(actions: Sequence[Action], glyphs: Glyphs) -> str:
+    """Rows and bytes as the server estimates them."""
+    known = [a.rows for a in actions if a.rows is not None]
+    text = f"{amount(sum(known), glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in actions), glyphs)}"
+    return text if len(known) == len(actions) else f"at least {text}"
+
+
+def _until(actions: Sequence[Action], zone: tzinfo) -> str:
+    """Until when all of them can be had back, as people of the zone write it."""
+    return f"{min(a.keep_until for a in actions if a.keep_until is not None).astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def _lacks(mend: Mend) -> bool:
+    return bool(mend.columns or mend.not_null or mend.constraints or mend.indexes)
+
+
+def recoverable(outcomes: Sequence[Outcome], zone: tzinfo) -> Iterator[str]:
+    """What of the things done can be had back, and until when."""
+    done = [o.action for o in outcomes if o.status is Status.DONE]
+    if trashed := [a for a in done if a.kind is ActionKind.TRASH]:
+        yield f"u brings back what is in the trash, until {_until(trashed, zone)}"
+    if any(a.kind is ActionKind.ARCHIVE for a in done):
+        yield "u brings back the rows that were archived"
