@@ -6,6 +6,7 @@ The manifest is written last: files without one are what an interrupted run left
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -112,6 +113,34 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
+# Nothing else is read for a manifest's sake, wherever its words would lead.
+_FILE: Final = re.compile(r"part-[\w-]+\.parquet")
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError for what no run of ours writes: it may come from somebody who can write to the archive."""
+    words: list[object] = [
+        manifest.schema,
+        manifest.table,
+        manifest.partition_schema,
+        manifest.partition,
+        manifest.period,
+    ]
+    words += [t for c in manifest.columns for t in (c.name, c.type, c.stored)]
+    words += [t for f in manifest.files for t in (f.name, f.sha256)]
+    numbers: list[object] = [manifest.rows, *(n for f in manifest.files for n in (f.bytes, f.rows))]
+    edges = [e for e in (manifest.bounds.lower, manifest.bounds.upper) if e is not None]
+    if not (
+        all(isinstance(word, str) and word for word in words)
+        and all(isinstance(number, int) and number >= 0 for number in numbers)
+        and all(edge.tzinfo is not None for edge in edges)
+        and all(_FILE.fullmatch(f.name) for f in manifest.files)
+        and manifest.key in {c.name for c in manifest.columns}
+    ):
+        msg = "a field has what no run writes"
+        raise ValueError(msg)
+
+
 def read_manifest(text: bytes, where: str) -> Manifest:
     """The manifest in *text*. Raises ArchiveError, which names *where*, for anything else."""
     try:
@@ -122,9 +151,11 @@ def read_manifest(text: bytes, where: str) -> Manifest:
         fields["files"] = tuple(ArchivedFile(**f) for f in fields["files"])
         fields["columns"] = tuple(KeptColumn(**c) for c in fields["columns"])
         fields["ddl"] = tuple(fields["ddl"])
-        return Manifest(**fields)
+        manifest = Manifest(**fields)
+        _check(manifest)
     except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise ArchiveError(f"{where} is not a manifest of pgalmanac", hint="restore it from a copy") from exc
+    return manifest
 
 
 def table_folder(name: TableName) -> str:

@@ -75,6 +75,18 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
     for bad in (b"", b"[]", b"{}", text.replace('"rows": 1', '"lines": 1').encode(), b'{"format": 1}', b"\xff"):
         with pytest.raises(ArchiveError, match="here is not a manifest"):
             read_manifest(bad, "here")
+    for field, bad_value in (
+        ('"lower": "2025-11-02T00:00:00+00:00"', '"lower": "zzz"'),
+        ('"lower": "2025-11-02T00:00:00+00:00"', '"lower": "2025-11-02T00:00:00"'),
+        ('"name": "part-0.parquet"', '"name": "../../../etc/passwd"'),
+        ('"partition": "events_2025_11_02"', '"partition": ""'),
+        ('"key": "at"', '"key": "elsewhere"'),
+        ('"rows": 1', '"rows": "1"'),
+        ('"name": "at"', '"name": 7'),
+    ):
+        assert field in text
+        with pytest.raises(ArchiveError, match="here is not a manifest"):
+            read_manifest(text.replace(field, bad_value).encode(), "here")
     with pytest.raises(ArchiveError, match="later format"):
         read_manifest(text.replace('"format": 1', '"format": 2').encode(), "here")
 
