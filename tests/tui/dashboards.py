@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import sys
+from contextlib import asynccontextmanager, redirect_stdout
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from pgalmanac.config import Settings
 from pgalmanac.model import TableRef
@@ -16,13 +17,25 @@ from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.pager import Pager
+from support import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from textual.pilot import Pilot
 
-__all__ = ["EVENTS", "busy", "opened", "shown", "text_of", "until"]
+__all__ = [
+    "EVENTS",
+    "busy",
+    "ended",
+    "opened",
+    "planned",
+    "shown",
+    "slow_creates",
+    "text_of",
+    "typed",
+    "until",
+]
 
 EVENTS = TableRef(name="events")
 PATIENCE_SECONDS = 15.0
@@ -38,7 +51,9 @@ async def opened(
     **settings: Any,  # noqa: ANN401  # the fields of Settings
 ) -> AsyncIterator[tuple[Dashboard, Pilot[int]]]:
     """Open the dashboard on a database, and wait for its first look."""
-    app = Dashboard(Settings(dsn=conninfo, requested=requested, **settings), environ={})
+    # Another dashboard that is open already has its hands on stdout, of which a new one asks what it can show.
+    with redirect_stdout(sys.__stdout__):
+        app = Dashboard(Settings(dsn=conninfo, requested=requested, **settings), environ={})
     try:
         async with app.run_test(size=size) as pilot:
             if live:
@@ -80,3 +95,29 @@ async def typed(pilot: Pilot[int], text: str) -> None:
     """Type a text into the place that has the focus."""
     assert isinstance(pilot.app.screen.focused, Input)
     await pilot.press(*text)
+
+
+def slow_creates(conninfo: str, seconds: float) -> None:
+    """Make each new partition take so long."""
+    with connect(conninfo) as connection:
+        connection.execute(
+            f"""CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'public.events_2%')
+                THEN PERFORM pg_sleep({seconds}); END IF; END $$;
+                CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
+                EXECUTE FUNCTION slow()""".encode()
+        )
+
+
+async def planned(app: Dashboard, pilot: Pilot[int]) -> ChangeScreen:
+    """Wait for the dialog and its plan."""
+    await until(pilot, lambda: isinstance(app.screen, ChangeScreen) and app.screen._proposal is not None)
+    screen = app.screen
+    assert isinstance(screen, ChangeScreen)
+    return screen
+
+
+async def ended(pilot: Pilot[int], dialog: ChangeScreen) -> None:
+    """Wait for the dialog's work to end and to be shown."""
+    await until(pilot, lambda: dialog._change is not None and dialog._change.ended)
+    await until(pilot, lambda: str(dialog.query_one("#cancel", Button).label) == "Close")

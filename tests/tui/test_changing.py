@@ -4,51 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from textual.widgets import Button, Input
 
-from dashboards import opened, shown, text_of, typed, until
-from pgalmanac_tui.app import Dashboard
+from dashboards import ended, opened, planned, shown, slow_creates, text_of, typed, until
 from pgalmanac_tui.model import Link
-from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.main import MainScreen
 from support import add_partitions, add_rows, connect, partition_names, rows, today
-
-if TYPE_CHECKING:
-    from textual.pilot import Pilot
 
 
 def name(days: int) -> str:
     """The partition of the day that is so many days from today."""
     return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
-
-
-def slow_creates(conninfo: str, seconds: float) -> None:
-    """Make each new partition take so long."""
-    with connect(conninfo) as connection:
-        connection.execute(
-            f"""CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-                IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE 'public.events_2%')
-                THEN PERFORM pg_sleep({seconds}); END IF; END $$;
-                CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
-                EXECUTE FUNCTION slow()""".encode()
-        )
-
-
-async def planned(app: Dashboard, pilot: Pilot[int]) -> ChangeScreen:
-    """Wait for the dialog and its plan."""
-    await until(pilot, lambda: isinstance(app.screen, ChangeScreen) and app.screen._proposal is not None)
-    screen = app.screen
-    assert isinstance(screen, ChangeScreen)
-    return screen
-
-
-async def ended(pilot: Pilot[int], dialog: ChangeScreen) -> None:
-    """Wait for the dialog's work to end and to be shown."""
-    await until(pilot, lambda: dialog._change is not None and dialog._change.ended)
-    await until(pilot, lambda: str(dialog.query_one("#cancel", Button).label) == "Close")
 
 
 async def test_the_story_of_ten_past_two(database: str) -> None:

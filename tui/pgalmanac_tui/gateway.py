@@ -65,7 +65,7 @@ class _Line:
                     try:
                         return await self._work(work, what)
                     except ConnectError:
-                        # One that was left idle has ended since, as with a restart of the server: that is seen only now.
+                        # One left idle may have ended since, with a restart of the server: it is seen only now.
                         if used is None or not used.conn.closed:
                             raise
                         return await self._work(work, what)

@@ -111,7 +111,9 @@ class ChangeScreen(ModalScreen[bool]):
             self._say(exc)
             return
         plan = self._proposal.plan
-        self._name = panel.name_to_type(plan)
+        name = panel.name_to_type(plan)
+        # A keyboard has no key for what is shown as an escape, and what is typed loses its outer blanks.
+        self._name = None if name is None else clean(name).strip()
         command = command_line(self._changer.invocation, self._table, self._wish)
         found, glyphs = self._proposal, self._glyphs
         self._title(((panel.summary(plan), "strong"),))
@@ -126,7 +128,7 @@ class ChangeScreen(ModalScreen[bool]):
             self.query_one("#dialog").add_class("-destructive")
             box = self.query_one("#name", Input)
             box.display = True
-            box.placeholder = f"Tab, and type {clean(self._name)} to allow it"
+            box.placeholder = f"Tab, and type {self._name} to allow it"
             self._prompt(((f" {glyphs.critical} {stake(plan, glyphs) or ''}", "critical"),))
             self.query_one("#cancel").focus()
 
@@ -180,7 +182,7 @@ class ChangeScreen(ModalScreen[bool]):
         if event.value.strip() == self._name:
             self._begin()
         else:
-            self._prompt(((f" {self._glyphs.critical} that is not ", "critical"), (clean(self._name or ""), "strong")))
+            self._prompt(((f" {self._glyphs.critical} that is not ", "critical"), (self._name or "", "strong")))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Cancel, or go."""

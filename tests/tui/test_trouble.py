@@ -1,0 +1,230 @@
+"""Servers that fall silent or stop, two dashboards at once, a terminal that shrinks, and names that are no words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from textual.widgets import Button, Input
+
+from dashboards import ended, opened, planned, shown, slow_creates, text_of, typed, until
+from pgalmanac_tui import gateway
+from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.model import Link
+from pgalmanac_tui.screens.change import ChangeScreen
+from pgalmanac_tui.screens.main import MainScreen
+from pgalmanac_tui.widgets.lines import Lines
+from support import add_partitions, connect, create_events, partition_names, rows, today
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import pytest
+
+    from pgalmanac.pgserver import Cluster
+
+
+def name(days: int) -> str:
+    """The partition of the day that is so many days from today."""
+    return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
+
+
+def header(app: Dashboard) -> str:
+    """The header of the main screen, whatever stands in front of it."""
+    return next(s for s in app.screen_stack if isinstance(s, MainScreen)).query_one("#header", Lines).text()
+
+
+@contextmanager
+def silent(server: Cluster) -> Generator[None]:
+    """Stop all of the server's processes as they are: connections stay open, and nothing answers on them."""
+    pids = [int((server.data / "postmaster.pid").read_text().split()[0])]
+    pids += [
+        pid for (pid,) in rows(server.conninfo(), "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    ]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_server_that_falls_silent(own_server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys go on, what is asked can be left, the silence is said with the age of the picture, and it comes back."""
+    create_events(own_server.conninfo(), days=range(-3, 31))
+    monkeypatch.setattr(gateway, "_LOOK_SECONDS", 1.0)
+
+    async with opened(own_server.conninfo()) as (app, pilot):
+        with silent(own_server):
+            app.poll_now()
+            await pilot.press("m")
+            await pilot.pause(0.1)
+            assert isinstance(app.screen, ChangeScreen)
+            await pilot.press("escape")
+            assert isinstance(app.screen, MainScreen)
+            await pilot.press("down")
+            await until(pilot, lambda: f"{(today() + timedelta(days=1)).day:2}" in text_of(app, "#calendar"))
+            await until(pilot, lambda: app.model.link is Link.LOST)
+            assert "what you see is" in header(app)
+            assert "no answer in 1 seconds" in str(app.model.problem)
+            assert "34 partitions" in header(app)
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LIVE)
+        await pilot.press("m")
+        await planned(app, pilot)
+
+
+async def test_the_server_stops_while_a_plan_is_open(own_server: Cluster) -> None:
+    """Applying it says that nobody is there and changes nothing; afterwards the same plan is asked for again."""
+    create_events(own_server.conninfo(), days=range(-3, 1))
+
+    async with opened(own_server.conninfo()) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        own_server.stop()
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        assert "cannot reach" in text_of(app, "#text")
+        assert "not done" in text_of(app, "#title")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.model.link is Link.LOST)
+        own_server.start()
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LIVE)
+        assert partition_names(own_server.conninfo()) == [name(d) for d in range(-3, 1)]
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        assert "proved" in text_of(app, "#text")
+
+
+async def test_the_server_stops_while_a_plan_is_applied(own_server: Cluster) -> None:
+    """What was done is shown and stays, what was under way is undone, and the next run closes the row of that one."""
+    create_events(own_server.conninfo(), days=[0])
+    slow_creates(own_server.conninfo(), 0.3)
+
+    async with opened(own_server.conninfo()) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog._change is not None and len(dialog._change.outcomes) > 1)
+        own_server.stop()
+        await ended(pilot, dialog)
+        assert "done" in text_of(app, "#title")
+        said = text_of(app, "#text")
+        await pilot.press("enter")
+        own_server.start()
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LIVE)
+        there = partition_names(own_server.conninfo())
+        with connect(own_server.conninfo()) as connection:
+            connection.execute(b"DROP EVENT TRIGGER slow")
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+
+    assert "cannot reach" in said or "lost" in said
+    assert 2 < len(there) < 61
+    assert [name(d) for d in range(-30, 31)] == partition_names(own_server.conninfo())
+    runs = rows(own_server.conninfo(), "SELECT status, error FROM housekeeper_runs ORDER BY id")
+    assert [status for status, _ in runs] == ["error", "success"]
+
+
+async def test_two_dashboards_drop_the_same_partition(database: str) -> None:
+    """Both had agreed before either began: one drops it, the other one says why it did not, and nothing else goes."""
+    add_partitions(database, days=range(-3, 2))
+
+    async with opened(database) as (one, first), opened(database) as (other, second):
+        dialogs: list[ChangeScreen] = []
+        for app, pilot in ((one, first), (other, second)):
+            await pilot.press("up", "D")
+            dialogs.append(await planned(app, pilot))
+            await pilot.press("shift+tab")
+            await typed(pilot, name(-1))
+        await asyncio.gather(first.press("enter"), second.press("enter"))
+        await asyncio.gather(ended(first, dialogs[0]), ended(second, dialogs[1]))
+        said = [text_of(app, "#text") for app in (one, other)]
+        await asyncio.gather(first.press("enter"), second.press("enter"))
+        await until(second, lambda: isinstance(other.screen, MainScreen) and other.model.link is Link.LIVE)
+        await until(first, lambda: isinstance(one.screen, MainScreen) and one.model.link is Link.LIVE)
+
+    assert sum("1 dropped" in text for text in said) == 1
+    refused = next(text for text in said if "1 dropped" not in text)
+    assert "another run is at work" in refused or name(-1) in refused
+    assert [name(d) for d in (-3, -2, 0, 1)] == partition_names(database)
+
+
+async def test_the_terminal_shrinks_while_a_plan_is_open_and_while_it_is_applied(database: str) -> None:
+    """At 40 by 10 what is at stake and the way out stay in sight, and nothing of the work is lost."""
+    add_partitions(database, days=range(-3, 1))
+    slow_creates(database, 0.05)
+
+    async with opened(database, size=(100, 30)) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.resize_terminal(40, 10)
+        await pilot.pause()
+        small = shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog._change is not None and bool(dialog._change.outcomes))
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        await pilot.resize_terminal(40, 10)
+        await pilot.pause()
+        working = shown(app)
+        await ended(pilot, dialog)
+        await pilot.resize_terminal(100, 30)
+        await until(pilot, lambda: "proved" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Mon" in shown(app) and "? help" in shown(app))
+
+    assert "57 to create" in small
+    assert "Cancel" in small
+    assert "Stop" in working or "Close" in working
+    assert [name(d) for d in range(-30, 31)] == partition_names(database)
+
+
+HOSTILE = "ev[red]il\x1b[31m'x\u202e\u200b"
+AS_SHOWN = "ev[red]il\\x1b[31m'x\\x202e\\x200b"
+
+
+async def test_a_partition_that_cannot_be_typed_is_dropped_by_what_is_shown_of_it(database: str) -> None:
+    """Escape sequences, markup and characters that turn the text round are shown as escapes, and typed as shown."""
+    add_partitions(database, days=[0])
+    yesterday = today() - timedelta(days=1)
+    with connect(database) as connection:
+        connection.execute(
+            f"CREATE TABLE \"{HOSTILE}\" PARTITION OF events FOR VALUES FROM ('{yesterday}') TO ('{today()}')".encode()
+        )
+        connection.execute(f"COMMENT ON TABLE \"{HOSTILE}\" IS E'\\x1b]0;title\\x07[bold]comment[/bold]'".encode())
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("up")
+        await until(pilot, lambda: AS_SHOWN in shown(app))
+        await pilot.press("D")
+        dialog = await planned(app, pilot)
+        screens = [shown(app)]
+        await pilot.press("shift+tab")
+        assert isinstance(app.screen.focused, Input)
+        dialog.query_one("#name", Input).value = AS_SHOWN
+        await pilot.pause()
+        ready = not dialog.query_one("#apply", Button).disabled
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        screens.append(shown(app))
+        await pilot.press("enter", "3", "enter")
+        await until(pilot, lambda: "DROP TABLE" in shown(app))
+        screens.append(shown(app))
+
+    assert ready
+    assert [name(0)] == partition_names(database)
+    for screen in screens:
+        assert AS_SHOWN in screen
+        assert not {"\x1b", "\x07", "\u202e", "\u200b"} & set(screen)
