@@ -23,6 +23,11 @@ _RECENT_DAYS: Final = 7
 _FACTOR: Final = 3
 _LEAST_ALIKE: Final = 3
 _MOST_ALIKE: Final = 8
+# A day on which clocks change has 23 or 25 hours, and a partition of part of one is like an hour.
+_LONGEST_HOUR: Final = timedelta(hours=22)
+_LONGEST_DAY: Final = timedelta(hours=26)
+# Not a weekday: what all partitions that are longer than a day have in common.
+_LONG: Final = 7
 # A limit that is reached within so many days is a warning, later it is worth knowing.
 _SOON_DAYS: Final = 30
 _GIB: Final = 1 << 30
@@ -111,38 +116,67 @@ def unusual(seen: View, sizes: Sizes) -> tuple[Finding, ...]:
     return (*_volumes(seen, sizes), *_limit(seen, sizes))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Closed:
+    """A period that is over: one partition, or a day of shorter ones; *begins* is a key time.
+
+    *alike* is what those have in common that should hold about as much.
+    """
+
+    name: str
+    partition: str | None
+    begins: datetime
+    alike: int
+    rows: int
+
+
 def _volumes(seen: View, sizes: Sizes) -> Iterator[Finding]:
-    closed = _closed(seen, sizes)
     recent = seen.day(-_RECENT_DAYS)
-    for place, (partition, measure) in enumerate(closed):
-        lower = partition.bounds.lower if partition.bounds is not None else None
-        if lower is None or lower < recent:
+    before: dict[int, list[int]] = {}
+    for period in _periods(seen, _closed(seen, sizes)):
+        alike = before.setdefault(period.alike, [])
+        usual = median(alike[-_MOST_ALIKE:]) if len(alike) >= _LEAST_ALIKE else 0
+        alike.append(period.rows)
+        if not usual or period.begins < recent:
             continue
-        alike = [
-            m.rows if m is not None else 0
-            for p, m in closed[max(place - _MOST_ALIKE * 7, 0) : place]
-            if _like(seen, p, partition)
-        ][-_MOST_ALIKE:]
-        usual = median(alike) if len(alike) >= _LEAST_ALIKE else 0
-        rows = measure.rows if measure is not None else 0
-        if not usual:
-            continue
-        what = f"{partition.name} holds"
-        if not rows:
+        if not period.rows:
             yield Finding(
                 level=Level.WARNING,
                 code=Code.NO_EVENTS,
-                message=f"{what} no events, usual are about {usual:,.0f}; did whoever writes them stop?",
-                partition=str(partition.name),
+                message=f"{period.name} holds no events, usual are about {usual:,.0f}; did whoever writes them stop?",
+                partition=period.partition,
             )
-        elif not usual / _FACTOR <= rows <= usual * _FACTOR:
-            word = "fewer" if rows < usual else "more"
+        elif not usual / _FACTOR <= period.rows <= usual * _FACTOR:
+            word = "fewer" if period.rows < usual else "more"
             yield Finding(
                 level=Level.INFO,
                 code=Code.UNUSUAL_VOLUME,
-                message=f"{what} about {rows:,} events, far {word} than the usual {usual:,.0f}",
-                partition=str(partition.name),
+                message=f"{period.name} holds about {period.rows:,} events, far {word} than the usual {usual:,.0f}",
+                partition=period.partition,
             )
+
+
+def _periods(seen: View, closed: Sequence[tuple[Partition, Measured | None]]) -> Iterator[_Closed]:
+    """What is compared, oldest first. An hour is no unit: one without events is no news, a day of them is."""
+    hours: dict[date, int] = {}
+    for partition, measure in closed:
+        if partition.bounds is None or partition.bounds.lower is None or partition.bounds.upper is None:
+            continue
+        rows = measure.rows if measure is not None else 0
+        lower, width = partition.bounds.lower, partition.bounds.upper - partition.bounds.lower
+        day = seen.calendar.day(lower)
+        if width <= _LONGEST_HOUR:
+            hours[day] = hours.get(day, 0) + rows
+            continue
+        # A month begins on any weekday, a week always on the same.
+        alike = day.weekday() if width <= _LONGEST_DAY else _LONG
+        name = str(partition.name)
+        yield _Closed(name=name, partition=name, begins=lower, alike=alike, rows=rows)
+    # The first day may have begun before anything was measured, and today is not over.
+    for day in list(hours)[1:]:
+        if day < seen.today:
+            begins, name = seen.calendar.start(day), f"{seen.table.name} on {day}"
+            yield _Closed(name=name, partition=None, begins=begins, alike=day.weekday(), rows=hours[day])
 
 
 def median(numbers: Sequence[int]) -> float:
@@ -150,16 +184,6 @@ def median(numbers: Sequence[int]) -> float:
     ordered = sorted(numbers)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _like(seen: View, one: Partition, other: Partition) -> bool:
-    """Whether both begin on the same weekday, and at the same time of day: then they should hold about as much."""
-    if one.bounds is None or other.bounds is None or one.bounds.lower is None or other.bounds.lower is None:
-        return False
-    a, b = seen.calendar.local(one.bounds.lower), seen.calendar.local(other.bounds.lower)
-    width = (one.bounds.upper or one.bounds.lower) - one.bounds.lower
-    long = width > timedelta(days=1)  # a month begins on any weekday
-    return long or (a.weekday(), a.hour) == (b.weekday(), b.hour)
 
 
 def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ Only partitions whose counters have moved since the last look are looked at agai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from datetime import timedelta
 from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
@@ -21,7 +21,9 @@ __all__ = ["measure", "sizes", "trend"]
 
 # At most so many a run, newest first: the first one over years of partitions must not take minutes.
 _MOST: Final = 1000
-# Of so many of the newest partitions that have begun the last measure is read: eight weeks, and the four of growth.
+# The last measure is read of the partitions that began within so many days, the eight weeks before the last one that
+# its days are compared with; and of so many of the newest, which is more where a partition is longer than a day.
+_RECENT_DAYS: Final = 64
 _RECENT: Final = 92
 
 # A partition that never held a row and never will, until its day comes, is not worth a row. One under an ACCESS
@@ -80,17 +82,26 @@ async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Si
     """The last measures of the newest partitions that have begun, and with *total* rows and bytes of all."""
     if not history.has_stats:
         return Sizes()
-    begun = (
-        p.oid
-        for p in reversed(table.ranged)
-        if p.bounds is None or p.bounds.lower is None or p.bounds.lower <= table.now
-    )
     names = {"stats": qualified(history.stats), "parent": sql.Literal(table.oid)}
-    query = sql.SQL(_LAST).format(**names, oids=sql.Literal(list(islice(begun, _RECENT))))
+    query = sql.SQL(_LAST).format(**names, oids=sql.Literal(_recent(table)))
     found = await (await history.session.execute(query)).fetchall()
     row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
     total_rows, total_bytes = row or (0, 0)
     return Sizes(measured=_measured(found), total_rows=total_rows, total_bytes=total_bytes)
+
+
+def _recent(table: PartitionedTable) -> list[int]:
+    """The newest partitions that have begun."""
+    since = table.now - timedelta(days=_RECENT_DAYS)
+    found: list[int] = []
+    for partition in reversed(table.ranged):
+        lower = None if partition.bounds is None else partition.bounds.lower
+        if lower is not None and lower > table.now:
+            continue
+        if len(found) >= _RECENT and (lower is None or lower < since):
+            break
+        found.append(partition.oid)
+    return found
 
 
 async def trend(history: History, oid: int, *, limit: int = 365) -> tuple[Measured, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -167,3 +168,41 @@ def test_a_limit_is_a_warning_a_month_ahead(total: int, level: Level) -> None:
     sizes = measured(dict.fromkeys(range(-28, 0), GIB), size=1, total=total)
 
     assert [(Code.DISK_LIMIT, level)] == [(f.code, f.level) for f in unusual(table, sizes)]
+
+
+def hourly(days: range) -> View:
+    """Return a table with a partition for each hour of *days*; hours counted from today's first are the oids."""
+    midnight = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
+    hours = range(days.start * 24, days.stop * 24)
+    partitions = tuple(
+        Partition(
+            oid=10_000 + hour,
+            name=TableName(schema="public", name=f"events_{hour}"),
+            bounds=Bounds(lower=midnight + timedelta(hours=hour), upper=midnight + timedelta(hours=hour + 1)),
+        )
+        for hour in hours
+    )
+    return view(replace(seen(days).table, partitions=partitions), Policy())
+
+
+def measured_hours(rows: dict[int, int]) -> Sizes:
+    """Return measures of hours, counted from today's first."""
+    found = tuple(Measured(oid=10_000 + h, rows=n, bytes=n, exact=False, measured_at=NOW) for h, n in rows.items())
+    return Sizes(measured=found, total_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("yesterday", "expected"),
+    [
+        (range(24), []),
+        (range(12), []),
+        (range(23, 24), [(Code.UNUSUAL_VOLUME, "public.events on 2026-03-17 holds about 10 events")]),
+        (range(0), [(Code.NO_EVENTS, "public.events on 2026-03-17 holds no events")]),
+    ],
+)
+def test_hours_are_told_of_by_the_day(yesterday: range, expected: list[tuple[Code, str]]) -> None:
+    """An hour without events is no news; the hours of a day that is not over say nothing of it."""
+    rows = dict.fromkeys(range(-40 * 24, -24), 10) | {h - 24: 10 for h in yesterday} | {0: 1}
+    found = unusual(hourly(range(-40, 2)), measured_hours(rows))
+
+    assert expected == [(f.code, f.message.partition(",")[0]) for f in found]
