@@ -17,7 +17,9 @@ from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.main import MainScreen
+from pgalmanac_tui.screens.reading import HelpScreen
 from pgalmanac_tui.widgets.lines import Lines
+from pgalmanac_tui.widgets.pager import Pager
 from support import add_partitions, connect, create_events, partition_names, rows, today
 
 if TYPE_CHECKING:
@@ -228,3 +230,19 @@ async def test_a_partition_that_cannot_be_typed_is_dropped_by_what_is_shown_of_i
     for screen in screens:
         assert AS_SHOWN in screen
         assert not {"\x1b", "\x07", "\u202e", "\u200b"} & set(screen)
+
+
+async def test_the_help_is_whole_at_80_by_24(database: str) -> None:
+    """No line is longer than its place: what a key does, and why it is off, can be read."""
+    add_partitions(database, days=[0])
+
+    async with opened(database, size=(80, 24), read_only=True) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        pager = app.screen.query_one("#text", Pager)
+        await until(pilot, lambda: "missing today" in pager.text())
+        lines, cells = pager.text().splitlines(), pager.scrollable_content_region.width
+
+    assert [] == [line for line in lines if len(line) > cells]
+    text = " ".join(" ".join(lines).split())
+    assert "drop the chosen partitions; asks for the name off: the dashboard was started with --read-only" in text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from pgalmanac.errors import PgalmanacError
-from pgalmanac_tui.format import Line, clean
+from pgalmanac_tui.format import Line, clean, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.legend import full_legend
 from pgalmanac_tui.panels.run import run_lines
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HelpScreen", "ReadingScreen", "RunScreen"]
 
-_LIVE_SECONDS = 2.0
+_LIVE_SECONDS: Final = 2.0
+# Where the help says what a key does.
+_INDENT: Final = 28
 
 
 class ReadingScreen(ModalScreen[None]):
@@ -102,17 +104,18 @@ class HelpScreen(ReadingScreen):
     def on_mount(self) -> None:
         """Show all."""
         super().on_mount()
-        lines: list[Line] = []
-        for key, word, tooltip, why in self._keys:
-            told = tooltip if tooltip and tooltip != word else ""
-            lines.append(
-                (
-                    (f"  {key:>9}  ", "key" if why is None else "off"),
-                    (f"{word:<14}", "" if why is None else "off"),
-                    (f" {told}", "dim"),
-                    (f"  off: {clean(why)}" if why else "", "warning"),
-                )
-            )
-        lines += [(), (("  The calendar", "strong"),), *full_legend(self._glyphs)]
-        text = tuple(lines)
-        self.read(lambda _cells: text)
+        legend = (("  The calendar", "strong"),), *full_legend(self._glyphs)
+        self.read(lambda cells: (*(line for key in self._keys for line in _told(key, cells)), (), *legend))
+
+
+def _told(key: tuple[str, str, str, str | None], cells: int) -> Iterator[Line]:
+    """A key in lines of at most so many cells: what it does, and below that why it is off."""
+    name, word, tooltip, why = key
+    style = "" if why is None else "off"
+    first: Line = ((f"  {name:>9}  ", "key" if why is None else "off"), (f"{word:<14} ", style))
+    told = wrap(tooltip if tooltip != word else "", cells - _INDENT)
+    yield (*first, (told[0], "dim"))
+    for text in told[1:]:
+        yield ((" " * _INDENT, ""), (text, "dim"))
+    for text in wrap(f"off: {clean(why)}", cells - _INDENT) if why else ():
+        yield ((" " * _INDENT, ""), (text, "warning"))
