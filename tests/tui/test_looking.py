@@ -354,3 +354,26 @@ async def test_the_label_has_the_colour_of_the_configuration(database: str) -> N
 
     assert "#CC3300" == colours[0]
     assert colours[0] != colours[1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "sql", "command"),
+    [
+        ("up", "events_{day}", "SELECT count(*) FROM public.events_{day};", "drop events_{day}"),
+        ("down", "events_{day}", "SELECT count(*) FROM public.events;", "create {iso}"),
+    ],
+)
+async def test_what_can_be_copied_of_a_day(database: str, keys: str, name: str, sql: str, command: str) -> None:
+    """Of a day that has no partition its name to be, a question that can be asked, and the command that makes it."""
+    add_partitions(database, days=range(-3, 1))
+    day = today() + timedelta(days=-1 if keys == "up" else 1)
+    words = {"day": f"{day:%Y_%m_%d}", "iso": f"{day}"}
+
+    async with opened(database) as (app, pilot):
+        await pilot.press(keys, "y")
+        await until(pilot, lambda: "Copy" in shown(app))
+        screen = shown(app)
+
+    assert name.format(**words) in screen
+    assert sql.format(**words) in screen
+    assert f"pgalmanac {command.format(**words)} --table" in screen

@@ -71,6 +71,8 @@ async def test_a_dropped_day_is_back_with_one_key(database: str) -> None:
         await pilot.press("5")
         await until(pilot, lambda: name(-1) in shown(app))
         assert f"{today() + timedelta(days=8)} 00:00" in shown(app)
+        await pilot.press("D")
+        await until(pilot, lambda: any("was dropped already" in n.message for n in app._notifications))
         await pilot.press("u")
         dialog = await planned(app, pilot)
         assert f"pgalmanac undrop {name(-1)} --table public.events" in text_of(app, "#text")

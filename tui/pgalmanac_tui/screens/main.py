@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input
 
-from pgalmanac_tui import columns
 from pgalmanac_tui.almanac import Almanac, Entry
-from pgalmanac_tui.columns import ActionRow, RunRow, TrashRow
-from pgalmanac_tui.format import Line, command_line, day_title
-from pgalmanac_tui.glyphs import SEVERITY, Mark
+from pgalmanac_tui.columns.partitions import partitions
+from pgalmanac_tui.columns.plan import ActionRow, action_rows, plan
+from pgalmanac_tui.columns.runs import RunRow, run_rows, runs
+from pgalmanac_tui.columns.trash import TrashRow, trash, trash_rows
+from pgalmanac_tui.format import Line
+from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.findings import findings
 from pgalmanac_tui.panels.growth import growth
 from pgalmanac_tui.panels.header import header
 from pgalmanac_tui.panels.legend import legend
+from pgalmanac_tui.panels.tabs import note, tabs
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.host import Host
+from pgalmanac_tui.screens.keys import BINDINGS, told, why_off
 from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
 from pgalmanac_tui.screens.small import CopyScreen, DateScreen, ReasonScreen
 from pgalmanac_tui.screens.tables import TablesScreen
 from pgalmanac_tui.snapshot import Wish
-from pgalmanac_tui.targets import chosen_entries, create_target, drop_target, restore_target, undrop_target
 from pgalmanac_tui.widgets.calendar import Calendar
-from pgalmanac_tui.widgets.keybar import KeyBar, Tab, TabBar
+from pgalmanac_tui.widgets.keybar import KeyBar, TabBar
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
 from pgalmanac_tui.widgets.pager import Pager
 from pgalmanac_tui.widgets.paint import COMPONENTS
+from pgalmanac_tui.wishes import Choice, copies, first_look, to_bring_back, to_create, to_drop, to_pin
 
 if TYPE_CHECKING:
     from pgalmanac.model import TableName
@@ -47,9 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MainScreen"]
 
-_TABS: Final = ("partitions", "findings", "runs", "plan", "trash", "growth")
-_CHANGING: Final = {"create", "drop", "maintain", "fix", "undrop", "pin"}
-_LOOKING: Final = {"count", "select", "goto", "today", "sort", "filter", "copy"}
 # Details of the chosen day are fetched when the cursor rests.
 _REST_SECONDS: Final = 0.12
 # So long the details wait for the figures of a partition, to be painted once and not twice.
@@ -63,43 +63,7 @@ class MainScreen(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]  # noqa: RUF012  # Textual's own type
     VERTICAL_BREAKPOINTS = [(0, "-short"), (21, "-tall"), (34, "-high")]  # noqa: RUF012  # as above
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "create", "create", id="create", tooltip="create the partitions of the chosen days"),
-        Binding("D", "drop", "drop", id="drop", tooltip="drop the chosen partitions; asks for the name"),
-        Binding("m", "maintain", "maintain", id="maintain", tooltip="what the timer does, now: create, then drop"),
-        Binding("f", "fix", "fix", id="fix", tooltip="create what is missing 30 days around, and prove an insert"),
-        Binding(
-            "u",
-            "undrop",
-            "undrop",
-            show=False,
-            id="undrop",
-            tooltip="bring back what was dropped, from the trash or the archive",
-        ),
-        Binding("P", "pin", "pin", show=False, id="pin", tooltip="let nothing drop the chosen days; again: unpin them"),
-        Binding("e", "count", "exact", id="count", tooltip="count the chosen partitions, with hours and event types"),
-        Binding("slash", "filter", "filter", key_display="/", id="filter", tooltip="by name, date or state"),
-        Binding("s", "sort", "sort", id="sort", tooltip="by the next column; S turns the order round"),
-        Binding("S", "reverse", "reverse", show=False, id="reverse", tooltip="the other way round"),
-        Binding("t", "today", "today", id="today", tooltip="to today"),
-        Binding("g", "goto", "go to", id="goto", tooltip="to a date"),
-        Binding("v", "select", "select", id="select", tooltip="begin a range of days here; esc ends it"),
-        Binding("o", "tables", "tables", id="tables", tooltip="show another table"),
-        Binding("y", "copy", "copy", id="copy", tooltip="name, SQL or command line, to the terminal's clipboard"),
-        Binding("r", "refresh", "refresh", show=False, id="refresh", tooltip="look again now, and paint all anew"),
-        Binding("p", "pause", "pause", show=False, id="pause", tooltip="stop looking, or go on"),
-        Binding("tab", "swap", "calendar/list", show=False, id="swap", tooltip="between calendar and list"),
-        Binding("shift+tab", "swap", "calendar/list", show=False, id="swap.back"),
-        Binding("1", "tab('partitions')", "partitions", show=False, id="tab.partitions"),
-        Binding("2", "tab('findings')", "findings", show=False, id="tab.findings"),
-        Binding("3", "tab('runs')", "runs", show=False, id="tab.runs"),
-        Binding("4", "tab('plan')", "plan", show=False, id="tab.plan"),
-        Binding("5", "tab('trash')", "trash", show=False, id="tab.trash"),
-        Binding("6", "tab('growth')", "growth", show=False, id="tab.growth"),
-        Binding("escape", "back", "back", show=False, id="back", tooltip="end a range, a filter or a count"),
-        Binding("q", "app.quit", "quit", id="quit", tooltip="leave"),
-        Binding("question_mark", "help", "help", key_display="?", id="help", tooltip="all keys, and why some are off"),
-    ]
+    BINDINGS = BINDINGS
 
     # Textual's own paints the whole screen when the focus moves; the two widgets concerned paint themselves.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
@@ -129,7 +93,7 @@ class MainScreen(Screen[None]):
         yield TabBar(glyphs, id="tabs")
         with ContentSwitcher(id="body", initial="partitions"):
             yield Listing[Entry](
-                columns.partitions(glyphs, self._zone),
+                partitions(glyphs, self._zone),
                 glyphs,
                 empty="no partitions",
                 sort=1,
@@ -137,9 +101,9 @@ class MainScreen(Screen[None]):
                 id="partitions",
             )
             yield Pager(id="findings")
-            yield Listing[RunRow](columns.runs(glyphs), glyphs, empty="no run is recorded", id="runs")
-            yield Listing[ActionRow](columns.plan(glyphs), glyphs, empty="nothing to do", id="plan")
-            yield Listing[TrashRow](columns.trash(glyphs), glyphs, empty="the trash is empty", id="trash")
+            yield Listing[RunRow](runs(glyphs), glyphs, empty="no run is recorded", id="runs")
+            yield Listing[ActionRow](plan(glyphs), glyphs, empty="nothing to do", id="plan")
+            yield Listing[TrashRow](trash(glyphs), glyphs, empty="the trash is empty", id="trash")
             yield Pager(id="growth")
         yield Input(id="filter", placeholder="name, date or state", compact=True)
         yield KeyBar(id="keys")
@@ -189,10 +153,10 @@ class MainScreen(Screen[None]):
         self.query_one("#findings", Pager).show(lambda cells: findings(found, cells, self._glyphs))
         if table is not None and table.plan.actions != self._plan_seen:
             self._plan_seen = table.plan.actions
-            self._listing("plan").set(columns.action_rows(table.plan))
+            self._listing("plan").set(action_rows(table.plan))
         if table is not None and table.plan.table.orphans != self._trash_seen:
             self._trash_seen = table.plan.table.orphans
-            self._listing("trash").set(columns.trash_rows(table.plan))
+            self._listing("trash").set(trash_rows(table.plan))
         self._show_growth()
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
@@ -209,45 +173,14 @@ class MainScreen(Screen[None]):
             return
         self.query_one("#header", Lines).show(lambda cells, height: header(model, cells, height, self._glyphs))
         if model.table is not None and model.now is not None:
-            rows = columns.run_rows(model.table.runs, model.now)
+            rows = run_rows(model.table.runs, model.now)
             if rows != self._runs_seen:
                 self._runs_seen = rows
                 self._listing("runs").set(rows)
 
     def _show_tabs(self) -> None:
-        model, table = self._host.model, self._host.model.table
-        rows = len(self._listing("partitions").rows)
-        counts = dict.fromkeys(_TABS, "")
-        style = ""
-        if table is not None:
-            counts |= {
-                "partitions": f"{rows:,}",
-                "findings": str(len(table.findings)),
-                "runs": str(len(table.runs)),
-                "plan": str(len(table.plan.todo)),
-                "trash": str(len(table.plan.table.orphans)),
-            }
-            style = "" if table.level is None else str(table.level)
-        tabs = [
-            Tab(
-                id=name,
-                key=str(i),
-                word=name.capitalize(),
-                number=counts[name],
-                style=style if name == "findings" else "",
-            )
-            for i, name in enumerate(_TABS, start=1)
-        ]
-        note: Line = ()
-        if self._only is not None:
-            note = ((f" {day_title(self._only)} ", "accent"), ("esc", "key"), (" all ", "dim"))
-        if model.counting is not None:
-            note = (
-                (f" counting {model.counting.done}/{model.counting.total} ", "accent"),
-                ("esc", "key"),
-                (" stops ", "dim"),
-            )
-        self.query_one("#tabs", TabBar).set(tabs, self._tab, note)
+        model, rows = self._host.model, len(self._listing("partitions").rows)
+        self.query_one("#tabs", TabBar).set(tabs(model, rows), self._tab, note(model, self._only))
 
     def _show_growth(self) -> None:
         """Only while it is in view: it looks at a hundred days."""
@@ -333,7 +266,7 @@ class MainScreen(Screen[None]):
             self._sift()
             self._show_tabs()
         if entries:
-            self._listing("partitions").choose(_first_look(entries, almanac).key)
+            self._listing("partitions").choose(first_look(entries, almanac).key)
         self._list.focus()
 
     @on(RowChosen)
@@ -376,7 +309,7 @@ class MainScreen(Screen[None]):
         """Put the list's cursor on the chosen day."""
         almanac, day = self._host.model.almanac, self._calendar.day
         if almanac is not None and day is not None and (entries := almanac.day(day).entries):
-            self._listing("partitions").choose(_first_look(entries, almanac).key)
+            self._listing("partitions").choose(first_look(entries, almanac).key)
 
     def action_tab(self, name: str) -> None:
         """Show a list."""
@@ -494,64 +427,48 @@ class MainScreen(Screen[None]):
                 self._calendar.choose(self._calendar.day)
             self._host.poll_now()
 
+    def _choice(self) -> Choice | None:
+        almanac, listing = self._host.model.almanac, self._listing("trash")
+        if almanac is None:
+            return None
+        row: TrashRow | None = listing.chosen if listing.has_focus else None
+        orphan = None if row is None else row.orphan
+        return Choice(almanac=almanac, span=self._span(), entry=self._entry(), orphan=orphan)
+
+    def _do(self, wanted: Callable[[Choice], Wish | str]) -> None:
+        """Ask for what a key stands for here, or say why it stands for nothing."""
+        if (choice := self._choice()) is None:
+            return
+        wish = wanted(choice)
+        if isinstance(wish, str):
+            self.say(wish)
+        elif wish.command == "pin":
+            self._ask_why(wish)
+        else:
+            self._ask(wish)
+
+    def _ask_why(self, wish: Wish) -> None:
+        def pin(reason: str | None) -> None:
+            if reason is not None:
+                self._ask(replace(wish, reason=reason))
+
+        self.app.push_screen(ReasonScreen(wish.target, self._glyphs), pin)
+
     def action_create(self) -> None:
         """Create the chosen days, or the missing row."""
-        if (almanac := self._host.model.almanac) is not None:
-            self._ask(Wish(command="create", target=create_target(almanac, self._span(), self._entry())))
+        self._do(to_create)
 
     def action_drop(self) -> None:
         """Drop the chosen days' partitions, or the row's."""
-        if (almanac := self._host.model.almanac) is None:
-            return
-        target = drop_target(almanac, self._span(), self._entry())
-        if target is None:
-            self.say("there is no partition here to drop")
-        else:
-            self._ask(Wish(command="drop", target=target))
+        self._do(to_drop)
 
     def action_undrop(self) -> None:
-        """Bring back the row of the trash, or what was dropped of the chosen days, from there or from the archive."""
-        if (almanac := self._host.model.almanac) is None:
-            return
-        row, span = self._trashed(), self._span()
-        if (target := undrop_target(almanac, span) if row is None else row.orphan.name.name) is not None:
-            self._ask(Wish(command="undrop", target=target))
-        elif (target := restore_target(almanac, span)) is not None:
-            self._ask(Wish(command="restore", target=target))
-        else:
-            self.say("nothing that was dropped here can be had back")
-
-    def _trashed(self) -> TrashRow | None:
-        """The row that a key acts on, when the trash has the keys."""
-        listing = self._listing("trash")
-        row: TrashRow | None = listing.chosen if listing.has_focus else None
-        return row
+        """Bring back what was dropped."""
+        self._do(to_bring_back)
 
     def action_pin(self) -> None:
-        """Pin the chosen days, or the row; what is pinned already is unpinned."""
-        if (almanac := self._host.model.almanac) is None:
-            return
-        row, entry = self._trashed(), self._entry()
-        if row is not None:
-            target: str | None = row.orphan.name.name
-            pinned = row.orphan.pin is not None
-        else:
-            target = drop_target(almanac, self._span(), entry)
-            there = [e.partition for e in self._chosen() if e.partition is not None]
-            pinned = bool(there) and all(p.pin is not None for p in there)
-        if target is None:
-            self.say("there is no partition here to pin")
-        elif pinned:
-            self._ask(Wish(command="unpin", target=target))
-        else:
-            self._ask_why(target)
-
-    def _ask_why(self, target: str) -> None:
-        def pin(reason: str | None) -> None:
-            if reason is not None:
-                self._ask(Wish(command="pin", target=target, reason=reason))
-
-        self.app.push_screen(ReasonScreen(target, self._glyphs), pin)
+        """Pin, or unpin."""
+        self._do(to_pin)
 
     def action_maintain(self) -> None:
         """What the timer does."""
@@ -561,38 +478,20 @@ class MainScreen(Screen[None]):
         """Create what is missing around today."""
         self._ask(Wish(command="fix"))
 
-    def _chosen(self) -> tuple[Entry, ...]:
-        almanac, entry = self._host.model.almanac, self._entry()
-        if entry is not None:
-            return (entry,)
-        return () if almanac is None else chosen_entries(almanac, self._span())
-
     def action_count(self) -> None:
         """Count exactly."""
-        there = tuple(e for e in self._chosen() if e.partition is not None)
-        if there:
-            self._host.count(there, self._span()[0])
+        choice = self._choice()
+        if choice is not None and choice.there:
+            self._host.count(choice.there, choice.span[0])
         else:
             self.say("there is no partition here to count")
 
     def action_copy(self) -> None:
         """Offer what can be copied."""
-        model, almanac = self._host.model, self._host.model.almanac
-        if almanac is None or model.name is None:
-            return
-        chosen = self._chosen()
-        name = chosen[0].name if chosen else str(model.name)
-        missing = not chosen or chosen[0].partition is None
-        wish = Wish(command="create", target=create_target(almanac, self._span(), self._entry()))
-        if not missing:
-            wish = Wish(command="drop", target=drop_target(almanac, self._span(), self._entry()) or name)
-        schema = model.name.schema
-        texts = {
-            "n": ("name", name),
-            "s": ("SQL", f"SELECT count(*) FROM {_quoted(schema)}.{_quoted(name)};"),
-            "c": ("command", command_line(self._host.invocation, model.name, wish)),
-        }
-        self.app.push_screen(CopyScreen(texts, self._glyphs), self._copied)
+        choice, name = self._choice(), self._host.model.name
+        if choice is not None and name is not None:
+            texts = copies(choice, name, self._host.invocation)
+            self.app.push_screen(CopyScreen(texts, self._glyphs), self._copied)
 
     def _copied(self, text: str | None) -> None:
         if text is not None:
@@ -619,23 +518,14 @@ class MainScreen(Screen[None]):
 
     # -- keys that are off -----------------------------------------------------------------------------------
 
-    def why_off(self, action: str) -> str | None:
-        """Why a key does nothing now, or None."""
-        name = action.partition("(")[0]
-        if name in _CHANGING:
-            return self._host.model.why_not()
-        if name in _LOOKING:
-            return self._host.model.why_blind()
-        return None
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's own
         """Grey a key that would do nothing."""
-        return True if self.why_off(action) is None else None
+        return True if why_off(action, self._host.model) is None else None
 
     def on_key(self, event: events.Key) -> None:
         """Say why, when a greyed key is pressed."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
-            if (why := self.why_off(binding.action)) is not None:
+            if (why := why_off(binding.action, self._host.model)) is not None:
                 self.say(f"{binding.description} is off: {why}")
 
     def say(self, text: str) -> None:
@@ -644,30 +534,4 @@ class MainScreen(Screen[None]):
 
     def action_help(self) -> None:
         """All keys of what has the focus and of the screen."""
-        self.app.push_screen(HelpScreen(tuple(self._keys()), self._glyphs))
-
-    def _keys(self) -> Iterable[tuple[str, str, str, str | None]]:
-        by_binding: dict[str, tuple[list[str], str, str, str | None]] = {}
-        for key, active in self.active_bindings.items():
-            binding = active.binding
-            if binding.id is None and not binding.tooltip:
-                continue
-            known = by_binding.setdefault(
-                binding.id or binding.action, ([], binding.description, binding.tooltip, self.why_off(binding.action))
-            )
-            known[0].append(binding.key_display or self.app.get_key_display(binding) if not known[0] else key)
-        for keys, word, tooltip, why in by_binding.values():
-            yield " ".join(keys), word, tooltip, why
-
-
-def _first_look(entries: Sequence[Entry], almanac: Almanac) -> Entry:
-    """Of the partitions of a day the one that is wrong, else the present one, else the last."""
-    worst = max(entries, key=lambda e: SEVERITY.index(e.mark))
-    if SEVERITY.index(worst.mark) > SEVERITY.index(Mark.PINNED):
-        return worst
-    now = almanac.view.now
-    return next((e for e in entries if e.bounds is not None and e.bounds.contains(now)), entries[-1])
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'
+        self.app.push_screen(HelpScreen(tuple(told(self, self._host.model)), self._glyphs))

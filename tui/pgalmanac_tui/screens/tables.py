@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from pgalmanac.errors import PgalmanacError
-from pgalmanac_tui.columns import TableRow, health, tables
+from pgalmanac_tui.columns.tables import TableRow, health, tables
 from pgalmanac_tui.messages import RowOpened
 from pgalmanac_tui.screens.host import Host
 from pgalmanac_tui.widgets.lines import Lines

@@ -1,0 +1,1 @@
+"""The columns of the lists, one list per file. Pure."""

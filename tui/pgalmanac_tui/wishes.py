@@ -1,0 +1,126 @@
+"""What a key acts on: the chosen days and rows -> the wish that it stands for, or why there is none. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pgalmanac.model import Bounds, Orphan, TableName, quote
+from pgalmanac_tui.almanac import Almanac, Entry
+from pgalmanac_tui.format import command_line
+from pgalmanac_tui.glyphs import SEVERITY, Mark
+from pgalmanac_tui.snapshot import Wish
+
+__all__ = ["Choice", "copies", "first_look", "to_bring_back", "to_create", "to_drop", "to_pin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The chosen days, both ends of *span* included, and the row of the list or of the trash, if that has the keys."""
+
+    almanac: Almanac
+    span: tuple[date, date]
+    entry: Entry | None = None
+    orphan: Orphan | None = None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The row, else what lies in the days, in order of time."""
+        if self.entry is not None:
+            return (self.entry,)
+        found: dict[str, Entry] = {}
+        day = self.span[0]
+        while day <= self.span[1]:
+            found.update((e.key, e) for e in self.almanac.day(day).entries)
+            day += timedelta(days=1)
+        return tuple(found.values())
+
+    @property
+    def there(self) -> tuple[Entry, ...]:
+        """Those of them that exist."""
+        return tuple(e for e in self.entries if e.partition is not None)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The days as a range of key time."""
+        first, last = (self.almanac.bounds(day) for day in self.span)
+        return Bounds(lower=first.lower, upper=last.upper)
+
+    @property
+    def name(self) -> str | None:
+        """A partition's name, or the range of the chosen days; None when nothing is there.
+
+        The default partition has a name too: that it is never dropped is said by the plan.
+        """
+        if self.orphan is not None:
+            return self.orphan.name.name
+        if not self.there:
+            return None
+        return self.there[0].name if len(self.there) == 1 else self.period(self.bounds)
+
+    def period(self, bounds: Bounds) -> str:
+        """The period or range that covers *bounds*, as create and drop read it."""
+        seen = self.almanac.view
+        if bounds.lower is None or bounds.upper is None:
+            raise AssertionError
+        first = seen.calendar.period(seen.interval, bounds.lower)
+        last = seen.calendar.period(seen.interval, bounds.upper - timedelta(microseconds=1))
+        return seen.label(first) if first == last else f"{seen.label(first)}..{seen.label(last)}"
+
+
+def to_create(choice: Choice) -> Wish:
+    """Create the period of a missing row, else the periods of the chosen days."""
+    bounds = choice.entry.bounds if choice.entry is not None else None
+    bounded = bounds is not None and bounds.lower is not None and bounds.upper is not None
+    return Wish(command="create", target=choice.period(bounds if bounds is not None and bounded else choice.bounds))
+
+
+def to_drop(choice: Choice) -> Wish | str:
+    """Drop the row, or what is there of the chosen days."""
+    if choice.orphan is not None:
+        return f"{choice.orphan.name} was dropped already, and is kept"
+    name = choice.name
+    return "there is no partition here to drop" if name is None else Wish(command="drop", target=name)
+
+
+def to_bring_back(choice: Choice) -> Wish | str:
+    """Bring back the row of the trash, or what was dropped of the chosen days: from there, else from the archive."""
+    view = choice.almanac.view
+    if choice.orphan is not None:
+        return Wish(command="undrop", target=choice.orphan.name.name)
+    if any(o.bounds.overlaps(choice.bounds) for o in view.table.orphans):
+        return Wish(command="undrop", target=choice.period(choice.bounds))
+    if view.policy.archive is not None and view.coverage.holes(choice.bounds):
+        return Wish(command="restore", target=choice.period(choice.bounds))
+    return "nothing that was dropped here can be had back"
+
+
+def to_pin(choice: Choice) -> Wish | str:
+    """Pin the row or the chosen days, with a reason that is still to be given; what is pinned already is unpinned."""
+    if choice.name is None:
+        return "there is no partition here to pin"
+    pins = [choice.orphan.pin] if choice.orphan is not None else [e.partition.pin for e in choice.there if e.partition]
+    return Wish(command="pin" if None in pins else "unpin", target=choice.name)
+
+
+def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What can be copied, under a key each: what it is called, and the text."""
+    chosen = choice.entries
+    there = next(iter(choice.there), None)
+    relation = table.name if there is None else there.name
+    wish = to_drop(choice) if there is not None else to_create(choice)
+    return {
+        "n": ("name", chosen[0].name if chosen else table.name),
+        "s": ("SQL", f"SELECT count(*) FROM {quote(table.schema)}.{quote(relation)};"),
+        "c": ("command", command_line(invocation, table, to_create(choice) if isinstance(wish, str) else wish)),
+    }
+
+
+def first_look(entries: Sequence[Entry], almanac: Almanac) -> Entry:
+    """Of the partitions of a day the one that is wrong, else the present one, else the last."""
+    worst = max(entries, key=lambda e: SEVERITY.index(e.mark))
+    if SEVERITY.index(worst.mark) > SEVERITY.index(Mark.PINNED):
+        return worst
+    now = almanac.view.now
+    return next((e for e in entries if e.bounds is not None and e.bounds.contains(now)), entries[-1])
