@@ -48,6 +48,8 @@ _BUSY: Final = re.compile(r"too many connections|not currently accepting|startin
 # The server's words behind libpq's: a severity in the server's language, and two spaces.
 _SAID: Final = re.compile(r"(?s)failed: [^\s:]+:  (.*)")
 
+_QUESTION: Final = re.compile(r" Is the server running [^?]*\?")
+
 # Who we are, as the role's own settings have it; qualified throughout, because the path is still anybody's. The time is
 # a number, because DateStyle and TimeZone are still the role's.
 _INTRODUCE: Final[LiteralString] = """
@@ -214,7 +216,7 @@ def _connection_error(exc: psycopg.Error) -> PgalmanacError:
     A server that speaks another language is understood by what it names: the role that it refuses, or the database
     that it does not have.
     """
-    text = scrub(one_line(exc))
+    text = _QUESTION.sub("", scrub(one_line(exc)))  # our own sentence asks the same
     needs_password = exc.pgconn is not None and exc.pgconn.needs_password
     role, database = (False, False) if _BUSY.search(text) else _named(exc)
     if needs_password or _REFUSED.search(text) or (role and not database):

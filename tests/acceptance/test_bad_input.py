@@ -107,6 +107,7 @@ def test_no_server(run: Run) -> None:
 
     assert actual.code == 69
     assert "/nonexistent" in sentence(actual)
+    assert sentence(actual).count("?") == 1
     assert ("maintain", 69) == (document.document["command"], document.document["exit_code"])
     assert set(document.document["error"]) == {"message", "hint"}
     assert sentence(document) == sentence(actual)
