@@ -125,6 +125,7 @@ def main() -> int:
             connection.execute(demo_data.EVENTS_TABLE)
             demo_data.add_events_partition(connection, DAY, rows=asked.rows, until=_LONG_AFTER, incident=False)
             connection.execute("VACUUM ANALYZE")
+        time.sleep(1)  # until the session that made the rows has ended, and its processor time is counted
         server = Server(pid=int((cluster.data / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
         pairs = list[tuple[Turn, Turn]]()
         for _ in range(asked.times):

@@ -7,6 +7,7 @@ the same period (a day that was dropped and made anew) is never touched: its row
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -25,6 +26,8 @@ __all__ = ["Stopped", "existing", "kept_columns", "verify", "write"]
 
 # A file that grows beyond this is followed by another: readers share the work by files, and one lost is one lost.
 _FILE_BYTES: Final = 64 << 20
+# So many batches are read ahead: neither the server nor the encoder waits for a moment in which the other is slow.
+_AHEAD: Final = 3
 
 
 class Stopped(Exception):  # noqa: N818  # not an error: somebody cancelled
@@ -124,15 +127,15 @@ def _ours(store: Store, folder: str, before: Manifest | None, draft: Manifest) -
 
 
 def _files(store: Store, folder: str, source: Source, watch: Watch) -> Generator[ArchivedFile]:
-    """Write the files one after the other, the next batch being read while one is written."""
+    """Write the files one after the other, the next batches being read while one is written."""
     schema = schema_of(source.columns)
     token, rows, number = os.urandom(4).hex(), 0, 0
     writer: FileWriter | None = None
     try:
         with batches(source) as reader, ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(next, reader, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, reader, None)
+            coming = deque(ahead.submit(next, reader, None) for _ in range(_AHEAD))
+            while (batch := coming.popleft().result()) is not None:
+                coming.append(ahead.submit(next, reader, None))
                 watch.stopped()
                 batch = convert(batch, schema)
                 if writer is None:
