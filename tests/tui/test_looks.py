@@ -243,6 +243,23 @@ async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -
     assert {80} == lengths
 
 
+@pytest.mark.parametrize("keys", [(), ("f",), ("up", "D"), ("question_mark",)])
+async def test_without_colour_nothing_is_painted_in_any(monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]) -> None:
+    """NO_COLOR leaves the terminal's own colours: greys of Textual's making were black on black."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    dashboard = app(Frozen(CRITICAL), environ={"NO_COLOR": "1"})
+
+    async with dashboard.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await pilot.pause(0.5)
+        styles = [s.style for strip in dashboard.screen._compositor.render_strips() for s in strip]
+
+    colours = [c for style in styles if style is not None for c in (style.color, style.bgcolor) if c is not None]
+    assert all(colour.is_default for colour in colours)
+    assert any(style.reverse or style.bold for style in styles if style is not None)
+
+
 @pytest.mark.parametrize(
     ("dashboard", "size", "before"),
     [

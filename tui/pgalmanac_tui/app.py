@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.color import Color, ColorParseError
+from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -92,7 +93,7 @@ class Dashboard(App[int]):
         self.glyphs = choose_glyphs(settings.dashboard, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
         self.label, self.invocation = settings.label, settings.invocation
         self.model = Model(read_only=settings.read_only, label=settings.label)
-        self._thrift, self._plain = Thrift(), Plain()
+        self._thrift, self._plain, self._colourless = Thrift(), Plain(), NoColor()
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None
         self._looked_at = 0.0
@@ -133,8 +134,15 @@ class Dashboard(App[int]):
         self._thrift.forget()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's own, and with ASCII glyphs the one that lets nothing else through."""
-        return (*super().get_line_filters(), self._plain) if self.glyphs.ascii else super().get_line_filters()
+        """Textual's own, with NO_COLOR one that leaves the terminal's colours, and with ASCII glyphs one for those.
+
+        Textual chooses what NO_COLOR means before it knows of our theme: greys, in which the default colours of an ansi
+        theme are all black, on black.
+        """
+        filters = [f for f in super().get_line_filters() if not isinstance(f, Monochrome)]
+        filters += [self._colourless] * ("NO_COLOR" in self._environ)
+        filters += [self._plain] * self.glyphs.ascii
+        return filters
 
     @property
     def _main(self) -> MainScreen | None:

@@ -168,8 +168,9 @@ def _said(table: TableState, found: Finding) -> str:
         return text
     since = missing_since(table.view)
     day = table.view.today
-    fails = "fail" if table.view.table.default is None else "go to the default partition"
-    text = f"no partition for now ({day:%a} {day.day} {day:%b}): inserts {fails}"
+    # Short enough to be whole with its time and the key in 80 cells.
+    what = "inserts fail" if table.view.table.default is None else "rows go to the default"
+    text = f"no partition for now ({day:%a} {day.day} {day:%b}): {what}"
     if since is None:
         return text
     wall = table.view.calendar.local(since)

@@ -246,6 +246,8 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         for column, room in self._shown():
             sorted_by = self.sort is not None and self._columns[self.sort] is column
             sign = "" if not sorted_by else self._glyphs.down if self.descending else self._glyphs.up
+            if sign.isascii() and sign:
+                sign = f" {sign}"  # which is a letter, and would be read as the title's last one
             spans.append((fit(column.title + sign, room, self._glyphs.cut, right=column.right) + " ", "head"))
         return tuple(spans)
 
