@@ -174,3 +174,23 @@ async def test_today_has_the_heat_of_the_hours_that_are_over(logs: str) -> None:
 
     assert "□◂" not in week
     assert "◂" in week
+
+
+async def test_another_table_is_not_narrowed_to_the_day_that_was_opened(logs: str) -> None:
+    """All of its partitions are listed."""
+    with connect(logs) as connection:
+        connection.execute(
+            b"CREATE TABLE other (at date NOT NULL) PARTITION BY RANGE (at);"
+            b"CREATE TABLE other_2001 PARTITION OF other FOR VALUES FROM ('2001-01-01') TO ('2002-01-01')"
+        )
+
+    async with opened(logs, requested=(*LOGS, TableRef(name="other"))) as (app, pilot):
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: len(listed(app)) == 24)
+        await pilot.press("o")
+        await until(pilot, lambda: "public.other" in shown(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.model.name is not None and app.model.name.name == "other")
+        await until(pilot, lambda: "other_2001" in listed(app))
+
+        assert "esc all" not in text_of(app, "#tabs")

@@ -161,6 +161,7 @@ class MainScreen(Screen[None]):
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
             self._only = None
+            self._sift()
             self._follow()
             self._rested(self._cursor())
         self._show_tabs()
