@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import Button, Input
 
 from dashboards import ended, opened, planned, shown, slow_creates, text_of, typed, until
-from pgalmanac_tui import gateway
+from pgalmanac_tui import engine, gateway
 from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
@@ -246,3 +246,33 @@ async def test_the_help_is_whole_at_80_by_24(database: str) -> None:
     assert [] == [line for line in lines if len(line) > cells]
     text = " ".join(" ".join(lines).split())
     assert "drop the chosen partitions; asks for the name off: the dashboard was started with --read-only" in text
+
+
+async def test_a_server_falls_silent_while_a_plan_is_applied(
+    own_server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever breaks it off is let go though nobody answers; when the server does again, nothing is half done."""
+    monkeypatch.setattr(engine, "_UNDO_SECONDS", 1.0)
+    create_events(own_server.conninfo(), days=[0])
+    slow_creates(own_server.conninfo(), 0.3)
+
+    async with opened(own_server.conninfo()) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog._change is not None and bool(dialog._change.outcomes))
+        with silent(own_server):
+            await pilot.press("escape")
+            assert "stopping after this action" in text_of(app, "#prompt")
+            await pilot.press("escape")
+            await ended(pilot, dialog)
+            said = text_of(app, "#text")
+            await pilot.press("enter")
+            assert isinstance(app.screen, MainScreen)
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LIVE and app.model.table is not None)
+        closed = "SELECT status FROM housekeeper_runs"
+        await until(pilot, lambda: rows(own_server.conninfo(), closed) == [("error",)])
+
+    assert "broken off" in said
+    assert 2 <= len(partition_names(own_server.conninfo())) < 61
