@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 # A server that is silent on an open socket answers nothing, for ever.
 _LOOK_SECONDS: Final = 20.0
+_LET_GO_SECONDS: Final = 1.0
 _RUNS: Final = 50
 _ASK_TIMER_EVERY: Final = timedelta(minutes=1)
 
@@ -60,7 +61,9 @@ class _Line:
         """Do *work*, which only reads, on the connection within *seconds*, after which the server counts as lost."""
         async with self._lock:
             try:
-                async with asyncio.timeout(seconds):
+                # The first one asks the server to stop, for which the driver has ten seconds; the second lets go of it.
+                last = None if seconds is None else seconds + _LET_GO_SECONDS
+                async with asyncio.timeout(last), asyncio.timeout(seconds):
                     used = self._session
                     try:
                         return await self._work(work, what)
