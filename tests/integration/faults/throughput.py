@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Quotient", "throughput"]
 
 WINDOW_SECONDS: Final = 5.0
-# What the run waits with: moving stray rows and creating, or dropping, for which all else is done before.
+# A run that takes no lock to wait with, because it looks first whether it would get it, has begun to wait by then.
+_BEGUN_SECONDS: Final = 3.0
+# What the run waits with: moving stray rows and creating (without a default partition that waits for nobody), or
+# dropping, for which all else is done before.
 KINDS: Final = ("create", "drop")
 _ATTEMPTS: Final = (
     "SELECT FROM pg_stat_activity WHERE application_name = 'pgalmanac' AND datname = current_database()"
@@ -78,7 +81,8 @@ def _waits(rig: Rig, bench: Bench, kind: str) -> subprocess.Popen[str]:
     """A run that has begun to wait. Raises RuntimeError for one that ends."""
     retention = "5" if kind == "drop" else "100"
     process = bench.start("maintain", "--retention-days", retention, "--premake-days", "4")
-    while not rows(rig.conninfo, _ATTEMPTS):
+    begun = time.monotonic()
+    while not rows(rig.conninfo, _ATTEMPTS) and time.monotonic() < begun + _BEGUN_SECONDS:
         if process.poll() is not None:
             bench.end(process)
             raise RuntimeError(f"the run does not wait, it ended: {bench.output[-1]}")
