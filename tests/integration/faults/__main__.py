@@ -106,7 +106,7 @@ def _run(name: str, arguments: argparse.Namespace, cluster: Cluster) -> Report:
 
 
 def _throughput(arguments: argparse.Namespace, cluster: Cluster) -> int:
-    """A line for creating, which without a default partition waits for nobody, and one for dropping.
+    """A line for creating and moving, which without a default partition wait for nobody, and one for dropping.
 
     1 when an insert failed.
     """
@@ -114,7 +114,7 @@ def _throughput(arguments: argparse.Namespace, cluster: Cluster) -> int:
     from integration.faults.throughput import KINDS, throughput
 
     failed = 0
-    for kind in KINDS[1:] if arguments.no_default else KINDS:
+    for kind in KINDS[-1:] if arguments.no_default else KINDS:
         with _database(cluster):
             rig = Rig(cluster.conninfo("faults"), default=not arguments.no_default, rate=0)
             print(throughput(rig, kind, pairs=arguments.throughput), f" failed {len(rig.tally.failed)}", flush=True)

@@ -127,6 +127,8 @@ class Rig:
         """
         self.conninfo = conninfo
         self.default = default
+        # Whether writers also write into a day that has no partition yet, where a default partition takes it.
+        self.stray = default
         self.tally = Tally()
         self.grace = grace
         self.archive = archive
@@ -189,7 +191,7 @@ class Rig:
     @property
     def days(self) -> tuple[datetime, ...]:
         """The days that writers write to: today, tomorrow and, where a default partition takes it, a stray one."""
-        return tuple(map(midnight, (0, 1, STRAY_DAY) if self.default else (0, 1)))
+        return tuple(map(midnight, (0, 1, STRAY_DAY) if self.stray and self.default else (0, 1)))
 
     def __enter__(self) -> Self:
         """Start the load."""

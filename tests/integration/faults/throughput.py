@@ -7,6 +7,7 @@ is in both, and the quotient is the figure.
 
 from __future__ import annotations
 
+import random
 import signal
 import time
 from dataclasses import dataclass, field
@@ -25,9 +26,11 @@ __all__ = ["KINDS", "Quotient", "throughput"]
 WINDOW_SECONDS: Final = 5.0
 # A run that takes no lock to wait with, because it looks first whether it would get it, has begun to wait by then.
 _BEGUN_SECONDS: Final = 3.0
-# What the run waits with: moving stray rows and creating (without a default partition that waits for nobody), or
-# dropping, for which all else is done before.
-KINDS: Final = ("create", "drop")
+# Attempts follow each other in about two seconds: a window must not always begin with one.
+_PHASE_SECONDS: Final = 2.0
+# What the run waits with: creating (without a default partition that waits for nobody), the same with stray rows to
+# move, or dropping, for which all else is done before.
+KINDS: Final = ("create", "move", "drop")
 _ATTEMPTS: Final = (
     "SELECT FROM pg_stat_activity WHERE application_name = 'pgalmanac' AND datname = current_database()"
     " AND wait_event_type = 'Lock'"
@@ -59,6 +62,7 @@ class Quotient:
 
 def throughput(rig: Rig, kind: str, *, pairs: int) -> Quotient:
     """Measure *pairs* pairs of windows on a new table of the rig."""
+    rig.stray = kind == "move"
     rig.prepare()
     bench = Bench(rig.conninfo, rig.policy, retry_seconds=3600)
     if kind == "drop":
@@ -70,6 +74,7 @@ def throughput(rig: Rig, kind: str, *, pairs: int) -> Quotient:
             for waiting in (True, False) if number % 2 else (False, True):
                 with holding(rig, "SELECT count(*) FROM log", seconds=600):
                     process = _waits(rig, bench, kind) if waiting else None
+                    time.sleep(random.uniform(0, _PHASE_SECONDS))
                     (found.waiting if waiting else found.without).append(_window(rig))
                     if process is not None:
                         process.send_signal(signal.SIGTERM)
