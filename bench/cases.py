@@ -168,6 +168,13 @@ def create_and_drop(bench: Bench, rounds: int) -> Iterator[Case]:
         results=tuple(results),
         goals=(ratio(found, who.OURS, who.PSQL, 1.5),),
     )
+    warm = calls(who.catching_up(bench, "behind"), rounds=rounds, before=lambda _: bench.copy("behind_plain", "work"))
+    yield Case(
+        name="create 30 and drop 30 partitions, connect to report",
+        conditions="the same in processes that have imported everything; psycopg sends the same statements one by one",
+        results=tuple(warm),
+        goals=(ratio(named(warm), who.OURS, who.PSYCOPG, 1.5),),
+    )
 
 
 def stalls(bench: Bench) -> Iterator[Case]:

@@ -14,6 +14,7 @@ RUN_PARTMAN = "SELECT partman.run_maintenance('public.events')"
 OURS = "pgalmanac"
 CATALOG_ONLY = "catalog query"
 PSQL = "psql"
+PSYCOPG = "psycopg, the same statements"
 PARTMAN = "pg_partman"
 PARTSMITH = "pg-partsmith"
 NAIVE = "naive SQL"
@@ -140,6 +141,15 @@ def changing(bench: Bench, database: str) -> dict[str, Callable[[], list[str]]]:
     if bench.partsmith is not None:
         commands[PARTSMITH] = lambda: partsmith_command(bench, "work", ahead=31, kept=91)
     return commands
+
+
+def catching_up(bench: Bench, database: str) -> dict[str, Call]:
+    """The same work from connecting to the result, against the bare statements, in processes that are warm."""
+    same = script(bench, f"{database}_same", same_statements(bench, f"{database}_plain"))
+    return {
+        PSYCOPG: (sys.executable, ["statements", bench.dsn("work"), same]),
+        OURS: (sys.executable, ["pgalmanac", bench.dsn("work"), "catch up"]),
+    }
 
 
 def partsmith_move(bench: Bench, database: str) -> list[str]:

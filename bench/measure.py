@@ -88,31 +88,28 @@ def _process(command: Sequence[str], environment: Mapping[str, str] | None) -> t
 
 
 def calls(
-    contestants: Mapping[str, tuple[str, Sequence[str]]], *, rounds: int, environment: Mapping[str, str] | None = None
+    contestants: Mapping[str, tuple[str, Sequence[str]]],
+    *,
+    rounds: int,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[str], None] = lambda _: None,
 ) -> list[Result]:
     """One call a round of each contestant: an interpreter, and what worker.py does with these words.
 
-    Each works in a process of its own that has imported everything and done the call once.
+    Each works in a process of its own that has imported everything and done the call once; *before* is not measured.
     """
     times: dict[str, list[float]] = {}
     notes: dict[str, str] = {}
     with ExitStack() as stack:
         workers: dict[str, subprocess.Popen[str]] = {}
         for name, (python, words) in contestants.items():
-            workers[name] = stack.enter_context(
-                subprocess.Popen(  # noqa: S603  # our own worker
-                    [python, str(WORKER), *words],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env={**os.environ, **(environment or {})},
-                )
-            )
+            before(name)
+            workers[name] = stack.enter_context(_worker([python, str(WORKER), *words], environment))
         for number in range(rounds + 1):
             for name, worker in workers.items():
                 if name in notes:
                     continue
+                before(name)
                 answer = _ask(worker)
                 if answer is None:
                     said = worker.stderr.read().strip() if worker.stderr is not None else ""
@@ -123,6 +120,20 @@ def calls(
             if worker.stdin is not None:
                 worker.stdin.close()
     return [Result(contestant=n, times=tuple(times.get(n, ())), note=notes.get(n, "")) for n in contestants]
+
+
+def _worker(command: Sequence[str], environment: Mapping[str, str] | None) -> subprocess.Popen[str]:
+    """One that is ready, or that has ended, which _ask will see."""
+    worker = subprocess.Popen(  # noqa: S603  # our own worker
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    cast("IO[str]", worker.stdout).readline()
+    return worker
 
 
 def _ask(worker: subprocess.Popen[str]) -> float | None:
