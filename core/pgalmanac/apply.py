@@ -81,7 +81,7 @@ async def apply(
             outcome = _failed(blank, exc)
         # What was archived is kept as it is until the drop, which comes next.
         if lost is None and not executor.held:
-            outcome = await _closed(session, executor, outcome)
+            outcome, lost = await _closed(session, executor, outcome)
         yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
         if lost is not None:
             raise lost
@@ -92,16 +92,19 @@ async def apply(
         await executor.secure(action)
 
 
-async def _closed(session: Session, executor: Executor, outcome: Outcome) -> Outcome:
+async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tuple[Outcome, psycopg.Error | None]:
     """Leave no transaction open, and nothing detached for an archive that failed; the outcome says where the rows are.
 
-    Raises psycopg.Error when the connection is lost.
+    With the error of a connection that was lost meanwhile.
     """
-    await session.rollback()
     action = outcome.action
-    if action.kind is not ActionKind.ARCHIVE or action.reason is Reason.COPY:
-        return outcome
-    return replace(outcome, error=f"{outcome.error}; {await executor.put_back(action)}")
+    try:
+        await session.rollback()
+        if action.kind is not ActionKind.ARCHIVE or action.reason is Reason.COPY:
+            return outcome, None
+        return replace(outcome, error=f"{outcome.error}; {await executor.put_back(action)}"), None
+    except psycopg.Error as exc:
+        return outcome, exc
 
 
 def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:

@@ -19,6 +19,8 @@ __all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "LastLook", "begin", "retried", "r
 
 # Pauses as short as the timeout halve the writers' throughput; nine times as long leaves them 92 %.
 _PAUSE: Final = (9.0, 13.0)
+# The server ends a session that holds our advisory lock when nothing was heard of it for five minutes.
+_LONGEST_PAUSE: Final = 60.0
 # What a lock that was not to be had looks like: lock_timeout, statement_timeout (or somebody's cancel), a deadlock
 # that the server broke at our cost.
 LOCK_ERRORS: Final = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected)
@@ -51,9 +53,9 @@ class Budget:
         """Seconds left; 0 when spent."""
         return max(self._end - monotonic(), 0.0)
 
-    async def pause(self) -> bool:
-        """Wait before the next attempt; False when the budget has no room for it."""
-        seconds = random.uniform(*_PAUSE) * self.deadline_ms / 1000  # noqa: S311  # jitter, not a secret
+    async def pause(self, most: float = _LONGEST_PAUSE) -> bool:
+        """Wait before the next attempt, at most so many seconds; False when the budget has no room for it."""
+        seconds = min(random.uniform(*_PAUSE) * self.deadline_ms / 1000, most)  # noqa: S311  # jitter, not a secret
         if seconds > self.left:
             return False
         await asyncio.sleep(seconds)

@@ -73,13 +73,14 @@ SELECT pg_catalog.current_setting('server_version') AS version,
 # over after ten seconds and the session after one minute. Rows that row security would hide are an error, not a
 # smaller count. A partition lies where its siblings lie, and not where the role's new tables would. No commit waits
 # for the disk: the log is written in order, so that whatever waits later, as a DROP TABLE always does, takes everything
-# before it along; `durable` waits before anybody is told that the work is done.
+# before it along; `durable` waits before a run reports. A guard that has waited for its locks has to see what was
+# committed meanwhile, whatever isolation the role is used to.
 _SETTLE: Final[LiteralString] = """
 SET search_path = pg_catalog; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';
 SET statement_timeout = 0; SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '10s';
 SET idle_session_timeout = 0; SET client_connection_check_interval = '500ms'; SET row_security = off;
 SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET default_tablespace = '';
-SET synchronous_commit = off;
+SET synchronous_commit = off; SET default_transaction_isolation = 'read committed';
 """
 # Only what the role may be given by ALTER ROLE and would otherwise end a long move of rows.
 _SETTLE_17: Final[LiteralString] = "SET transaction_timeout = 0;"
@@ -219,11 +220,12 @@ def _connection_error(exc: psycopg.Error) -> PgalmanacError:
     text = _QUESTION.sub("", scrub(one_line(exc)))  # our own sentence asks the same
     needs_password = exc.pgconn is not None and exc.pgconn.needs_password
     role, database = (False, False) if _BUSY.search(text) else _named(exc)
-    if needs_password or _REFUSED.search(text) or (role and not database):
+    missing = re.search(r"database .* does not exist|definition of service .* not found", text) is not None
+    if not missing and (needs_password or _REFUSED.search(text) or (role and not database)):
         return PrivilegeError(
             f"the server refuses this role ({text})", hint="check user, password (.pgpass) and pg_hba.conf"
         )
-    if re.search(r"database .* does not exist|definition of service .* not found", text) or database:
+    if missing or database:
         return ConfigError(f"cannot connect ({text})", hint="name an existing one with --dsn or PGDATABASE")
     if re.search(r"invalid (connection option|sslmode|port|integer|channel|value)|missing \"=\"", text):
         return ConfigError(f"cannot connect ({text})", hint="correct --dsn or the PG* variables")
@@ -286,11 +288,11 @@ def translated(what: str) -> Generator[None]:
 
 
 def is_lost(exc: psycopg.Error) -> bool:
-    """Whether the session is gone: class 08, a shutdown (57P0x), or no code at all from a broken socket."""
+    """Whether the session is gone: class 08, a shutdown (57P0x), a limit of idleness, or none of a broken socket."""
     state = exc.sqlstate
     if state is None:
         return isinstance(exc, psycopg.OperationalError)
-    return state.startswith("08") or state in {"57P01", "57P02", "57P03", "57P05"}
+    return state.startswith("08") or state in {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
 
 
 def one_line(exc: BaseException) -> str:

@@ -33,6 +33,8 @@ __all__ = ["Done", "Executor"]
 
 # A DETACH CONCURRENTLY with less time than this would be given up before it could begin.
 _LEAST_DETACH_MS: Final = 1000
+# The server ends an open transaction in which nothing happens for ten seconds.
+_LONGEST_OPEN_PAUSE: Final = 5.0
 # How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
 _MOVE_ATTEMPTS: Final = 3
 
@@ -163,7 +165,7 @@ class Executor:
                 if not left:
                     raise
                 await self.session.execute("ROLLBACK TO SAVEPOINT moved")
-                if await self._blocks_somebody() or not await self.budget.pause():
+                if await self._blocks_somebody() or not await self.budget.pause(_LONGEST_OPEN_PAUSE):
                     raise
         raise AssertionError
 

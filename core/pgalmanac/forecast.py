@@ -46,9 +46,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """The last measure of each recent partition, by oid, and the whole table as last measured."""
+    """The last measure of each recent partition, by oid, and the whole table as last measured.
+
+    *as_of* is the instant, in UTC, of the last run that measured: what ended later was measured half. None is now.
+    """
 
     measured: tuple[Measured, ...] = ()
+    as_of: datetime | None = None
     total_rows: int = 0
     total_bytes: int = 0
 
@@ -133,7 +137,7 @@ class _Closed:
 def _volumes(seen: View, sizes: Sizes) -> Iterator[Finding]:
     recent = seen.day(-_RECENT_DAYS)
     before: dict[int, list[int]] = {}
-    for period in _periods(seen, _closed(seen, sizes)):
+    for period in _periods(seen, _closed(seen, sizes), sizes.as_of):
         alike = before.setdefault(period.alike, [])
         usual = median(alike[-_MOST_ALIKE:]) if len(alike) >= _LEAST_ALIKE else 0
         alike.append(period.rows)
@@ -156,9 +160,12 @@ def _volumes(seen: View, sizes: Sizes) -> Iterator[Finding]:
             )
 
 
-def _periods(seen: View, closed: Sequence[tuple[Partition, Measured | None]]) -> Iterator[_Closed]:
+def _periods(
+    seen: View, closed: Sequence[tuple[Partition, Measured | None]], as_of: datetime | None
+) -> Iterator[_Closed]:
     """What is compared, oldest first. An hour is no unit: one without events is no news, a day of them is."""
     hours: dict[date, int] = {}
+    today = seen.today if as_of is None else min(seen.today, seen.calendar.day(seen.calendar.from_instant(as_of)))
     for partition, measure in closed:
         if partition.bounds is None or partition.bounds.lower is None or partition.bounds.upper is None:
             continue
@@ -172,9 +179,9 @@ def _periods(seen: View, closed: Sequence[tuple[Partition, Measured | None]]) ->
         alike = day.weekday() if width <= _LONGEST_DAY else _LONG
         name = str(partition.name)
         yield _Closed(name=name, partition=name, begins=lower, alike=alike, rows=rows)
-    # The first day may have begun before anything was measured, and today is not over.
+    # The first day may have begun before anything was measured, and the last one may not have been over.
     for day in list(hours)[1:]:
-        if day < seen.today:
+        if day < today:
             begins, name = seen.calendar.start(day), f"{seen.table.name} on {day}"
             yield _Closed(name=name, partition=None, begins=begins, alike=day.weekday(), rows=hours[day])
 
@@ -201,19 +208,20 @@ def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:
 
 
 def _closed(seen: View, sizes: Sizes) -> list[tuple[Partition, Measured | None]]:
-    """The partitions whose period is over, oldest first, from the first that was ever measured; None held nothing.
+    """The partitions whose period was over when runs measured, from the first on, oldest first; None held nothing.
 
     Only a partition into which nothing was ever written has no measure, so a hole between two is an empty one.
     """
     found = {m.oid: m for m in sizes.measured}
     closed: list[tuple[Partition, Measured | None]] = []
     left = len(found)
+    over = seen.now if sizes.as_of is None else min(seen.now, seen.calendar.from_instant(sizes.as_of))
     for partition in reversed(seen.table.ranged):
         if not left:  # years of older ones are not looked through
             break
         measure, bounds = found.get(partition.oid), partition.bounds
         left -= measure is not None
-        if bounds is None or bounds.lower is None or bounds.upper is None or bounds.upper > seen.now:
+        if bounds is None or bounds.lower is None or bounds.upper is None or bounds.upper > over:
             continue
         closed.append((partition, measure))
     while closed and closed[-1][1] is None:

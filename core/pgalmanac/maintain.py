@@ -15,7 +15,7 @@ from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, one_line, scrub, translated
+from pgalmanac.db import Session, connect, is_lost, one_line, scrub, translated
 from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, UsageError
 from pgalmanac.estimates import estimates
@@ -93,10 +93,10 @@ async def _perform_one(run: Run, request: Request, ref: TableRef) -> TableReport
     details: dict[str, Any] = {"command": request.command, "parent_oid": table.oid}
     if request.invocation_id is not None:
         details["invocation_id"] = request.invocation_id
-    await recorder.begin(table, request.triggered_by, details, apart=bool(seen.plan.todo))
-    run.observer(seen.plan)
     outcomes: list[Outcome] = []
     try:
+        await recorder.begin(table, request.triggered_by, details, apart=bool(seen.plan.todo))
+        run.observer(seen.plan)
         error = await _apply(run, seen, recorder, outcomes)
         report = TableReport(
             table=str(table.name), view=seen.view, run_id=recorder.run_id, error=error, outcomes=tuple(outcomes)
@@ -121,7 +121,7 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
             await recorder.record([outcome], calendar)
             run.observer(outcome)
         if any(o.status is Status.DONE for o in outcomes):
-            await run.session.durable()
+            await _flushed(run.session)
     except psycopg.Error as exc:
         return ConnectError(
             f"the connection was lost while {seen.plan.table.name} was maintained ({scrub(one_line(exc))})",
@@ -129,6 +129,16 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
             sqlstate=exc.sqlstate,
         )
     return None
+
+
+async def _flushed(session: Session) -> None:
+    """Wait for the disk. Where the role may not ask for that, the server writes it by itself within a second."""
+    try:
+        await session.durable()
+    except psycopg.Error as exc:
+        if is_lost(exc):
+            raise
+        await session.rollback()
 
 
 async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableReport:

@@ -98,6 +98,7 @@ class Recorder:
         if self.history is not None and self.history.session.conn.closed:
             await self._move_apart()
         if self.history is not None and self.run_id is not None:
+            await self._recover()
             await self._try(
                 self.history.finish(self.run_id, error=error, output=output, details=details, keep_days=keep_days)
             )

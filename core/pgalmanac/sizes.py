@@ -6,7 +6,7 @@ Only partitions whose counters have moved since the last look are looked at agai
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
@@ -14,7 +14,7 @@ from psycopg import errors, sql
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
-from pgalmanac.history import History
+from pgalmanac.history import History, task_name
 from pgalmanac.model import PartitionedTable
 
 __all__ = ["measure", "sizes", "trend"]
@@ -60,6 +60,9 @@ SELECT COALESCE(sum(l.rows), 0)::int8, COALESCE(sum(l.bytes), 0)::int8 FROM pg_i
                  ORDER BY s.measured_at DESC LIMIT 1) l
  WHERE i.inhparent = {parent}
 """
+_AS_OF: Final[LiteralString] = """
+SELECT max(started_at)::timestamptz FROM {runs} WHERE task_name = {task} AND status = 'success'
+"""
 _TREND: Final[LiteralString] = """
 SELECT partition_oid, rows, bytes, rows_exact, measured_at FROM {stats}
  WHERE partition_oid = {partition} ORDER BY measured_at DESC LIMIT {limit}
@@ -87,7 +90,16 @@ async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Si
     found = await (await history.session.execute(query)).fetchall()
     row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
     total_rows, total_bytes = row or (0, 0)
-    return Sizes(measured=_measured(found), total_rows=total_rows, total_bytes=total_bytes)
+    return Sizes(
+        measured=_measured(found), as_of=await _as_of(history, table), total_rows=total_rows, total_bytes=total_bytes
+    )
+
+
+async def _as_of(history: History, table: PartitionedTable) -> datetime | None:
+    """When a run last measured, which all do that end well."""
+    query = sql.SQL(_AS_OF).format(runs=qualified(history.runs), task=sql.Literal(task_name(table)))
+    row = await (await history.session.execute(query)).fetchone()
+    return row[0] if row else None
 
 
 def _recent(table: PartitionedTable) -> list[int]:

@@ -127,6 +127,17 @@ def test_no_such_database_or_service(database: str, run: Run) -> None:
     assert "connection string" in sentence(garbage)
 
 
+def test_a_database_called_like_its_role_is_missing_all_the_same(own_server: Cluster, run: Run) -> None:
+    """The default database of a role has its name: that there is none is no matter of its password."""
+    with connect(own_server.conninfo()) as connection:
+        connection.execute("CREATE ROLE lonely LOGIN")
+
+    actual = run("maintain", "--dsn", make_conninfo(own_server.conninfo(), user="lonely", dbname="lonely"))
+
+    assert actual.code == 78
+    assert 'database "lonely" does not exist' in sentence(actual)
+
+
 RIGHT = "right-one"
 WRONG = "wr0ng-one"
 

@@ -261,8 +261,11 @@ async def test_what_cannot_be_attached_again_says_where_it_is(expired: str, tmp_
         report.outcomes[0].error
     )
     assert "would be violated by some row" in str(report.outcomes[0].error)
-    assert ["queries on public.events do not see its rows" in f.message for f in found.tables[0].findings
-            if f.code is Code.ORPHAN_TABLE] == [True]  # fmt: skip
+    assert [
+        "queries on public.events do not see its rows" in f.message
+        for f in found.tables[0].findings
+        if f.code is Code.ORPHAN_TABLE
+    ] == [True]
     assert (again.dropped, in_archive(tmp_path)) == (1, ROWS)
 
 

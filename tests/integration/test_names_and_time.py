@@ -484,3 +484,16 @@ def test_nothing_is_dropped_that_the_plan_did_not_name(empty_database: str) -> N
 
     assert statuses == [Status.REFUSED]
     assert rows(empty_database, f"SELECT count(*) FROM {due}") == [(7,)]
+
+
+async def test_a_guard_sees_what_was_committed_while_it_waited_for_its_lock(database: str) -> None:
+    """Also for a role that is used to one snapshot a transaction: what is looked at under a lock is what is there."""
+    role = "-c default_transaction_isolation=serializable"
+    with connect(database) as writer:
+        async with open_session(f"{database} options='{role}'") as ours:
+            await ours.execute("BEGIN; SELECT 1")
+            writer.execute("CREATE TABLE since (id int)")
+            row = await (await ours.execute("SELECT count(*) FROM pg_class WHERE relname = 'since'")).fetchone()
+            await ours.rollback()
+
+    assert row == (1,)

@@ -59,8 +59,12 @@ def attached(conninfo: str) -> set[str]:
 
 def in_trash(conninfo: str, schema: str = TRASH) -> set[str]:
     """The names of the tables in the trash."""
-    return {str(name) for (name,) in rows(conninfo, "SELECT relname FROM pg_class WHERE relkind = 'r' AND"
-            " relnamespace = to_regnamespace(%s)", schema)}  # fmt: skip
+    return {
+        str(name)
+        for (name,) in rows(
+            conninfo, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(%s)", schema
+        )
+    }
 
 
 def run(conninfo: str, command: Any = "maintain", target: str = "", **more: Any) -> TableReport:  # noqa: ANN401  # what a request takes
@@ -274,7 +278,7 @@ CHANGES: Final = {
     "a check": "ALTER TABLE log ADD CONSTRAINT positive CHECK (id > -100000000)",
     "a foreign key": "CREATE TABLE kind2 (note text PRIMARY KEY); INSERT INTO kind2 VALUES ('n');"
     " ALTER TABLE log ADD CONSTRAINT log_kind FOREIGN KEY (note) REFERENCES kind2",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -303,10 +307,12 @@ def test_a_partition_comes_back_to_a_parent_that_has_changed(empty_database: str
     [
         ("ALTER TABLE log DROP COLUMN note", "it has the column note, which its table no longer has"),
         ("ALTER TABLE log ALTER COLUMN note TYPE varchar(9)", "its column note is text, and that of its table is"),
-        ("ALTER TABLE log ADD COLUMN must int; UPDATE log SET must = 1; ALTER TABLE log ALTER COLUMN must SET NOT NULL",
-         "was given the column must, NOT NULL and without a default"),
+        (
+            "ALTER TABLE log ADD COLUMN must int; UPDATE log SET must = 1; ALTER TABLE log ALTER COLUMN must SET NOT NULL",
+            "was given the column must, NOT NULL and without a default",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_come_back_says_why_and_how_to_read_it(empty_database: str, change: str, says: str) -> None:
     """Dropped or incompatible columns: refused before anything is touched, and the rows stay where they are."""
     shaped(empty_database, "plain")

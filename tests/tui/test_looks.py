@@ -62,7 +62,7 @@ FAILED = replace(
 )
 
 
-CASE = Pin(reason="case 4711, the audit of last winter", until=date(2026, 3, 1), by="ada")
+CASE = Pin(reason="case 4711, the audit of last winter", until=date(2026, 3, 1), by="dba")
 
 
 def table(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dashboards import EVENTS, PATIENCE_SECONDS
+from dashboards import EVENTS, PATIENCE_SECONDS, opened, until
 from pgalmanac import maintain
 from pgalmanac.config import Settings
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.model import Server, TableName
 from pgalmanac_tui.gateway import ServerGateway
 from pgalmanac_tui.kept import Kept
+from pgalmanac_tui.model import Link
 from pgalmanac_tui.snapshot import Snapshot, TableState
 from support import add_default, add_partitions, add_rows, connect, today
 
@@ -184,3 +185,34 @@ async def test_a_look_is_kept_for_less_than_a_minute_and_for_the_same_question(d
     assert not holds(looked_at=-40)  # before noon, where a period may begin
     other = Kept(wanted=table.name, fingerprint="same", snapshot=Snapshot(server=server, now=NOON, table=table))
     assert not other.holds(TableName(schema="public", name="metrics"), "same", NOON, worker=None)
+
+
+async def test_a_look_that_is_wanted_while_it_is_paused_is_the_only_one(database: str) -> None:
+    """Key r under "paused" looks once, and does not set the looking going again."""
+    add_partitions(database, days=range(-5, 31))
+
+    async with opened(database) as (app, pilot):
+        app.pause()
+        before = app.model.now
+        app.poll_now()
+        await until(pilot, lambda: app.model.snapshot is not None and app.model.snapshot.now != before)
+        await until(pilot, lambda: not app._watching.is_set())
+
+        assert app.model.link is Link.PAUSED
+
+
+async def test_back_to_the_table_that_is_still_shown(database: str) -> None:
+    """Whoever chooses another table and at once the first again means the first."""
+    add_partitions(database, days=range(-2, 31))
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE public.other (at date NOT NULL) PARTITION BY RANGE (at)")
+
+    async with opened(database) as (app, pilot):
+        first = app.model.name
+        assert first is not None
+        app.switch(TableName(schema="public", name="other"))
+        app.switch(first)
+        seen = app.model.snapshot
+        await until(pilot, lambda: app.model.snapshot is not seen)
+
+        assert app.model.name == first

@@ -201,7 +201,7 @@ async def test_a_pin_has_a_glyph_of_its_own(database: str, glyphs: str, glyph: s
     add_partitions(database, days=range(-40, 31), rows_a_day=2)
     with connect(database) as connection:
         for day, until_day in ((-10, today() + timedelta(days=30)), (-20, today() - timedelta(days=1))):
-            pin = f'pgalmanac-pin: {{"reason": "audit of {day}", "until": "{until_day}", "by": "ada", "at": null}}'
+            pin = f'pgalmanac-pin: {{"reason": "audit of {day}", "until": "{until_day}", "by": "dba", "at": null}}'
             connection.execute(f"COMMENT ON TABLE {name(day)} IS '{pin}'".encode())
 
     async with opened(database, size=(160, 40), dashboard=Look(glyphs=glyphs)) as (app, pilot):
@@ -217,6 +217,6 @@ async def test_a_pin_has_a_glyph_of_its_own(database: str, glyphs: str, glyph: s
         ended = text_of(app, "#details")
 
     assert f"{glyph} pinned" in held
-    assert f"until {today() + timedelta(days=30)}, by ada" in held
-    assert f"its pin ended on {today() - timedelta(days=1)}, by ada" in ended
+    assert f"until {today() + timedelta(days=30)}, by dba" in held
+    assert f"its pin ended on {today() - timedelta(days=1)}, by dba" in ended
     assert f"{glyph} pinned" not in ended

@@ -18,6 +18,7 @@ from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.screens.reading import HelpScreen
+from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.pager import Pager
 from support import add_partitions, connect, create_events, partition_names, rows, today
@@ -70,7 +71,7 @@ async def test_a_server_that_falls_silent(own_server: Cluster, monkeypatch: pyte
             await pilot.press("escape")
             assert isinstance(app.screen, MainScreen)
             await pilot.press("down")
-            await until(pilot, lambda: f"{(today() + timedelta(days=1)).day:2}" in text_of(app, "#calendar"))
+            await until(pilot, lambda: app.screen.query_one(Calendar).day == today() + timedelta(days=1))
             await until(pilot, lambda: app.model.link is Link.LOST)
             assert "what you see is" in header(app)
             assert "no answer in 1 seconds" in str(app.model.problem)

@@ -248,14 +248,14 @@ def test_a_drop_by_hand_is_kept_unless_now_and_now_reaches_into_the_trash() -> N
 def test_undrop_brings_a_day_home_and_pins_it_if_it_would_go_again() -> None:
     """Past retention it is pinned in the role's name; inside retention it needs none."""
     table = events(map(day, range(-5, 0)), orphans=(orphan(day(-100), oid=8), orphan(day(-6), oid=9)))
-    old = plan_undrop(table, GRACE, target="2025-07-25", by="ada")
-    young = plan_undrop(table, GRACE, target="2025-10-27", by="ada")
+    old = plan_undrop(table, GRACE, target="2025-07-25", by="dba")
+    young = plan_undrop(table, GRACE, target="2025-10-27", by="dba")
 
     assert [(a.kind, a.target, a.pin) for a in old.actions] == [
         (
             "attach",
             TableName(schema="public", name="events_2025_07_25_8"),
-            Pin(reason="undropped 2025-11-02", by="ada", at=NOW),
+            Pin(reason="undropped 2025-11-02", by="dba", at=NOW),
         )
     ]
     assert [(a.kind, a.pin) for a in young.actions] == [("attach", None)]

@@ -206,3 +206,13 @@ def test_hours_are_told_of_by_the_day(yesterday: range, expected: list[tuple[Cod
     found = unusual(hourly(range(-40, 2)), measured_hours(rows))
 
     assert expected == [(f.code, f.message.partition(",")[0]) for f in found]
+
+
+def test_a_day_that_ended_since_the_last_run_is_not_judged() -> None:
+    """It was measured in its small hours: what came later nobody has counted yet."""
+    small_hours = replace(measured({**dict.fromkeys(range(-40, -1), 100), -1: 8}), as_of=NOW - timedelta(days=1))
+    none_yet = replace(measured(dict.fromkeys(range(-40, -1), 100)), as_of=NOW - timedelta(days=1))
+
+    assert () == unusual(seen(range(-40, 30)), small_hours)
+    assert () == unusual(seen(range(-40, 30)), none_yet)
+    assert [Code.NO_EVENTS] == [f.code for f in unusual(seen(range(-40, 30)), replace(none_yet, as_of=NOW))]

@@ -182,6 +182,8 @@ class Dashboard(App[int]):
                 gateway = await self._connected()
                 fresh, self._fresh = self._fresh, False
                 await self._look(await gateway.poll(self._wanted, fresh=fresh))
+                if self._paused or not self.app_focus:  # this look was wanted, and no further one
+                    self._watching.clear()
                 retry = _FIRST_RETRY
                 pause = max(float(self.settings.dashboard.refresh_seconds), (self._clock() - began) * _SHARE)
                 pause = max(pause, _SSH_SECONDS) if over_ssh(self._environ) else pause
@@ -198,7 +200,7 @@ class Dashboard(App[int]):
         if almanac is None or almanac.state is not snapshot.table or self._in_almanac is not self.model.counted:
             first = almanac is None
             almanac = await self._almanac(snapshot.table)
-            if first:
+            if first and almanac is not None:
                 self._settled()
         self._looked_at = self._clock()
         link = Link.PAUSED if self._paused else Link.LIVE
@@ -261,7 +263,7 @@ class Dashboard(App[int]):
 
     def switch(self, table: TableName) -> None:
         """Show another table."""
-        if table != self.model.name:
+        if table != (self._wanted or self.model.name):
             self._wanted = table
             self.workers.cancel_group(self, "counts")
             self._update(counting=None, counted={}, details={}, trends={}, profiles={})
@@ -308,11 +310,13 @@ class Dashboard(App[int]):
         if almanac is None:
             return
         gateway, view = await self._connected(), almanac.view
+        shown: Counting | None = None
         try:
             for done, entry in enumerate(entries):
                 if entry.partition is None:
                     continue
-                self._update(counting=Counting(done=done, total=len(entries), name=entry.name))
+                shown = Counting(done=done, total=len(entries), name=entry.name)
+                self._update(counting=shown)
                 count = await gateway.count(view, entry.partition)
                 if entry.count is not None:
                     count = replace(count, bytes=entry.count.bytes)
@@ -324,14 +328,17 @@ class Dashboard(App[int]):
         except PgalmanacError as exc:
             self.notify(exc.message, markup=False, severity="error")
         finally:
-            self._update(counting=None)
+            if self.model.counting is shown:  # and not already that of the count which took its place
+                self._update(counting=None)
             if self.is_running and self._in_almanac is not self.model.counted:
                 self.run_worker(self._counted(), group="counted", exclusive=True, exit_on_error=False)
 
     async def _counted(self) -> None:
-        """The days with their new counts."""
-        almanac = await self._almanac(self.model.table)
-        self._update(almanac=almanac)
+        """The days with their new counts; those of a table that is no more shown are nobody's."""
+        table = self.model.table
+        almanac = await self._almanac(table)
+        if self.model.table is table:
+            self._update(almanac=almanac)
 
     # -- changing: workers of the application, so that leaving a screen ends none of them -----------------------
 

@@ -140,6 +140,8 @@ class ServerGateway:
         if not fresh and kept is not None and kept.holds(wanted, beat.fingerprint, beat.now, worker=beat.worker):
             return replace(kept.snapshot, schedule=await self._next_run(kept.snapshot.table, beat.now), now=beat.now)
         self._kept = None
+        if fresh:
+            self._sized = None
         snapshot = await self._look(session, wanted)
         # The fingerprint is older than the look: what changes in between is seen by the next one.
         self._kept = Kept(wanted=wanted, fingerprint=beat.fingerprint, snapshot=snapshot)
@@ -206,8 +208,8 @@ class ServerGateway:
         """What runs measured. Read when another run has ended: nobody else writes it."""
         key = (seen.view.table.oid, run_id)
         if key != self._sized:
-            self._sized = key
             self._sizes = await _measured(seen, recorder)
+            self._sized = key
         return self._sizes
 
     async def _next_run(self, table: TableState | None, now: datetime) -> Schedule | None:

@@ -48,6 +48,12 @@ class Choice:
         return Bounds(lower=first.lower, upper=last.upper)
 
     @property
+    def chosen(self) -> Bounds:
+        """The row's range of key time, else that of the days; a row that is unbounded has none."""
+        bounds = self.entry.bounds if self.entry is not None else None
+        return self.bounds if bounds is None or bounds.lower is None or bounds.upper is None else bounds
+
+    @property
     def name(self) -> str | None:
         """A partition's name, or the range of the chosen days; None when nothing is there.
 
@@ -71,9 +77,7 @@ class Choice:
 
 def to_create(choice: Choice) -> Wish:
     """Create the period of a missing row, else the periods of the chosen days."""
-    bounds = choice.entry.bounds if choice.entry is not None else None
-    bounded = bounds is not None and bounds.lower is not None and bounds.upper is not None
-    return Wish(command="create", target=choice.period(bounds if bounds is not None and bounded else choice.bounds))
+    return Wish(command="create", target=choice.period(choice.chosen))
 
 
 def to_drop(choice: Choice) -> Wish | str:
@@ -85,14 +89,14 @@ def to_drop(choice: Choice) -> Wish | str:
 
 
 def to_bring_back(choice: Choice) -> Wish | str:
-    """Bring back the row of the trash, or what was dropped of the chosen days: from there, else from the archive."""
+    """Bring back the row of the trash, or what was dropped of the row or days: from there, else from the archive."""
     view = choice.almanac.view
     if choice.orphan is not None:
         return Wish(command="undrop", target=choice.orphan.name.name)
-    if any(o.bounds.overlaps(choice.bounds) for o in view.table.orphans):
-        return Wish(command="undrop", target=choice.period(choice.bounds))
-    if view.policy.archive is not None and view.coverage.holes(choice.bounds):
-        return Wish(command="restore", target=choice.period(choice.bounds))
+    if any(o.bounds.overlaps(choice.chosen) for o in view.table.orphans):
+        return Wish(command="undrop", target=choice.period(choice.chosen))
+    if view.policy.archive is not None and view.coverage.holes(choice.chosen):
+        return Wish(command="restore", target=choice.period(choice.chosen))
     return "nothing that was dropped here can be had back"
 
 
@@ -106,6 +110,13 @@ def to_pin(choice: Choice) -> Wish | str:
 
 def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[str, tuple[str, str]]:
     """What can be copied, under a key each: what it is called, and the text."""
+    if choice.orphan is not None:
+        name = choice.orphan.name
+        return {
+            "n": ("name", name.name),
+            "s": ("SQL", f"SELECT count(*) FROM {name};"),
+            "c": ("command", command_line(invocation, table, Wish(command="undrop", target=name.name))),
+        }
     chosen = choice.entries
     there = next(iter(choice.there), None)
     relation = table.name if there is None else there.name

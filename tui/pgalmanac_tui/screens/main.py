@@ -262,10 +262,7 @@ class MainScreen(Screen[None]):
             return
         entries = almanac.day(event.day).entries
         self.action_tab("partitions")
-        if len(entries) > 1:
-            self._only = event.day
-            self._sift()
-            self._show_tabs()
+        self._narrow(event.day if len(entries) > 1 else None)
         if entries:
             self._listing("partitions").choose(first_look(entries, almanac).key)
         self._list.focus()
@@ -306,9 +303,18 @@ class MainScreen(Screen[None]):
         else:
             self._calendar.focus()
 
+    def _narrow(self, day: date | None) -> None:
+        """List the partitions of one day alone, or those of all."""
+        if day != self._only:
+            self._only = day
+            self._sift()
+            self._show_tabs()
+
     def _follow(self) -> None:
         """Put the list's cursor on the chosen day."""
         almanac, day = self._host.model.almanac, self._calendar.day
+        if self._only != day:
+            self._narrow(None)
         if almanac is not None and day is not None and (entries := almanac.day(day).entries):
             self._listing("partitions").choose(first_look(entries, almanac).key)
 
@@ -417,8 +423,9 @@ class MainScreen(Screen[None]):
         listing = self._listing("partitions")
         return listing.chosen if listing.has_focus else None
 
-    def _ask(self, wish: Wish) -> None:
-        name: TableName | None = self._host.model.name
+    def _ask(self, wish: Wish, table: TableName | None = None) -> None:
+        """Show what would be done to *table*: that of the days and rows which were chosen, else the one shown."""
+        name = table or self._host.model.name
         if name is not None:
             self.app.push_screen(ChangeScreen(self._host, name, wish, self._glyphs), self._asked)
 
@@ -440,18 +447,18 @@ class MainScreen(Screen[None]):
         """Ask for what a key stands for here, or say why it stands for nothing."""
         if (choice := self._choice()) is None:
             return
-        wish = wanted(choice)
+        wish, table = wanted(choice), choice.almanac.state.name
         if isinstance(wish, str):
             self.say(wish)
         elif wish.command == "pin":
-            self._ask_why(wish)
+            self._ask_why(wish, table)
         else:
-            self._ask(wish)
+            self._ask(wish, table)
 
-    def _ask_why(self, wish: Wish) -> None:
+    def _ask_why(self, wish: Wish, table: TableName) -> None:
         def pin(reason: str | None) -> None:
             if reason is not None:
-                self._ask(replace(wish, reason=reason))
+                self._ask(replace(wish, reason=reason), table)
 
         self.app.push_screen(ReasonScreen(wish.target, self._glyphs), pin)
 
