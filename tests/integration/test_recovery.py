@@ -308,8 +308,10 @@ def test_a_partition_comes_back_to_a_parent_that_has_changed(empty_database: str
         ("ALTER TABLE log DROP COLUMN note", "it has the column note, which its table no longer has"),
         ("ALTER TABLE log ALTER COLUMN note TYPE varchar(9)", "its column note is text, and that of its table is"),
         (
-            "ALTER TABLE log ADD COLUMN must int; UPDATE log SET must = 1;"
-            " ALTER TABLE log ALTER COLUMN must SET NOT NULL",
+            (
+                "ALTER TABLE log ADD COLUMN must int; UPDATE log SET must = 1;"
+                " ALTER TABLE log ALTER COLUMN must SET NOT NULL"
+            ),
             "was given the column must, NOT NULL and without a default",
         ),
     ],
