@@ -104,7 +104,10 @@ async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tup
             return outcome, None
         return replace(outcome, error=f"{outcome.error}; {await executor.put_back(action)}"), None
     except psycopg.Error as exc:
-        return outcome, exc
+        if is_lost(exc):
+            return outcome, exc
+        await session.rollback()  # what was asked of one table is no reason to end the run
+        return outcome, None
 
 
 def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:

@@ -197,7 +197,7 @@ async def test_a_read_only_dashboard_says_why_a_key_is_off(database: str, key: s
         assert any("--read-only" in n.message for n in app._notifications)
 
 
-async def test_without_the_privilege_the_keys_are_off_and_the_grant_is_named(database: str, make_role) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def test_without_the_privilege_the_keys_are_off_and_the_grant_is_named(database: str, make_role) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # the fixture of conftest
     """Everything can be looked at; what is missing to change it is said."""
     add_partitions(database, days=range(-3, 2))
     role = make_role()
