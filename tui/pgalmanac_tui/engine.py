@@ -39,7 +39,7 @@ class Engine:
         def finished(ended: asyncio.Task[T]) -> None:
             self._tasks.discard(ended)
             if ended.cancelled():
-                done.set_exception(asyncio.CancelledError())
+                done.cancel()
             elif (error := ended.exception()) is not None:
                 done.set_exception(error)
             else:
@@ -51,15 +51,16 @@ class Engine:
             task[0].add_done_callback(finished)
 
         loop.call_soon_threadsafe(start)
-        waiting = asyncio.ensure_future(asyncio.wrap_future(done))
+        waiting = asyncio.wrap_future(done)
         try:
-            return await asyncio.shield(waiting)
+            await asyncio.wait([waiting])
         except asyncio.CancelledError:
             loop.call_soon_threadsafe(lambda: task[0].cancel())  # noqa: PLW0108  # it is there by then
+            # How it ends is nobody's business any more, whenever that is: asyncio complains of errors that nobody saw.
+            waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             await asyncio.wait([waiting], timeout=_UNDO_SECONDS)
-            if waiting.done() and not waiting.cancelled():
-                waiting.exception()  # seen: it was called off
             raise
+        return waiting.result()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
