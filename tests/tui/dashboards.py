@@ -9,12 +9,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from textual.widgets import Button, Input
+from textual.worker import WorkerState
 
 from pgalmanac.config import Settings
 from pgalmanac.model import TableRef
 from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
+from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.pager import Pager
 from support import connect
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVENTS",
+    "at_rest",
     "busy",
     "ended",
+    "lasting",
     "opened",
     "planned",
     "shown",
@@ -38,7 +42,11 @@ __all__ = [
 ]
 
 EVENTS = TableRef(name="events")
-PATIENCE_SECONDS = 15.0
+# Only a test that fails waits so long.
+PATIENCE_SECONDS = 60.0
+# A message goes up from a widget to its screen and application, one step at each round in which all are heard.
+_STEPS = 8
+_ENDED = {WorkerState.CANCELLED, WorkerState.ERROR, WorkerState.SUCCESS}
 
 
 @asynccontextmanager
@@ -54,6 +62,7 @@ async def opened(
     # Another dashboard that is open already has its hands on stdout, of which a new one asks what it can show.
     with redirect_stdout(sys.__stdout__):
         app = Dashboard(Settings(dsn=conninfo, requested=requested, **settings), environ={})
+    lasting(app)
     try:
         async with app.run_test(size=size) as pilot:
             if live:
@@ -69,6 +78,34 @@ async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
     while not holds():
         assert monotonic() < end, f"it never came to be; the screen says:\n{shown(pilot.app)}"
         await pilot.pause(0.02)
+
+
+async def at_rest(pilot: Pilot[int]) -> None:
+    """Wait until nothing is under way that would paint something: keys, timers of the screens, what is asked for."""
+    still = 0
+    end = monotonic() + PATIENCE_SECONDS
+    while still < _STEPS:
+        assert monotonic() < end, f"it never comes to rest; the screen says:\n{shown(pilot.app)}"
+        await pilot.pause()
+        still = still + 1 if _resting(pilot.app) else 0
+
+
+def _resting(app: Any) -> bool:  # noqa: ANN401  # App[int] or Dashboard
+    """Whether no timer is to run out once, and no worker is at work but the one that looks again and again."""
+    screens = [s for s in app.screen_stack if isinstance(s, MainScreen | ChangeScreen)]
+    timers = [t for screen in screens for t in screen._timers if t._repeat is not None]
+    workers = [w for w in app.workers if w.group != "poll"]
+    return all(t._task is None or t._task.done() for t in timers) and all(w.state in _ENDED for w in workers)
+
+
+def lasting(app: Dashboard) -> None:
+    """Let what is said stay until it was read, also where a test takes longer than a person."""
+    say = app.notify
+
+    def notify(message: str, **how: Any) -> None:  # noqa: ANN401  # what a notification may be
+        say(message, **{**how, "timeout": 3600})
+
+    app.notify = notify  # type: ignore[method-assign]  # for this one application
 
 
 def text_of(app: Any, selector: str) -> str:  # noqa: ANN401  # App[int] or Dashboard

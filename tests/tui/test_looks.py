@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards import shown
+from dashboards import at_rest, lasting, shown, until
 from pgalmanac.actions import ActionKind
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
@@ -27,6 +27,7 @@ from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
 from pgalmanac.schedule import Schedule
 from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.model import Link
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
 from snapshots import NOW, day, events, partition
 
@@ -174,7 +175,9 @@ class Frozen:
 def app(gateway: Frozen, *, read_only: bool = False, environ: dict[str, str] | None = None, **look: Any) -> Dashboard:  # noqa: ANN401  # fields of Dashboard
     """The dashboard on a frozen server."""
     settings = Settings(label="production", read_only=read_only, dashboard=Look(**{"glyphs": "unicode", **look}))
-    return Dashboard(settings, make_gateway=lambda _: gateway, clock=lambda: 0.0, environ=environ or {})  # type: ignore[arg-type,return-value]  # stands in
+    dashboard = Dashboard(settings, make_gateway=lambda _: gateway, clock=lambda: 0.0, environ=environ or {})  # type: ignore[arg-type,return-value]  # stands in
+    lasting(dashboard)
+    return dashboard
 
 
 def of(pilot: Pilot[int]) -> Dashboard:
@@ -184,23 +187,20 @@ def of(pilot: Pilot[int]) -> Dashboard:
 
 
 async def settled(pilot: Pilot[int]) -> None:
-    """Until the first look is on the screen."""
-    for _ in range(200):
-        await pilot.pause(0.02)
-        if of(pilot).model.snapshot is not None:
-            break
-    await pilot.pause(0.5)
+    """Until the first look is on the screen, with the details of its day."""
+    await until(pilot, lambda: of(pilot).model.snapshot is not None)
+    await at_rest(pilot)
 
 
 async def lost(pilot: Pilot[int]) -> None:
     """Until the second look has failed."""
     await settled(pilot)
     of(pilot).poll_now()
-    await pilot.pause(0.3)
-    pilot.app.workers.cancel_all()  # the seconds until the next try are counted down in real time: they stay out
-    await pilot.pause()
+    await until(pilot, lambda: of(pilot).model.link is Link.LOST)
+    # The seconds until the next try are counted down in real time: they stay out.
+    pilot.app.workers.cancel_all()
     of(pilot)._update(retry_in=None)
-    await pilot.pause()
+    await at_rest(pilot)
 
 
 def after(*keys: str) -> Any:  # noqa: ANN401  # what run_before takes
@@ -209,7 +209,7 @@ def after(*keys: str) -> Any:  # noqa: ANN401  # what run_before takes
     async def play(pilot: Pilot[int]) -> None:
         await settled(pilot)
         await pilot.press(*keys)
-        await pilot.pause(0.5)
+        await at_rest(pilot)
 
     return play
 
@@ -233,7 +233,7 @@ async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -
         await settled(pilot)
         await pilot.press(*keys)
         dashboard.notify("größer")
-        await pilot.pause(0.5)
+        await at_rest(pilot)
         screen = shown(dashboard)
         lengths = {strip.cell_length for strip in dashboard.screen._compositor.render_strips()}
 
@@ -252,7 +252,7 @@ async def test_without_colour_nothing_is_painted_in_any(monkeypatch: pytest.Monk
     async with dashboard.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press(*keys)
-        await pilot.pause(0.5)
+        await at_rest(pilot)
         styles = [s.style for strip in dashboard.screen._compositor.render_strips() for s in strip]
 
     colours = [c for style in styles if style is not None for c in (style.color, style.bgcolor) if c is not None]
