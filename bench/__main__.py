@@ -29,6 +29,9 @@ def main() -> int:
     parser.add_argument("--no-install", dest="install", action="store_false", help="do without peers not yet there")
     parser.add_argument("--out", type=Path, default=Path("bench/results"), help="the folder for the results")
     options = parser.parse_args()
+    # A program that is installed has its bytecode. Where nothing may write that, each start compiles our modules anew,
+    # and not those of the others, which pip has compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     done: list[cases.Case] = []
     with bench(install=options.install) as server:
         head = _head(server, options.rounds)
