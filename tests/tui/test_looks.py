@@ -27,9 +27,11 @@ from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
 from pgalmanac.schedule import Schedule
 from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.glyphs import ASCII, UNICODE, Glyphs, Mark
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
-from snapshots import NOW, day, events, partition
+from pgalmanac_tui.widgets.calendar import Calendar
+from snapshots import NOW, TODAY, day, events, partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -258,6 +260,46 @@ async def test_without_colour_nothing_is_painted_in_any(monkeypatch: pytest.Monk
     colours = [c for style in styles if style is not None for c in (style.color, style.bgcolor) if c is not None]
     assert all(colour.is_default for colour in colours)
     assert any(style.reverse or style.bold for style in styles if style is not None)
+
+
+MARKED = table(*range(-95, -40), *range(-39, 0), *range(2, 34), pins={-12: CASE})
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize(
+    ("offset", "mark"),
+    [
+        (-94, Mark.EXPIRING),
+        (-40, Mark.GAP),
+        (-12, Mark.PINNED),
+        (0, Mark.MISSING),
+        (2, Mark.PREMADE),
+        (33, Mark.BEYOND),
+    ],
+)
+async def test_the_cursor_leaves_the_mark_of_its_day_in_sight(offset: int, mark: Mark, glyphs: Glyphs) -> None:
+    """It stands beside the mark, in the calendar that has the keys and in the one that has not."""
+    dashboard = app(Frozen(MARKED), glyphs="ascii" if glyphs.ascii else "unicode")
+
+    async with dashboard.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        calendar = dashboard.screen.query_one(Calendar)
+        before = calendar.text().splitlines()
+        await pilot.press("g", *f"{offset:+}", "enter")
+        await at_rest(pilot)
+        assert calendar.day == TODAY + timedelta(days=offset)
+        lit = calendar.text().splitlines()
+        await pilot.press("tab")
+        await at_rest(pilot)
+        dimmed = calendar.text().splitlines()
+        y = 1 + calendar.day.weekday()
+        x = next(x for x in range(80) if calendar.day_at(x, y) == calendar.day)
+
+    assert glyphs.chosen + glyphs.mark(mark) == lit[y][x : x + 2]
+    assert glyphs.chosen + glyphs.mark(mark) == dimmed[y][x : x + 2]
+    assert f" {calendar.day.day:2} " == lit[0][:4]
+    if offset:
+        assert glyphs.mark(mark) == before[y][x]
 
 
 @pytest.mark.parametrize(

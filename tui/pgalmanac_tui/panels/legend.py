@@ -39,4 +39,5 @@ def full_legend(glyphs: Glyphs) -> tuple[Line, ...]:
     """Every glyph with its word."""
     lines: list[Line] = [((f"  {glyphs.marks[mark]}  ", str(mark)), (WORDS[mark], "")) for mark in SEVERITY[1:]]
     lines.append(((f"   {glyphs.today}  ", "today"), ("today", "")))
+    lines.append(((f"  {glyphs.chosen}   ", "strong"), ("the chosen day, before its mark", "")))
     return tuple(lines)

@@ -32,7 +32,10 @@ def monday(day: date) -> date:
 
 
 class Calendar(Lines, can_focus=True):
-    """Shows an almanac; the cursor is a day, a range runs from an anchor to it."""
+    """Shows an almanac; the cursor is a day, a range runs from an anchor to it.
+
+    The cursor stands beside the mark of its day, in the first of its two cells; the day's number is in the corner.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-7)", "A week back", show=False, id="calendar.left"),
@@ -146,11 +149,13 @@ class Calendar(Lines, can_focus=True):
 
     def _lines(self, width: int, _height: int) -> tuple[Line, ...]:
         weeks = (width - _GUTTER) // _CELLS
-        if self._almanac is None or weeks < 1:
+        if self._almanac is None or self.day is None or weeks < 1:
             return tuple((((f" {name}"), "dim"),) for name in ("", *_WEEKDAYS))
         first = self._window(weeks)
         rows = [self._row(self._almanac, first + timedelta(days=i), weeks) for i in range(7)]
-        return (_months(first, weeks), *rows, self._ruler(self._almanac, first, weeks))
+        # The details say which day it is only when the cursor rests, and in a narrow terminal there are none.
+        number: Span = (f" {self.day.day:2}".ljust(_GUTTER), "strong")
+        return ((number, _months(first, weeks)), *rows, self._ruler(self._almanac, first, weeks))
 
     def _row(self, almanac: Almanac, start: date, weeks: int) -> Line:
         spans: list[Span] = [(f" {_WEEKDAYS[start.weekday()]} ", "dim")]
@@ -165,7 +170,7 @@ class Calendar(Lines, can_focus=True):
                 style = style if found.mark is Mark.MISSING else "today"
             if day == self.day:
                 style = "cursor" if self.has_focus else "blurred"
-                text = f"{day.day:2}"
+                text = self._glyphs.chosen + self._glyphs.mark(found.mark)
             elif self.begin is not None and low <= day <= high:
                 style = "selected"
                 text = text if text.strip() else self._glyphs.info * 2
@@ -196,7 +201,7 @@ class Calendar(Lines, can_focus=True):
         return ((" " * _GUTTER, ""), (line, "edge"))
 
 
-def _months(first: date, weeks: int) -> Line:
+def _months(first: date, weeks: int) -> Span:
     """The months' names above the week in which each begins, and the year where it changes."""
     cells = [" "] * (weeks * _CELLS)
     free = 0
@@ -217,7 +222,7 @@ def _months(first: date, weeks: int) -> Line:
             continue
         cells[at : at + len(name)] = name
         free = at + len(name) + 1
-    return ((" " * _GUTTER, ""), ("".join(cells), "month"))
+    return "".join(cells), "month"
 
 
 def _coming(first: date) -> list[date]:
