@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, TypeVar
 
 from psycopg import errors, sql
 
@@ -24,6 +24,9 @@ _LONGEST_PAUSE: Final = 60.0
 # What a lock that was not to be had looks like: lock_timeout, statement_timeout (or somebody's cancel), a deadlock
 # that the server broke at our cost.
 LOCK_ERRORS: Final = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected)
+
+_NOTHING: Final = sql.SQL("")
+_COMMIT: Final = sql.SQL("COMMIT; ")
 
 T = TypeVar("T")
 
@@ -89,19 +92,31 @@ async def retried(
                 raise GaveUp(attempts=attempts, sqlstate=exc.sqlstate, blockers=who) from exc
 
 
-async def run_script(session: Session, script: Script, *, deadline_ms: int, guard: LastLook | None = None) -> int:
+async def run_script(
+    session: Session,
+    script: Script,
+    *,
+    deadline_ms: int,
+    guard: LastLook | None = None,
+    first: sql.Composable = _NOTHING,
+    last: sql.Composable = _NOTHING,
+) -> int:
     """Run *script* in one transaction and return how many rows it moved; an error leaves the transaction open.
 
-    *guard* looks once *prepare* is done, with the locks that it took, and its judge raises to prevent the rest.
+    *guard* looks once *prepare* is done, with the locks that it took, and its judge raises to prevent the rest. The
+    settings of *first* and *last*, each ending in a semicolon, go along before the transaction and after its COMMIT.
     """
+    before = sql.Composed([first, begin(session, deadline_ms)])
     if not script.locks and guard is None:
         # Nothing that a writer would wait for: one round trip for the whole transaction.
-        return await send(session, script.all, before=begin(session, deadline_ms), end="COMMIT")
-    moved = await send(session, script.prepare, before=begin(session, deadline_ms), guard=guard)
-    return moved + await under_locks(session, script, deadline_ms=deadline_ms)
+        return await send(session, script.all, before=before, end=_COMMIT + last)
+    moved = await send(session, script.prepare, before=before, guard=guard)
+    return moved + await under_locks(session, script, deadline_ms=deadline_ms, last=last)
 
 
-async def under_locks(session: Session, script: Script, *, deadline_ms: int, bounded: bool = False) -> int:
+async def under_locks(
+    session: Session, script: Script, *, deadline_ms: int, bounded: bool = False, last: sql.Composable = _NOTHING
+) -> int:
     """Take the script's locks within one deadline for all of them, do its work and commit. Returns the rows moved.
 
     All in one round trip: a client that freezes, or a network that goes silent, must not keep locks that writers wait
@@ -120,7 +135,7 @@ async def under_locks(session: Session, script: Script, *, deadline_ms: int, bou
     # The guard looks with our path; the user's own triggers want theirs.
     before = session.own_path + locks + left + sql.SQL("" if bounded else "SET LOCAL statement_timeout = 0; ")
     work = [replace(s, sql=left + s.sql) for s in script.work] if bounded else script.work
-    return await send(session, work, before=before, end="COMMIT")
+    return await send(session, work, before=before, end=_COMMIT + last)
 
 
 def begin(session: Session, deadline_ms: int) -> sql.Composed:
@@ -137,12 +152,12 @@ async def send(
     statements: Sequence[Statement],
     *,
     before: sql.Composed,
-    end: LiteralString = "",
+    end: sql.Composable = _NOTHING,
     guard: LastLook | None = None,
 ) -> int:
     """Several statements, and the guard's look after them, in one round trip; how many rows their INSERTs moved."""
     text = sql.SQL("; ").join([s.sql for s in statements])
-    look = sql.SQL(end) if guard is None else guard.look
+    look = end if guard is None else guard.look
     cursor = await session.execute(sql.Composed([before, text, sql.SQL("; "), look]))
     moved, seen = 0, None
     while True:

@@ -17,10 +17,10 @@ from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
 from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
-from pgalmanac.ddl import Script, Statement
+from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
-from pgalmanac.guard import GuardError, attach_guard, drop_guard
+from pgalmanac.guard import GuardError, ParentHeld, attach_guard, drop_guard, mark_guard
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import RelationKind
 from pgalmanac.results import Progress
@@ -35,6 +35,11 @@ __all__ = ["Done", "Executor"]
 _LEAST_DETACH_MS: Final = 1000
 # The server ends an open transaction in which nothing happens for ten seconds.
 _LONGEST_OPEN_PAUSE: Final = 5.0
+_NOTHING: Final = sql.SQL("")
+# Our own settings, after a statement that ran outside any transaction under others.
+_SETTLE: Final = sql.SQL("SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0; ").format(
+    LOCK_TIMEOUT
+)
 # How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
 _MOVE_ATTEMPTS: Final = 3
 
@@ -184,7 +189,7 @@ class Executor:
             return await self._drop_concurrently(action)
         return await self._drop(action, script(self.view, action, None, run_id=self.run_id), action.source)
 
-    async def _drop(self, action: Action, steps: Script, source: Source) -> Done:
+    async def _drop(self, action: Action, steps: Script, source: Source, *, first: sql.Composable = _NOTHING) -> Done:
         """Detach (where it still is attached) and drop, or move to the trash, in one transaction.
 
         What is to go is looked at again when no DDL can change it.
@@ -197,7 +202,7 @@ class Executor:
             self.session,
             self.budget,
             [action.oid or 0] if source is Source.DETACHED else self._oids(action),
-            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard),
+            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard, first=first),
         )
         size, rows = seen[-1]
         return Done(attempts=attempts, bytes=size, rows=rows)
@@ -210,59 +215,68 @@ class Executor:
 
         What is interrupted the next run finishes, by the mark.
         """
-        quiet_after = await self._quiet(action)
-        partition = partition_of(self.view, action)
-        mark = ddl.set_mark(partition, mark_of(self.view, action, self.run_id))
-        guard = drop_guard(self.view, action, Source.ATTACHED)
-        # The guard looks before the mark is written over what somebody may have written since the plan.
-        marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
-        _, attempts = await retried(
-            self.session,
-            self.budget,
-            self._oids(action),
-            lambda: run_script(self.session, marking, deadline_ms=self._deadline_ms, guard=guard),
-        )
         try:
-            await self._detach(ddl.detach_concurrently(self.view.table, action.partition))
+            attempts = await self._mark(action)
+            await self.session.execute(ddl.detach_concurrently(self.view.table, action.partition).sql)
         except LOCK_ERRORS as exc:
+            await self._settle()
             return await self._interrupted(action, exc.sqlstate)
-        done = await self._drop(action, detached(self.view, action, Source.DETACHED), Source.DETACHED)
-        return replace(done, attempts=max(done.attempts, attempts, quiet_after))
+        except BaseException:
+            await self._settle()
+            raise
+        steps = detached(self.view, action, Source.DETACHED)
+        done = await self._drop(action, steps, Source.DETACHED, first=_SETTLE)
+        return replace(done, attempts=max(done.attempts, attempts))
 
-    async def _quiet(self, action: Action) -> int:
+    async def _mark(self, action: Action) -> int:
+        """Mark what is to be detached, when nobody is in the way, and leave the session as the detach wants it.
+
+        Returns how many attempts that took. A concurrent detach works outside any transaction, and a short lock_timeout
+        would leave it half done. The guard looks before the mark is written over what somebody may have written
+        since the plan.
+        """
+        mark = ddl.set_mark(partition_of(self.view, action), mark_of(self.view, action, self.run_id))
+        marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ")
+
+        async def attempt(*, quiet: bool) -> None:
+            timeout_ms = max(int(self.budget.left * 1000), _LEAST_DETACH_MS)
+            patient = path.format(self.session.server.search_path) + sql.SQL(
+                "SET lock_timeout = 0; SET statement_timeout = {}; "
+            ).format(timeout_ms)
+            guard = mark_guard(self.view, action, quiet=quiet)
+            await run_script(self.session, marking, deadline_ms=self._deadline_ms, guard=guard, last=patient)
+
+        oids, looks = self._oids(action), 1
+        try:
+            _, attempts = await retried(self.session, self.budget, oids, partial(attempt, quiet=True))
+        except ParentHeld as exc:
+            await self.session.rollback()
+            looks = await self._until_quiet(action, exc.holders)
+            _, attempts = await retried(self.session, self.budget, oids, partial(attempt, quiet=False))
+        return max(attempts, looks)
+
+    async def _until_quiet(self, action: Action, before: frozenset[str]) -> int:
         """Wait until no transaction holds the parent for longer than one deadline; how often that was looked at.
 
         The detach would wait for it, and leave the partition half detached if that took too long.
         """
         looks = 1
-        before = await holders(self.session, self.view.table.oid)
-        while before:
+        while True:
             await asyncio.sleep(self._deadline_ms / 1000)
             now = await holders(self.session, self.view.table.oid)
             if not before & now:
-                break
+                return looks
             before = now
             if not self.budget.left:
                 raise GaveUp(attempts=looks, sqlstate=None, blockers=await blockers(self.session, self._oids(action)))
             looks += 1
-        return looks
 
-    async def _detach(self, statement: Statement) -> None:
-        """DETACH CONCURRENTLY, outside any transaction; a short lock_timeout would leave it half done."""
-        timeout_ms = max(int(self.budget.left * 1000), _LEAST_DETACH_MS)
-        await self.session.execute(
-            sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ").format(self.session.server.search_path)
-            + sql.SQL("SET lock_timeout = 0; SET statement_timeout = {}").format(timeout_ms)
-        )
-        try:
-            await self.session.execute(statement.sql)
-        finally:
-            if not self.session.conn.closed:
-                await self.session.execute(
-                    sql.SQL("SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0").format(
-                        LOCK_TIMEOUT
-                    )
-                )
+    async def _settle(self) -> None:
+        """Our own settings again, after a concurrent detach that came to nothing."""
+        await self.session.rollback()
+        if not self.session.conn.closed:
+            await self.session.execute(_SETTLE)
 
     async def _interrupted(self, action: Action, sqlstate: str | None) -> Done:
         """The detach was given up: drop what is pending if its locks are to be had, else leave it to the next run."""

@@ -13,22 +13,24 @@ from pgalmanac.attempts import LastLook
 from pgalmanac.bounds import parse_bounds
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
+from pgalmanac.locks import HOLDERS
 from pgalmanac.marks import read_mark, read_pin
 from pgalmanac.view import View
 
-__all__ = ["GuardError", "attach_guard", "check_drop", "drop_guard"]
+__all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard", "mark_guard"]
 
 # Our own look, in a transaction that runs under the role's path.
-_LOOK: Final[LiteralString] = f"""
+_LOOK: Final[LiteralString] = """
 SET LOCAL search_path = pg_catalog;
-SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(),
-       pg_total_relation_size(c.oid), {ESTIMATED_ROWS}
+SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(), {asked}
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = {{parent}}
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = {parent}
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
- WHERE c.oid = {{oid}} AND n.nspname = {{schema}} AND c.relname = {{name}}
+ WHERE c.oid = {oid} AND n.nspname = {schema} AND c.relname = {name}
    AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
-"""  # made of constants
+"""
+_FIGURES: Final[LiteralString] = f"pg_total_relation_size(c.oid), {ESTIMATED_ROWS}"
+_HELD: Final[LiteralString] = f"ARRAY({HOLDERS})"
 
 
 class GuardError(Exception):
@@ -40,11 +42,20 @@ class GuardError(Exception):
         self.status = status
 
 
+class ParentHeld(Exception):  # noqa: N818  # no error: somebody is at work
+    """Nothing speaks against the drop, but transactions hold locks on the parent."""
+
+    def __init__(self, holders: frozenset[str]) -> None:
+        """Keep who they are: their virtual transactions."""
+        super().__init__("somebody holds the parent")
+        self.holders = holders
+
+
 # Told the size in bytes and the estimated rows of a table that is what was planned for.
 Tell = Callable[[tuple[int, int]], None]
 
 
-def drop_guard(seen: View, action: Action, source: Source, tell: Tell = lambda _: None) -> LastLook:
+def drop_guard(seen: View, action: Action, source: Source, tell: Tell) -> LastLook:
     """Looks at what is about to go and raises GuardError when it must not.
 
     Same name and OID, same bounds (or our mark), attached, pending or detached as expected, not pinned, and still past
@@ -53,11 +64,23 @@ def drop_guard(seen: View, action: Action, source: Source, tell: Tell = lambda _
     """
 
     def judge(row: tuple[Any, ...] | None) -> None:
-        comment, now, size, rows = _same(seen, action, source, row)
+        comment, now, figures = _same(seen, action, source, row)
         _demanded(seen, action, comment, now)
-        tell((size, rows))
+        tell(figures)
 
-    return LastLook(look=_look(seen, action), judge=judge)
+    return LastLook(look=_look(seen, action, _FIGURES), judge=judge)
+
+
+def mark_guard(seen: View, action: Action, *, quiet: bool) -> LastLook:
+    """As drop_guard, before a concurrent detach; with *quiet* ParentHeld while somebody holds the parent."""
+
+    def judge(row: tuple[Any, ...] | None) -> None:
+        comment, now, (held,) = _same(seen, action, Source.ATTACHED, row)
+        _demanded(seen, action, comment, now)
+        if held:
+            raise ParentHeld(frozenset(held))
+
+    return LastLook(look=_look(seen, action, _HELD if quiet else "NULL"), judge=judge)
 
 
 async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
@@ -74,10 +97,10 @@ def attach_guard(seen: View, action: Action, tell: Tell) -> LastLook:
     """Looks at what is about to be attached and raises GuardError when it is another table."""
 
     def judge(row: tuple[Any, ...] | None) -> None:
-        _, _, size, rows = _same(seen, action, Source.DETACHED, row)
-        tell((size, rows))
+        _, _, figures = _same(seen, action, Source.DETACHED, row)
+        tell(figures)
 
-    return LastLook(look=_look(seen, action), judge=judge)
+    return LastLook(look=_look(seen, action, _FIGURES), judge=judge)
 
 
 def _demanded(seen: View, action: Action, comment: str | None, now: datetime) -> None:
@@ -100,8 +123,9 @@ def _demanded(seen: View, action: Action, comment: str | None, now: datetime) ->
         raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
 
 
-def _look(seen: View, action: Action) -> sql.Composed:
+def _look(seen: View, action: Action, asked: LiteralString) -> sql.Composed:
     return sql.SQL(_LOOK).format(
+        asked=sql.SQL(asked).format(oid=sql.Literal(seen.table.oid)),
         parent=sql.Literal(seen.table.oid),
         oid=sql.Literal(action.oid),
         schema=sql.Literal(action.partition.schema),
@@ -109,13 +133,11 @@ def _look(seen: View, action: Action) -> sql.Composed:
     )
 
 
-def _same(
-    seen: View, action: Action, source: Source, row: tuple[Any, ...] | None
-) -> tuple[str | None, datetime, int, int]:
-    """The comment, the server's clock, size and rows of the table that was planned for. GuardError if it is not it."""
+def _same(seen: View, action: Action, source: Source, row: tuple[Any, ...] | None) -> tuple[str | None, datetime, Any]:
+    """The comment, the server's clock and what was asked of the table that was planned for; GuardError if it is not."""
     if row is None:
         raise GuardError(f"{action.partition} is not the table that was planned to go; look again")
-    bound, pending, comment, now, size, rows = row
+    bound, pending, comment, now, *asked = row
     found = Source.DETACHED if pending is None else Source.PENDING if pending else Source.ATTACHED
     if found is not source:
         raise GuardError(f"{action.partition} was {source} when this was planned and is {found} now; look again")
@@ -129,4 +151,4 @@ def _same(
             raise GuardError(f"{action.partition} does not carry pgalmanac's mark any more; drop it by hand")
     elif parse_bounds(bound) != action.bounds:
         raise GuardError(f"the bounds of {action.partition} have changed since this was planned; look again")
-    return comment, now, size, rows
+    return comment, now, tuple(asked)

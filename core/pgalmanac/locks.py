@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, LiteralString
 
+from psycopg import sql
+
 from pgalmanac.db import Session
 
-__all__ = ["blockers", "holders"]
+__all__ = ["HOLDERS", "blockers", "holders"]
 
 # Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process.
 _BLOCKERS: Final[LiteralString] = """
@@ -23,9 +25,10 @@ SELECT l.pid, COALESCE(a.usename::text, ''), COALESCE(a.state, a.backend_type, '
  GROUP BY 1, 2, 3, 4, 5
  ORDER BY 4 DESC NULLS LAST LIMIT 5
 """
-_HOLDERS: Final[LiteralString] = """
+# Whoever holds any lock on a relation, for our own path.
+HOLDERS: Final[LiteralString] = """
 SELECT DISTINCT virtualtransaction FROM pg_locks
- WHERE locktype = 'relation' AND relation = %s AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+ WHERE locktype = 'relation' AND relation = {oid} AND granted AND pid IS DISTINCT FROM pg_backend_pid()
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 _QUERY_CHARS: Final = 80
@@ -54,5 +57,5 @@ def _line(row: tuple[Any, ...]) -> str:
 
 async def holders(session: Session, oid: int) -> frozenset[str]:
     """The virtual transactions that hold any lock on the relation: one seen twice is a long one."""
-    rows = await (await session.execute(_HOLDERS, [oid])).fetchall()
+    rows = await (await session.execute(sql.SQL(HOLDERS).format(oid=sql.Literal(oid)))).fetchall()
     return frozenset(str(row[0]) for row in rows)

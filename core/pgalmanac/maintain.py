@@ -118,7 +118,7 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
             run.session, seen.plan, seen.structure, run_id=recorder.run_id, progress=run.observer
         ):
             outcomes.append(outcome)
-            await recorder.record([outcome], calendar)
+            await recorder.record(outcome, calendar)
             run.observer(outcome)
         if any(o.status is Status.DONE for o in outcomes):
             await _flushed(run.session)

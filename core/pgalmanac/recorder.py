@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -36,6 +37,8 @@ class Recorder:
     _session: Session | None = None
     # A session of its own, opened when it is needed.
     _apart: Callable[[], Awaitable[Session]] | None = None
+    _moved: bool = False
+    _writing: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -71,15 +74,29 @@ class Recorder:
         if self.history is not None:
             self.run_id = await self._try(self.history.begin(table, triggered_by, details))
 
-    async def record(self, outcomes: Sequence[Outcome], calendar: Calendar) -> None:
-        """Write finished actions, in their order."""
-        for outcome in outcomes:
-            self._seq += 1
-            if self.history is not None and self.run_id is not None:
-                await self._try(self.history.record(self.run_id, self._seq, outcome, calendar))
+    async def record(self, outcome: Outcome, calendar: Calendar) -> None:
+        """Write a finished action, in its order; in a session of its own while the next action is begun."""
+        self._seq += 1
+        await self._written()
+        if self.history is None or self.run_id is None:
+            return
+        writing = self._try(self.history.record(self.run_id, self._seq, outcome, calendar))
+        if not self._moved:
+            await writing
+            return
+        self._writing = asyncio.create_task(writing)
+        await asyncio.sleep(0)  # so that it is with the server before the next action is
+
+    async def _written(self) -> None:
+        """Wait for the record that is being written, which goes on when the waiting is called off."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+            self._writing.result()
+            self._writing = None
 
     async def measure(self, table: PartitionedTable) -> None:
         """Store what the partitions that changed hold now."""
+        await self._written()
         if self.history is not None and self.run_id is not None:
             await self._try(measure(self.history, table))
 
@@ -95,6 +112,7 @@ class Recorder:
 
     async def finish(self, *, error: str | None, output: str, details: Mapping[str, Any], keep_days: int) -> None:
         """Close the run's row."""
+        await self._written()
         if self.history is not None and self.history.session.conn.closed:
             await self._move_apart()
         if self.history is not None and self.run_id is not None:
@@ -111,6 +129,7 @@ class Recorder:
         except PgalmanacError as exc:
             self.history, self.trouble = None, self.trouble or exc.message
         else:
+            self._moved = True
             self.history = None if self.history is None else replace(self.history, session=self._session)
 
     async def _try(self, wanted: Awaitable[T]) -> T | None:

@@ -1,7 +1,8 @@
 """Maintenance that dies at a random statement, some hundred times, and what the next run makes of it.
 
 A proxy cuts every connection of the run at a statement chosen by a seed, before or after the server has it: for the
-server that is a client killed by SIGKILL. The same seed gives the same crash. PGALMANAC_CRASH_SEED shifts all seeds.
+server that is a client killed by SIGKILL. The same seed gives the same crash, but for the order of an action's record
+and the first statement of the next action, which are under way together. PGALMANAC_CRASH_SEED shifts all seeds.
 """
 
 from __future__ import annotations
