@@ -100,6 +100,24 @@ async def test_the_filter_looks_at_name_date_and_state(database: str) -> None:
         assert 96 + 30 == everything
 
 
+async def test_partitions_are_counted_once(database: str) -> None:
+    """Header and tab say the same number, that of check; the default one and missing days are rows and not counted."""
+    add_partitions(database, days=range(-4, 1))
+    add_default(database)
+
+    async with opened(database, size=(120, 30)) as (app, pilot):
+        header, tabs = text_of(app, "#header"), text_of(app, "#tabs")
+        await pilot.press("slash")
+        await typed(pilot, "created")
+        await until(pilot, lambda: "1 Partitions 30 shown" in text_of(app, "#tabs"))
+        await pilot.press("escape")
+        await until(pilot, lambda: tabs == text_of(app, "#tabs"))
+        assert 5 + 30 + 1 == len(listing(app).rows)
+
+    assert " 5 partitions" in header
+    assert " 1 Partitions 5 " in tabs
+
+
 async def test_any_column_sorts(database: str) -> None:
     """Key s goes on to the next column and S turns the order round."""
     add_partitions(database, days=range(-3, 1))

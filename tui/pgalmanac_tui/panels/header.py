@@ -31,6 +31,8 @@ REMEDIES: Final[dict[Code, tuple[str, str]]] = {
     Code.TRASH: ("5", "trash"),
     Code.DISK_LIMIT: ("6", "growth"),
 }
+# Of a piece of text that is cut off less than this says nothing.
+_WORTH: Final = 8
 _ORDER: Final = (Level.CRITICAL, Level.WARNING)
 
 
@@ -46,11 +48,11 @@ def level_span(level: Level | None, glyphs: Glyphs) -> Span:
 
 
 def spread(left: Line, right: Line, cells: int, glyphs: Glyphs) -> Line:
-    """One line with something at each end; the right end is kept whole."""
+    """One line with something at each end; the right end is kept whole, of the left what says something."""
     space = cells - sum(width(text) for text, _ in right) - 1
     spans: list[Span] = []
     for text, style in left:
-        if space <= 0:
+        if space <= 0 or (spans and width(text) > space < _WORTH):
             break
         shown = text if width(text) <= space else fit(text, space, glyphs.cut)
         spans.append((shown, style))
@@ -73,14 +75,13 @@ def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
     if model.snapshot is None:
         return spread(tuple(left), (("connecting", "dim"),), cells, glyphs)
     server = model.snapshot.server
-    left += [
-        (f" {clean(server.database)}@{server.address or 'local'}", ""),
-        (f"  as {clean(server.role)}", "dim"),
-        ("  standby" if server.standby else "  primary", "warning" if server.standby else "dim"),
-        (f"  {server.version.split()[0]}", "dim"),
-    ]
-    if model.read_only:
-        left.append(("  read-only", "warning"))
+    left.append((f" {clean(server.database)}@{server.address or 'local'}", ""))
+    # What keeps one from changing anything stands where it is not cut off.
+    left += [("  read-only", "warning")] * model.read_only
+    left += [("  standby", "warning")] * server.standby
+    left.append((f"  as {clean(server.role)}", "dim"))
+    left += [("  primary", "dim")] * (not server.standby)
+    left.append((f"  {server.version.split()[0]}", "dim"))
     table = model.table
     right = (level_span(table.level, glyphs),) if table is not None else ((f"{glyphs.critical} NO TABLE", "critical"),)
     return spread(tuple(left), (*right, (" ", "")), cells, glyphs)

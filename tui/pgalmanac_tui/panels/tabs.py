@@ -14,13 +14,16 @@ __all__ = ["TABS", "note", "tabs"]
 TABS: Final = ("partitions", "findings", "runs", "plan", "trash", "growth")
 
 
-def tabs(model: Model, rows: int) -> tuple[Tab, ...]:
-    """A tab for each list; *rows* is how many partitions are listed."""
+def tabs(model: Model, sifted: int | None) -> tuple[Tab, ...]:
+    """A tab for each list; *sifted* is how many rows of the partitions' are left by a filter, None without one.
+
+    What is counted without it is what the header counts: missing days and the default partition are rows beside that.
+    """
     counts = dict.fromkeys(TABS, "")
     style = ""
     if (table := model.table) is not None:
         counts |= {
-            "partitions": f"{rows:,}",
+            "partitions": f"{len(table.plan.table.partitions):,}" if sifted is None else f"{sifted:,} shown",
             "findings": str(len(table.findings)),
             "runs": str(len(table.runs)),
             "plan": str(len(table.plan.todo)),

@@ -180,8 +180,9 @@ class MainScreen(Screen[None]):
                 self._listing("runs").set(rows)
 
     def _show_tabs(self) -> None:
-        model, rows = self._host.model, len(self._listing("partitions").rows)
-        self.query_one("#tabs", TabBar).set(tabs(model, rows), self._tab, note(model, self._only))
+        model, listing = self._host.model, self._listing("partitions")
+        shown = tabs(model, len(listing.rows) if listing.sifted else None)
+        self.query_one("#tabs", TabBar).set(shown, self._tab, note(model, self._only))
 
     def _show_growth(self) -> None:
         """Only while it is in view: it looks at a hundred days."""

@@ -110,6 +110,11 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         return self._columns
 
     @property
+    def sifted(self) -> bool:
+        """Whether a filter keeps rows out of sight."""
+        return self._keep is not None
+
+    @property
     def chosen(self) -> R | None:
         """The row under the cursor."""
         return self.rows[self.at] if self.at < len(self.rows) else None
