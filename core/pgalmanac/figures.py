@@ -43,10 +43,15 @@ SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
 """
 
 
-async def statistics(session: Session, seen: View, counts: Sequence[PartitionCount] = ()) -> Statistics:
-    """The figures at the end of a report. Exact where *counts* are all exact, else the server's estimates."""
+async def statistics(
+    session: Session, seen: View, counts: Sequence[PartitionCount] = (), *, seconds: float = _SECONDS
+) -> Statistics:
+    """The figures at the end of a report. Exact where *counts* are all exact, else the server's estimates.
+
+    Then the most frequent values are counted too; without them, when that takes longer than *seconds*.
+    """
     if counts and all(c.exact for c in counts):
-        return await _counted(session, seen, counts)
+        return await _counted(session, seen, counts, seconds)
     column = _column(seen)
     total, (oldest, newest), frequencies = await _estimated(session, seen)
     rows, has_column = total
@@ -82,9 +87,11 @@ async def _estimated(
     return (found[0], found[1]), (key_time(edge[0]), key_time(edge[1])), [(value, rows) for value, rows in values]
 
 
-async def _together(session: Session, *queries: sql.Composed) -> list[list[tuple[Any, ...]]]:
-    """The rows of each query, all of them asked for at once and bounded in time."""
-    begin = sql.SQL("BEGIN READ ONLY; SET LOCAL statement_timeout = {};").format(_SECONDS * 1000)
+async def _together(session: Session, *queries: sql.Composed, seconds: float = _SECONDS) -> list[list[tuple[Any, ...]]]:
+    """The rows of each query, all asked for at once, each bounded in time and to one of the server's cores."""
+    begin = sql.SQL(
+        "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL max_parallel_workers_per_gather = 0;"
+    ).format(max(int(seconds * 1000), 1))
     try:
         cursor = await session.execute(sql.Composed([begin, *queries, sql.SQL("COMMIT")]))
     finally:
@@ -125,9 +132,9 @@ async def _edge(session: Session, seen: View, partitions: Sequence[Partition], f
     return None
 
 
-async def _counted(session: Session, seen: View, counts: Sequence[PartitionCount]) -> Statistics:
+async def _counted(session: Session, seen: View, counts: Sequence[PartitionCount], seconds: float) -> Statistics:
     """The figures of partitions that were all counted; the most frequent values of the last days, counted too."""
-    column, values = await _breakdown(session, seen)
+    column, values = await _breakdown(session, seen, seconds)
     return Statistics(
         partitions=len(seen.table.partitions),
         rows=sum(c.rows or 0 for c in counts),
@@ -139,12 +146,12 @@ async def _counted(session: Session, seen: View, counts: Sequence[PartitionCount
     )
 
 
-async def _breakdown(session: Session, seen: View) -> tuple[str | None, tuple[tuple[str, int], ...]]:
-    """The most frequent values of the last days, where the column is there."""
+async def _breakdown(session: Session, seen: View, seconds: float) -> tuple[str | None, tuple[tuple[str, int], ...]]:
+    """The most frequent values of the last days, where the column is there and they are counted in time."""
     column, key = _column(seen), seen.table.key
     query = sql.SQL(
         "SELECT {column}::text, count(*) FROM {table} WHERE {key} >= {since} AND {key} < {until} "
-        "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}"
+        "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit};"
     ).format(
         column=sql.Identifier(column),
         table=qualified(seen.table.name),
@@ -154,10 +161,10 @@ async def _breakdown(session: Session, seen: View) -> tuple[str | None, tuple[tu
         limit=_TOP,
     )
     try:
-        cursor = await session.execute(query)
-    except (errors.UndefinedColumn, errors.LockNotAvailable, errors.InsufficientPrivilege):
+        (values,) = await _together(session, query, seconds=seconds)
+    except (errors.UndefinedColumn, errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryCanceled):
         return None, ()
-    return column, tuple((value, rows) for value, rows in await cursor.fetchall())
+    return column, tuple((value, rows) for value, rows in values)
 
 
 def _column(seen: View) -> str:

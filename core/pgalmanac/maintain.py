@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
+from time import monotonic
 from typing import Any, Final, Literal
 
 import psycopg
@@ -254,10 +255,15 @@ async def status(
             table = await inspect(run.session, ref)
             seen = view(table, settings.policy(table.name))
             found = await estimates(run.session, seen, limit=limit)
+            began = monotonic()
             if exact:
                 run.observer(Plan(view=seen))
                 found = await _counted(run, seen, found)
-            figures = await statistics(run.session, seen, found if limit is None else ())
+            counting = settings.counts
+            left = max(began + counting.max_seconds - monotonic(), 0.0)
+            figures = await statistics(
+                run.session, seen, found if limit is None else (), seconds=min(left, counting.statement_seconds)
+            )
             return TableReport(table=str(table.name), view=seen, counts=found, statistics=figures)
 
         return run.report("status", await run.each(one))

@@ -9,7 +9,6 @@ import sys
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from datetime import timedelta
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,7 +18,7 @@ from psycopg import AsyncConnection
 import support
 from pgalmanac import counts, maintain
 from pgalmanac.catalog import inspect
-from pgalmanac.config import Counting, Settings
+from pgalmanac.config import Counting, Layer, Settings
 from pgalmanac.counts_cache import CountsCache
 from pgalmanac.db import connect
 from pgalmanac.estimates import estimates
@@ -353,13 +352,10 @@ async def test_a_cache_that_another_process_holds_changes_nothing(database: str,
     holder = sqlite3.connect(cache)
     holder.execute("BEGIN EXCLUSIVE")
 
-    began = monotonic()
-    counted = await count(database, cache)
-    took = monotonic() - began
+    counted = await count(database, cache)  # while the other one still holds it
     holder.close()
 
     assert [(20, False)] == [(c.rows, c.cached) for c in counted]
-    assert took < 5
 
 
 async def test_a_partition_without_the_right_to_read_it_keeps_its_estimate(
@@ -409,11 +405,12 @@ async def test_a_locked_partition_is_given_up_after_the_lock_timeout(database: s
     assert {newer: False, older: True} == {c.name.name: c.exact for c in counted}
 
 
-SLOW = "CREATE VIEW slow AS SELECT now()::timestamp AS timestamp FROM pg_sleep(30)"
+SLOW_SECONDS = 120
+SLOW = f"CREATE VIEW slow AS SELECT now()::timestamp AS timestamp FROM pg_sleep({SLOW_SECONDS})"
 
 
 async def slow_count(session: Session, **options: Any) -> list[PartitionCount]:  # noqa: ANN401  # as above
-    """Count two relations each of which takes half a minute: views that sleep, under the names of partitions."""
+    """Count two relations each of which takes two minutes: views that sleep, under the names of partitions."""
     seen = await see(session)
     wanted = [
         PartitionCount(oid=1, name=TableName(schema="public", name="slow"), rows=1, exact=False) for _ in range(2)
@@ -425,49 +422,70 @@ async def test_a_partition_that_takes_too_long_keeps_its_estimate(database: str)
     """statement_seconds bounds each partition."""
     with support.connect(database) as connection:
         connection.execute(SLOW)
-    began = monotonic()
     async with connect(database, read_only=True) as session:
         counted = await slow_count(session, statement_seconds=1)
 
     assert [(1, False)] * 2 == [(c.rows, c.exact) for c in counted]
     assert all("counts.statement_seconds" in (c.error or "") for c in counted)
-    assert 2 <= monotonic() - began < 10
 
 
 async def test_when_the_budget_is_spent_the_rest_stays_estimated(database: str) -> None:
     """max_seconds bounds all of it, also in the middle of a statement."""
     with support.connect(database) as connection:
         connection.execute(SLOW)
-    began = monotonic()
     async with connect(database, read_only=True) as session:
         counted = await slow_count(session, max_seconds=1)
 
     assert [(1, False)] * 2 == [(c.rows, c.exact) for c in counted]
     assert all("counts.max_seconds" in (c.error or "") for c in counted)
-    assert monotonic() - began < 5
+
+
+@pytest.mark.parametrize("counting", [Counting(cache=False, statement_seconds=3), Counting(cache=False, max_seconds=3)])
+async def test_most_frequent_values_that_take_too_long_are_left_out(database: str, counting: Counting) -> None:
+    """Reading the last seven days takes as long as it takes: the counts do not wait for it beyond their limits."""
+    support.add_partitions(database, days=[-2], rows_a_day=1)
+    with support.connect(database) as connection:
+        connection.execute("CREATE TYPE slow AS ENUM ('a')")
+        connection.execute(
+            "CREATE FUNCTION as_text(slow) RETURNS text LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_catalog.pg_sleep(3600); RETURN 1; END'"
+        )
+        connection.execute("CREATE CAST (slow AS text) WITH FUNCTION as_text(slow)")
+        connection.execute("ALTER TABLE events ADD COLUMN kind slow DEFAULT 'a'")
+    settings = Settings(dsn=database, counts=counting, defaults=Layer(values={"breakdown": "kind"}))
+    report = await maintain.status(settings, exact=True)
+
+    (table,) = report.tables
+    assert [(1, True)] == [(c.rows, c.exact) for c in table.counts]
+    assert table.statistics is not None
+    assert (1, True, None, ()) == (
+        table.statistics.rows,
+        table.statistics.exact,
+        table.statistics.breakdown_column,
+        table.statistics.breakdown,
+    )
 
 
 async def test_counting_ends_with_its_task(database: str) -> None:
-    """Cancelling is over in a tenth of a second or little more, on the server too, and the session goes on working."""
+    """Cancelling ends it long before the count would, on the server too, and the session goes on working."""
+    counting = (
+        "SELECT query FROM pg_stat_activity WHERE query LIKE '%slow%' AND state = 'active' "
+        "AND datname = current_database() AND pid <> pg_backend_pid()"
+    )
     with support.connect(database) as connection:
         connection.execute(SLOW)
     async with connect(database, read_only=True) as session:
         task = asyncio.create_task(slow_count(session))
-        await asyncio.sleep(0.5)
-        began = monotonic()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        took = monotonic() - began
+        async with asyncio.timeout(SLOW_SECONDS / 2):
+            while not support.rows(database, counting):  # noqa: ASYNC110  # the server knows it
+                await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
         row = await (await session.execute("SELECT current_setting('statement_timeout')")).fetchone()
 
-    assert took < 1  # 0.1 on a machine that has nothing else to do
     assert ("0",) == row
-    assert [] == support.rows(
-        database,
-        "SELECT query FROM pg_stat_activity WHERE query LIKE '%slow%' AND state = 'active' "
-        "AND datname = current_database() AND pid <> pg_backend_pid()",
-    )
+    assert [] == support.rows(database, counting)
 
 
 async def test_what_was_counted_before_the_end_is_remembered(database: str, cache: Path) -> None:
