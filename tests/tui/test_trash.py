@@ -186,6 +186,37 @@ async def test_a_day_is_pinned_with_its_reason_and_then_cannot_be_dropped(databa
     assert name(-1) in partition_names(database)
 
 
+async def test_a_pin_may_have_a_last_day(database: str) -> None:
+    """Tab leads to the day; one that is no day, or is over, is asked for again, and so is a reason that is missing."""
+    add_partitions(database, days=range(-3, 2))
+    last = today() + timedelta(days=30)
+
+    async with opened(database, size=(80, 24)) as (app, pilot):
+        await pilot.press("up", "P")
+        await until(pilot, lambda: isinstance(app.screen.focused, Input))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Say why" in shown(app))
+        await typed(pilot, "case 4711")
+        for wrong in ("soon", "-1"):
+            await pilot.press("tab")
+            await until(pilot, lambda: app.screen.focused is app.screen.query_one("#until"))
+            app.screen.query_one("#until", Input).clear()
+            await typed(pilot, wrong)
+            await pilot.press("enter")
+            await until(pilot, lambda: "Until a day to come" in shown(app))
+            await pilot.press("shift+tab")
+        app.screen.query_one("#until", Input).value = "+30"
+        await pilot.press("enter")
+        dialog = await planned(app, pilot)
+        command = " ".join(text_of(app, "#text").replace("\\\n", " ").split())
+        await done(pilot, dialog)
+        await until(pilot, lambda: f"until {last}" in text_of(app, "#details"))
+
+    assert f"--table public.events --reason 'case 4711' --until {last}" in command
+    [(comment,)] = rows(database, "SELECT obj_description(%s::regclass)", name(-1))
+    assert f'"until": "{last}"' in comment
+
+
 async def test_u_where_nothing_was_dropped_says_so(database: str) -> None:
     """A key that has nothing to act on is not silent."""
     add_partitions(database, days=range(-3, 2))

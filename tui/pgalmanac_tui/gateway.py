@@ -332,7 +332,7 @@ async def _measured(seen: Inspection, recorder: Recorder) -> Sizes:
 
 
 def _request(wish: Wish) -> Request:
-    return Request(command=wish.command, target=wish.target, reason=wish.reason)
+    return Request(command=wish.command, target=wish.target, reason=wish.reason, until=wish.until)
 
 
 async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[Outcome], bool]) -> RunReport:

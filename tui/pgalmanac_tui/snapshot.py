@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pgalmanac.actions import Action
@@ -86,11 +86,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a key asks for: a command, and the period, range or name that it acts on; a pin has a reason."""
+    """What a key asks for: a command, and the period, range or name that it acts on.
+
+    A pin has a reason, and may have a last day on which it holds, in the policy's time zone.
+    """
 
     command: Literal["maintain", "fix", "create", "drop", "undrop", "restore", "pin", "unpin"]
     target: str = ""
     reason: str = ""
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from pgalmanac.model import Bounds, Orphan, TableName, quote
+from pgalmanac.model import Bounds, Orphan, TableName
+from pgalmanac.targets import names
 from pgalmanac_tui.almanac import Almanac, Entry
 from pgalmanac_tui.format import command_line
 from pgalmanac_tui.glyphs import SEVERITY, Mark
@@ -60,10 +61,17 @@ class Choice:
         The default partition has a name too: that it is never dropped is said by the plan.
         """
         if self.orphan is not None:
-            return self.orphan.name.name
-        if not self.there:
-            return None
-        return self.there[0].name if len(self.there) == 1 else self.period(self.bounds)
+            return self.called(self.orphan.name)
+        partition = self.there[0].partition if len(self.there) == 1 else None
+        if partition is not None:
+            return self.called(partition.name)
+        return self.period(self.bounds) if self.there else None
+
+    def called(self, name: TableName) -> str:
+        """The shortest name that means this partition alone: others may have the same in another schema."""
+        table = self.almanac.view.table
+        called = [p.name for p in table.partitions] + [o.name for o in table.orphans]
+        return name.name if sum(names(name.name, other) for other in called) <= 1 else str(name)
 
     def period(self, bounds: Bounds) -> str:
         """The period or range that covers *bounds*, as create and drop read it."""
@@ -92,7 +100,7 @@ def to_bring_back(choice: Choice) -> Wish | str:
     """Bring back the row of the trash, or what was dropped of the row or days: from there, else from the archive."""
     view = choice.almanac.view
     if choice.orphan is not None:
-        return Wish(command="undrop", target=choice.orphan.name.name)
+        return Wish(command="undrop", target=choice.called(choice.orphan.name))
     if any(o.bounds.overlaps(choice.chosen) for o in view.table.orphans):
         return Wish(command="undrop", target=choice.period(choice.chosen))
     if view.policy.archive is not None and view.coverage.holes(choice.chosen):
@@ -115,15 +123,14 @@ def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[
         return {
             "n": ("name", name.name),
             "s": ("SQL", f"SELECT count(*) FROM {name};"),
-            "c": ("command", command_line(invocation, table, Wish(command="undrop", target=name.name))),
+            "c": ("command", command_line(invocation, table, Wish(command="undrop", target=choice.called(name)))),
         }
     chosen = choice.entries
-    there = next(iter(choice.there), None)
-    relation = table.name if there is None else there.name
+    there = next((e.partition for e in choice.there), None)
     wish = to_drop(choice) if there is not None else to_create(choice)
     return {
         "n": ("name", chosen[0].name if chosen else table.name),
-        "s": ("SQL", f"SELECT count(*) FROM {quote(table.schema)}.{quote(relation)};"),
+        "s": ("SQL", f"SELECT count(*) FROM {table if there is None else there.name};"),
         "c": ("command", command_line(invocation, table, to_create(choice) if isinstance(wish, str) else wish)),
     }
 

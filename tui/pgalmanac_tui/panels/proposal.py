@@ -9,7 +9,7 @@ from typing import Final
 from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, RunReport
-from pgalmanac_tui.format import Line, amount, clean, size, wrap
+from pgalmanac_tui.format import Line, amount, clean, command_lines, size, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.fate import fates, recoverable
 from pgalmanac_tui.snapshot import Proposal, Step
@@ -78,12 +78,12 @@ def summary(plan: Plan) -> str:
     return ", ".join(words) or "nothing to do"
 
 
-def proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    """Everything there is to read before agreeing."""
-    return tuple(_proposal(found, command, cells, glyphs))
+def proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """Everything there is to read before agreeing; *invocation* are the words that say on the command line where."""
+    return tuple(_proposal(found, invocation, cells, glyphs))
 
 
-def _proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> Iterator[Line]:  # noqa: C901  # one part of the text after the other
+def _proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Glyphs) -> Iterator[Line]:  # noqa: C901  # one part of the text after the other
     plan = found.plan
     if found.blockers:
         yield ((f" {glyphs.warning} holding a lock that this needs:", "warning"),)
@@ -96,7 +96,7 @@ def _proposal(found: Proposal, command: str, cells: int, glyphs: Glyphs) -> Iter
         yield from becomes
         yield ()
     yield (("  the same on the command line", "dim"),)
-    for text in wrap(clean(command), cells - 6):
+    for text in command_lines(invocation, plan.table.name, found.wish, cells - 6):
         yield (("    " + text, "accent"),)
     yield ()
     statuses = {Status.PLANNED, Status.REFUSED, Status.SKIPPED}

@@ -12,7 +12,7 @@ from textual.widgets import Button, Input
 
 from pgalmanac.errors import PgalmanacError
 from pgalmanac_tui.changes import Change
-from pgalmanac_tui.format import Line, clean, command_line
+from pgalmanac_tui.format import Line, clean
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
 from pgalmanac_tui.panels.fate import stake
@@ -114,10 +114,9 @@ class ChangeScreen(ModalScreen[bool]):
         name = panel.name_to_type(plan)
         # A keyboard has no key for what is shown as an escape, and what is typed loses its outer blanks.
         self._name = None if name is None else clean(name).strip()
-        command = command_line(self._changer.invocation, self._table, self._wish)
-        found, glyphs = self._proposal, self._glyphs
+        found, where, glyphs = self._proposal, self._changer.invocation, self._glyphs
         self._title(((panel.summary(plan), "strong"),))
-        self.query_one("#text", Pager).show(lambda cells: panel.proposal(found, command, cells, glyphs))
+        self.query_one("#text", Pager).show(lambda cells: panel.proposal(found, where, cells, glyphs))
         if not plan.todo:
             self._buttons("Close", None)
         elif self._name is None:

@@ -452,16 +452,17 @@ class MainScreen(Screen[None]):
         if isinstance(wish, str):
             self.say(wish)
         elif wish.command == "pin":
-            self._ask_why(wish, table)
+            self._ask_why(wish, table, choice.almanac.today)
         else:
             self._ask(wish, table)
 
-    def _ask_why(self, wish: Wish, table: TableName) -> None:
-        def pin(reason: str | None) -> None:
-            if reason is not None:
-                self._ask(replace(wish, reason=reason), table)
+    def _ask_why(self, wish: Wish, table: TableName, today: date) -> None:
+        def pin(answer: tuple[str, date | None] | None) -> None:
+            if answer is not None:
+                reason, until = answer
+                self._ask(replace(wish, reason=reason, until=until), table)
 
-        self.app.push_screen(ReasonScreen(wish.target, self._glyphs), pin)
+        self.app.push_screen(ReasonScreen(wish.target, today, self._glyphs), pin)
 
     def action_create(self) -> None:
         """Create the chosen days, or the missing row."""

@@ -1,4 +1,4 @@
-"""The small dialogs: go to a date, and what to copy."""
+"""The small dialogs: go to a date, why and until when to pin, and what to copy."""
 
 from __future__ import annotations
 
@@ -70,32 +70,43 @@ class DateScreen(ModalScreen["date | None"]):
             self.dismiss(found)
 
 
-class ReasonScreen(ModalScreen["str | None"]):
-    """Asks why a partition is to be kept."""
+class ReasonScreen(ModalScreen["tuple[str, date | None] | None"]):
+    """Asks why a partition is to be kept, and until when: the reason, and the last day or None for no end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel", id="reason.cancel")]
 
-    def __init__(self, target: str, glyphs: Glyphs) -> None:
-        """Of the partition or range *target*."""
+    def __init__(self, target: str, today: date, glyphs: Glyphs) -> None:
+        """Of the partition or range *target*; relative dates count from *today*."""
         super().__init__()
-        self._target, self._glyphs = target, glyphs
+        self._target, self._today, self._glyphs = target, today, glyphs
 
     def compose(self) -> ComposeResult:
-        """A question and a place for the answer."""
+        """A question and two places for the answer."""
         with Vertical(id="small"):
             yield Lines(id="question")
-            yield Input(placeholder="case 4711", compact=True)
+            yield Input(id="reason", placeholder="case 4711", compact=True)
+            yield Input(id="until", placeholder="Tab: until 2026-03-01 or +30; empty is for ever", compact=True)
 
     def on_mount(self) -> None:
         """Ask."""
-        text = f" Why must nobody drop {clean(self._target)}?"
-        self.query_one("#question", Lines).show(lambda _cells, _height: (((text, "strong"),),))
+        self._ask(f"Why must nobody drop {clean(self._target)}?", "strong")
+
+    def _ask(self, text: str, style: str) -> None:
+        self.query_one("#question", Lines).show(lambda _cells, _height: (((f" {text}", style),),))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """A pin without a reason helps nobody."""
+        """Take both, or say what is wrong with one: a pin without a reason helps nobody, one that has ended neither."""
         event.stop()
-        if event.value.strip():
-            self.dismiss(event.value.strip())
+        reason, until = (self.query_one(f"#{name}", Input) for name in ("reason", "until"))
+        day = read_date(until.value, self._today) if until.value.strip() else None
+        if not reason.value.strip():
+            self._ask("Say why, for whoever reads it later", "critical")
+            reason.focus()
+        elif until.value.strip() and (day is None or day < self._today):
+            self._ask("Until a day to come: 2026-03-01, or +30", "critical")
+            until.focus()
+        else:
+            self.dismiss((reason.value.strip(), day))
 
 
 class CopyScreen(ModalScreen["str | None"]):
