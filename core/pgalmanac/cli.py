@@ -81,8 +81,11 @@ def _failed(error: BaseException, stderr: Stderr, *, command: str | None, as_jso
         text = f"internal error ({type(error).__name__}: {error})"
         told = PgalmanacError(text, hint="run it again with -vv and report what it says")
     told.message = stderr.scrub(told.message)
+    document = render_error(command, told, as_json=as_json)
     stderr.clear()
-    stderr.error(str(told))
+    # What a plugin has to say on stdout is the same sentence: a terminal that shows both shows it once.
+    if document is None or as_json or not (stderr.terminal and sys.stdout is not None and sys.stdout.isatty()):
+        stderr.error(str(told))
     if verbose:
         cause = error.__cause__ or error.__context__
         while cause is not None:
@@ -90,7 +93,6 @@ def _failed(error: BaseException, stderr: Stderr, *, command: str | None, as_jso
             cause = cause.__cause__ or cause.__context__
     if verbose > 1:
         stderr.detail("".join(traceback.format_exception(error)))
-    document = render_error(command, told, as_json=as_json)
     if document is not None:
         _print(document, stderr)
     return error_code(command, told)

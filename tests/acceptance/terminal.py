@@ -16,7 +16,7 @@ __all__ = ["Terminal", "on_a_terminal"]
 
 @dataclass(slots=True, kw_only=True)
 class Terminal:
-    """A running command, what it has painted so far, and its keyboard. stdout is a pipe, as behind `> file`."""
+    """A running command, what it has painted so far, and its keyboard. stdout may be a pipe, as behind `> file`."""
 
     process: subprocess.Popen[str]
     keyboard: int
@@ -35,11 +35,11 @@ class Terminal:
         os.write(self.keyboard, text.encode())
 
     def finish(self, *, seconds: float = 60) -> tuple[int, str]:
-        """Wait for the end; the exit code and what went to stdout."""
+        """Wait for the end; the exit code and what went to stdout, where that is a pipe."""
         out, _ = self.process.communicate(timeout=seconds)
         while select([self.keyboard], [], [], 0)[0] and self._read():
             pass
-        return self.process.returncode, out
+        return self.process.returncode, out or ""
 
     def _read(self) -> bool:
         try:
@@ -51,11 +51,18 @@ class Terminal:
 
 
 @contextmanager
-def on_a_terminal(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Terminal]:
-    """Start *command* with a terminal as stdin and stderr; kill it at the end if it still runs."""
+def on_a_terminal(
+    command: Sequence[str], environment: Mapping[str, str], *, stdout: bool = False
+) -> Iterator[Terminal]:
+    """Start *command* with a terminal as stdin, stderr and perhaps *stdout*; kill it at the end if it still runs."""
     keyboard, screen = pty.openpty()
     process = subprocess.Popen(
-        command, env=dict(environment), stdin=screen, stderr=screen, stdout=subprocess.PIPE, text=True
+        command,
+        env=dict(environment),
+        stdin=screen,
+        stderr=screen,
+        stdout=screen if stdout else subprocess.PIPE,
+        text=True,
     )
     os.close(screen)
     try:

@@ -125,3 +125,15 @@ def test_counting_shows_progress(database: str, start: Start) -> None:
     assert code == 0
     assert "% " in terminal.painted
     assert "counted" in terminal.painted
+
+
+@pytest.mark.parametrize("stdout", [True, False], ids=["both", "stderr alone"])
+def test_a_check_that_fails_says_so_once(program: str, environment: Mapping[str, str], *, stdout: bool) -> None:
+    """A plugin says it on stdout; where stderr is the same terminal it is not said again."""
+    with on_a_terminal([program, "check", "--nonsense"], environment, stdout=stdout) as terminal:
+        terminal.wait_for("--nonsense")
+        code, out = terminal.finish()
+
+    assert 3 == code
+    assert 1 == terminal.painted.count("check does not take --nonsense")
+    assert out == ("" if stdout else "PGALMANAC UNKNOWN - check does not take --nonsense: see pgalmanac check --help\n")
