@@ -111,19 +111,24 @@ class Dashboard(App[int]):
             self.register_theme(theme)
         wanted = choose_theme(settings.dashboard, self._environ)
         self.theme = wanted if wanted in self.available_themes else "dark"
+        self.stylesheet.set_variables(self.get_css_variables())
 
-    def get_css_variables(self) -> dict[str, str]:
-        """The theme's colours, and the one that the configuration gives to the label."""
-        variables = super().get_css_variables()
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """A colour besides the theme's: the one that the configuration gives to the label."""
         try:
             chosen = Color.parse(self._label_color or "").hex
         except ColorParseError:
-            chosen = variables["primary"]
-        return {**variables, "label-color": chosen}
+            chosen = self.current_theme.primary
+        return {"label-color": chosen}
+
+    def refresh_css(self, animate: bool = True) -> None:  # noqa: FBT001, FBT002  # Textual's own
+        """Read the style sheet with other colours; before there is a screen, nothing was read with the former ones."""
+        if self.screen_stack:
+            super().refresh_css(animate)
 
     def get_default_screen(self) -> MainScreen:
         """The one screen that is always there."""
-        return MainScreen(self)
+        return MainScreen(self, self.size)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Send what changed, and no more than that."""

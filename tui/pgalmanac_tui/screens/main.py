@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -41,10 +41,11 @@ from pgalmanac_tui.widgets.keybar import KeyBar, TabBar
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
 from pgalmanac_tui.widgets.pager import Pager
-from pgalmanac_tui.widgets.paint import COMPONENTS
 from pgalmanac_tui.wishes import Choice, copies, first_look, to_bring_back, to_create, to_drop, to_pin
 
 if TYPE_CHECKING:
+    from textual.geometry import Size
+
     from pgalmanac.model import TableName
     from pgalmanac.periods import Calendar as Zone
 
@@ -54,23 +55,26 @@ __all__ = ["MainScreen"]
 _REST_SECONDS: Final = 0.12
 # So long the details wait for the figures of a partition, to be painted once and not twice.
 _PATIENCE_SECONDS: Final = 0.4
+# From so many columns and rows on.
+_WIDTHS: Final = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]
+_HEIGHTS: Final = [(0, "-short"), (21, "-tall"), (34, "-high")]
 
 
 class MainScreen(Screen[None]):
-    """All of it on one screen, which also holds the styles that everything is painted in."""
+    """All of it on one screen."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(COMPONENTS)
-
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]  # noqa: RUF012  # Textual's own type
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (21, "-tall"), (34, "-high")]  # noqa: RUF012  # as above
+    HORIZONTAL_BREAKPOINTS = _WIDTHS
+    VERTICAL_BREAKPOINTS = _HEIGHTS
     BINDINGS = BINDINGS
 
     # Textual's own paints the whole screen when the focus moves; the two widgets concerned paint themselves.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
-    def __init__(self, host: Host) -> None:
-        """Show what *host* knows."""
-        super().__init__()
+    def __init__(self, host: Host, size: Size) -> None:
+        """Show what *host* knows in a terminal of this size."""
+        # Textual sets these when it has painted already, and then works out all styles and paints once more.
+        breakpoints = ((size.width, _WIDTHS), (size.height, _HEIGHTS))
+        super().__init__(classes=" ".join(max(b for b in known if b[0] <= cells)[1] for cells, known in breakpoints))
         self._host, self._glyphs = host, host.glyphs
         self._tab = "partitions"
         self._now_fetching: str | None = None

@@ -1,9 +1,8 @@
-"""What the widgets that draw their own lines share: named styles from the style sheet, and repainting only changes."""
+"""What the widgets that draw their own lines share: named looks, and repainting only changes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -12,33 +11,23 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from pgalmanac_tui.format import Line
-from pgalmanac_tui.glyphs import Mark
+from pgalmanac_tui.looks import look
 
-__all__ = ["COMPONENTS", "Brush", "Cell", "cells_of", "changed"]
-
-# Every name that a line may use. app.tcss says how each looks.
-STYLES = (
-    *("dim", "strong", "key", "off", "critical", "warning", "ok", "info", "accent", "label", "cursor", "blurred"),
-    *("selected", "head", "sql", "month", "today", "edge", "rule"),
-    *(str(mark) for mark in Mark),
-)
-
+__all__ = ["Brush", "Cell", "cells_of", "changed"]
 
 # A character and its style.
 Cell = tuple[str, Style | None]
-COMPONENTS: Final = frozenset(f"p--{name}" for name in STYLES)
 
 
 class Brush:
-    """Paints lines in the styles of the style sheet, on the background of a widget.
-
-    The styles are component classes of the undermost screen alone. Each widget that had them itself would cost 36
-    passes through the style sheet: of ten widgets that made three quarters of the time to the first picture.
-    """
+    """Paints lines in the looks of their names, on the background of a widget."""
 
     def __init__(self, widget: Widget) -> None:
         """Paint for *widget*."""
         self._widget = widget
+        # The theme's colours, which are another mapping with each theme, and the looks in them.
+        self._colors: Mapping[str, str] = {}
+        self._looks: dict[str, Style] = {}
 
     def paint(self, line: Line, cells: int, over: str = "") -> Strip:
         """*line* in exactly so many cells; *over* is a style laid over all of it."""
@@ -65,8 +54,12 @@ class Brush:
         """The style of this name upon the widget's *own*; the empty name is that alone."""
         if not name:
             return own
-        palette: Widget = self._widget.app.screen_stack[0]
-        return own + palette.get_component_rich_style(f"p--{name}", partial=True)
+        app = self._widget.app
+        if app.theme_variables is not self._colors:
+            self._colors, self._looks = app.theme_variables, {}
+        if name not in self._looks:
+            self._looks[name] = look(name, self._colors, ansi=app.native_ansi_color)
+        return own + self._looks[name]
 
     def blank(self, cells: int) -> Strip:
         """An empty line."""

@@ -1,0 +1,68 @@
+"""Colours: every name that a line may use has its look in every theme, and another theme is seen everywhere at once."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from typing import Any
+
+import pytest
+from textual._compositor import CompositorUpdate
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES, Theme
+
+from dashboards import until
+from pgalmanac.config import Settings
+from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.glyphs import Mark
+from pgalmanac_tui.looks import LOOKS, look
+from pgalmanac_tui.themes import THEMES
+
+
+@pytest.mark.parametrize("theme", [*THEMES, *BUILTIN_THEMES.values()], ids=lambda theme: theme.name)
+def test_every_name_has_a_look_in_every_theme(theme: Theme) -> None:
+    """A colour that a theme does not know would end the dashboard when the first line is painted in it."""
+    with redirect_stdout(sys.__stdout__):
+        app = Dashboard(Settings(), environ={})
+    app.register_theme(theme)
+    app.theme = theme.name
+    colors = app.get_theme_variable_defaults() | app.get_css_variables()
+
+    assert set(Mark) <= set(LOOKS)
+    for name in LOOKS:
+        assert look(name, colors, ansi=app.native_ansi_color)
+
+
+def sending(app: Any) -> None:  # noqa: ANN401  # Dashboard, and what it keeps to itself
+    """Let it send its pictures also where there is no terminal."""
+    save = app._thrift.saving
+
+    def send(update: object) -> object:
+        saved = save(update)
+        if isinstance(saved, CompositorUpdate):
+            saved.render_segments(app.console)
+        return saved
+
+    app._thrift.saving = send
+
+
+def colours(app: Any) -> set[str]:  # noqa: ANN401  # as above
+    """The names of all colours of text that were sent to the terminal and stand there."""
+    styles = [style for line in app._thrift._lines.values() for _, style in line.values()]
+    return {style.color.name for style in styles if style is not None and style.color is not None}
+
+
+@pytest.mark.parametrize(("before", "after"), [("dark", "light"), ("ansi-dark", "ansi-light")])
+async def test_another_theme_is_seen_at_once(before: str, after: str) -> None:
+    """Also where it differs in nothing but the colours of the lines that we draw."""
+    with redirect_stdout(sys.__stdout__):
+        app = Dashboard(Settings(dsn="host=/nonexistent"), environ={})
+    sending(app)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.theme = before
+        old, new = (Color.parse(str(app.available_themes[name].accent)).rich_color.name for name in (before, after))
+        await until(pilot, lambda: old in colours(app))
+
+        app.theme = after
+
+        await until(pilot, lambda: new in colours(app) and old not in colours(app))
