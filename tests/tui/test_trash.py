@@ -9,10 +9,14 @@ import pytest
 from textual.widgets import Button, Input
 
 from dashboards import busy, opened, shown, text_of, typed, until
+from pgalmanac import maintain
 from pgalmanac.config import Dashboard as Look
-from pgalmanac.config import Layer
+from pgalmanac.config import Layer, Settings
+from pgalmanac.inspection import Request
+from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.screens.change import ChangeScreen
-from support import add_partitions, connect, partition_names, rows, today
+from pgalmanac_tui.screens.reading import HelpScreen
+from support import add_default, add_partitions, add_rows, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,6 +188,67 @@ async def test_a_day_is_pinned_with_its_reason_and_then_cannot_be_dropped(databa
     assert "case 4711" in str(pins)
     assert rows(database, "SELECT obj_description(%s::regclass)", name(-1)) == [(None,)]
     assert name(-1) in partition_names(database)
+
+
+def said(app: Dashboard, text: str) -> bool:
+    """Whether a notification has this in it."""
+    return any(text in n.message for n in app._notifications)
+
+
+async def test_keys_act_on_the_row_of_the_trash_and_on_no_day(database: str) -> None:
+    """Nothing is created or counted while a row of the trash has the keys: they are off, and say why."""
+    add_partitions(database, days=range(-3, 2))
+    await maintain.perform(Settings(dsn=database, **GRACE), Request(command="drop", target=name(-1)))
+
+    async with opened(database, size=(120, 40), **GRACE) as (app, pilot):
+        await pilot.press("5")
+        await until(pilot, lambda: f"kept until {today() + timedelta(days=8)}" in text_of(app, "#details"))
+        await pilot.press("c")
+        await until(pilot, lambda: said(app, "u brings it back with its rows"))
+        await pilot.press("e")
+        await until(pilot, lambda: said(app, "only what belongs to the table is counted"))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        told = " ".join(text_of(app, "#text").split())
+        assert not app.model.counted
+        await pilot.press("escape", "u")
+        await planned(app, pilot)
+
+    assert "create the partitions of the chosen days off: pgalmanac_trash." in told
+    assert [name(d) for d in (-3, -2, 0, 1)] == partition_names(database)
+
+
+async def test_keys_act_on_the_default_partition_and_on_no_day(database: str) -> None:
+    """It is counted; it has no period that could be created or brought back, and is never dropped."""
+    add_partitions(database, days=[0])
+    add_default(database)
+    add_rows(database, day=-5, count=7)
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("down", "slash")
+        await typed(pilot, "default")
+        await pilot.press("enter", "c")
+        await until(pilot, lambda: said(app, "events_default has no period: choose a day"))
+        await pilot.press("u")
+        await until(pilot, lambda: said(app, "events_default was not dropped: choose a day"))
+        await pilot.press("e")
+        await until(pilot, lambda: "7 rows" in text_of(app, "#details") and "exact" in text_of(app, "#details"))
+        await pilot.press("D")
+        await until(pilot, lambda: "is the default partition, which is never dropped" in shown(app))
+
+    assert [name(0), "events_default"] == partition_names(database)
+
+
+async def test_keys_act_on_the_row_of_the_plan(database: str) -> None:
+    """The day that a row is about, and not the one that the calendar stands on."""
+    add_partitions(database, days=[*range(-3, 0), 0, 2])
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("4")
+        await until(pilot, lambda: str(Mark.GAP) in text_of(app, "#details"))
+        await pilot.press("c")
+        await planned(app, pilot)
+        assert f"Create {today() + timedelta(days=1)} of" in text_of(app, "#title")
 
 
 async def test_a_pin_may_have_a_last_day(database: str) -> None:

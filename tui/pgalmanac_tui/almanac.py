@@ -114,6 +114,10 @@ class Almanac:
             found = self._days[day] = self._look(day)
         return found
 
+    def entry(self, action: Action) -> Entry | None:
+        """The partition or missing period that an action of the next maintenance is about."""
+        return next((e for e in self.entries if e.action is not None and e.action == action), None)
+
     def bounds(self, day: date) -> Bounds:
         """The day as a range of key time."""
         return Bounds(lower=self.view.calendar.start(day), upper=self.view.calendar.start(day + _DAY))

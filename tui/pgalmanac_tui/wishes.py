@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
 
 from pgalmanac.model import Bounds, Orphan, TableName
 from pgalmanac.targets import names
@@ -13,7 +14,21 @@ from pgalmanac_tui.format import command_line
 from pgalmanac_tui.glyphs import SEVERITY, Mark
 from pgalmanac_tui.snapshot import Wish
 
-__all__ = ["Choice", "copies", "first_look", "to_bring_back", "to_create", "to_drop", "to_pin"]
+__all__ = [
+    "Choice",
+    "copies",
+    "first_look",
+    "out_of_place",
+    "to_bring_back",
+    "to_count",
+    "to_create",
+    "to_drop",
+    "to_pin",
+]
+
+
+# The keys that do not act on every row.
+PLACED: Final = frozenset({"create", "drop", "undrop", "count"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +64,16 @@ class Choice:
         return Bounds(lower=first.lower, upper=last.upper)
 
     @property
+    def timeless(self) -> bool:
+        """Whether the row has no period: the default partition, and one that is open at an end."""
+        bounds = None if self.entry is None else self.entry.bounds
+        return self.entry is not None and (bounds is None or bounds.lower is None or bounds.upper is None)
+
+    @property
     def chosen(self) -> Bounds:
-        """The row's range of key time, else that of the days; a row that is unbounded has none."""
+        """The row's range of key time, else that of the days; not of a row that has none."""
         bounds = self.entry.bounds if self.entry is not None else None
-        return self.bounds if bounds is None or bounds.lower is None or bounds.upper is None else bounds
+        return self.bounds if bounds is None else bounds
 
     @property
     def name(self) -> str | None:
@@ -83,17 +104,39 @@ class Choice:
         return seen.label(first) if first == last else f"{seen.label(first)}..{seen.label(last)}"
 
 
-def to_create(choice: Choice) -> Wish:
+def out_of_place(action: str, choice: Choice) -> str | None:
+    """Why a key has nothing to act on in the row that has the keys, or None: it never acts on a day instead."""
+    if choice.orphan is not None:
+        name = choice.orphan.name
+        return {
+            "create": f"{name} was dropped and is kept: u brings it back with its rows, a new one would be empty",
+            "drop": f"{name} was dropped already, and is kept",
+            "count": f"{name} was dropped, and only what belongs to the table is counted",
+        }.get(action)
+    if choice.entry is not None and choice.timeless:
+        return {
+            "create": f"{choice.entry.name} has no period: choose a day in the calendar",
+            "undrop": f"{choice.entry.name} was not dropped: choose a day in the calendar",
+        }.get(action)
+    return None
+
+
+def to_create(choice: Choice) -> Wish | str:
     """Create the period of a missing row, else the periods of the chosen days."""
-    return Wish(command="create", target=choice.period(choice.chosen))
+    return out_of_place("create", choice) or Wish(command="create", target=choice.period(choice.chosen))
 
 
 def to_drop(choice: Choice) -> Wish | str:
     """Drop the row, or what is there of the chosen days."""
-    if choice.orphan is not None:
-        return f"{choice.orphan.name} was dropped already, and is kept"
+    if (why := out_of_place("drop", choice)) is not None:
+        return why
     name = choice.name
     return "there is no partition here to drop" if name is None else Wish(command="drop", target=name)
+
+
+def to_count(choice: Choice) -> tuple[Entry, ...] | str:
+    """What is there of the row, or of the chosen days."""
+    return out_of_place("count", choice) or choice.there or "there is no partition here to count"
 
 
 def to_bring_back(choice: Choice) -> Wish | str:
@@ -101,6 +144,8 @@ def to_bring_back(choice: Choice) -> Wish | str:
     view = choice.almanac.view
     if choice.orphan is not None:
         return Wish(command="undrop", target=choice.called(choice.orphan.name))
+    if (why := out_of_place("undrop", choice)) is not None:
+        return why
     if any(o.bounds.overlaps(choice.chosen) for o in view.table.orphans):
         return Wish(command="undrop", target=choice.period(choice.chosen))
     if view.policy.archive is not None and view.coverage.holes(choice.chosen):
@@ -127,12 +172,14 @@ def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[
         }
     chosen = choice.entries
     there = next((e.partition for e in choice.there), None)
-    wish = to_drop(choice) if there is not None else to_create(choice)
-    return {
+    texts = {
         "n": ("name", chosen[0].name if chosen else table.name),
         "s": ("SQL", f"SELECT count(*) FROM {table if there is None else there.name};"),
-        "c": ("command", command_line(invocation, table, to_create(choice) if isinstance(wish, str) else wish)),
     }
+    wish = to_create(choice) if there is None else to_drop(choice)
+    if not isinstance(wish, str) and not choice.timeless:  # the default partition is never dropped
+        texts["c"] = ("command", command_line(invocation, table, wish))
+    return texts
 
 
 def first_look(entries: Sequence[Entry], almanac: Almanac) -> Entry:

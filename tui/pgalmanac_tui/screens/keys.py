@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.binding import Binding, BindingType
@@ -63,16 +63,16 @@ def why_off(action: str, model: Model) -> str | None:
     return model.why_blind() if name in _LOOKING else None
 
 
-def told(screen: Screen[Any], model: Model) -> Iterator[tuple[str, str, str, str | None]]:
-    """All keys of what has the focus and of the screen: the keys, the word, what it does, and why it is off."""
+def told(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str | None]]:
+    """All keys of what has the focus and of the screen: the keys, the word, what it does, and *why* it is off."""
     by_binding: dict[str, tuple[list[str], str, str, str | None]] = {}
     for key, active in screen.active_bindings.items():
         binding = active.binding
         if binding.id is None and not binding.tooltip:
             continue
         known = by_binding.setdefault(
-            binding.id or binding.action, ([], binding.description, binding.tooltip, why_off(binding.action, model))
+            binding.id or binding.action, ([], binding.description, binding.tooltip, why(binding.action))
         )
         known[0].append(binding.key_display or screen.app.get_key_display(binding) if not known[0] else key)
-    for keys, word, tooltip, why in by_binding.values():
-        yield " ".join(keys), word, tooltip, why
+    for keys, word, tooltip, off in by_binding.values():
+        yield " ".join(keys), word, tooltip, off

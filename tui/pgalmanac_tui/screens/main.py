@@ -41,12 +41,23 @@ from pgalmanac_tui.widgets.keybar import KeyBar, TabBar
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
 from pgalmanac_tui.widgets.pager import Pager
-from pgalmanac_tui.wishes import Choice, copies, first_look, to_bring_back, to_create, to_drop, to_pin
+from pgalmanac_tui.wishes import (
+    PLACED,
+    Choice,
+    copies,
+    first_look,
+    out_of_place,
+    to_bring_back,
+    to_count,
+    to_create,
+    to_drop,
+    to_pin,
+)
 
 if TYPE_CHECKING:
     from textual.geometry import Size
 
-    from pgalmanac.model import TableName
+    from pgalmanac.model import Orphan, TableName
     from pgalmanac.periods import Calendar as Zone
 
 __all__ = ["MainScreen"]
@@ -211,6 +222,8 @@ class MainScreen(Screen[None]):
     def _show_details(self) -> None:
         model, span = self._host.model, self._span()
         entry, glyphs = self._entry(), self._glyphs
+        if entry is None and (day := self._row_day()) is not None:  # of the trash: what is said of its day
+            span = day, day
         self.query_one("#details", Lines).show(
             lambda cells, height: details(model, span, entry, (cells, height), glyphs)
         )
@@ -237,8 +250,9 @@ class MainScreen(Screen[None]):
 
     def _cursor(self) -> tuple[date | None, str | None]:
         """The chosen day, and the row, if the list has the keys."""
-        entry = self._entry()
-        return self._calendar.day, None if entry is None else entry.key
+        entry, orphan = self._entry(), self._orphan()
+        key = entry.key if entry is not None else str(orphan.oid) if orphan is not None else None
+        return self._calendar.day, key
 
     def _rested(self, at: tuple[date | None, str | None]) -> None:
         """The cursor stayed where it is: the day is shown, and what takes a query is fetched.
@@ -248,6 +262,7 @@ class MainScreen(Screen[None]):
         almanac, day = self._host.model.almanac, self._calendar.day
         if at != self._cursor() or almanac is None or day is None:
             return
+        self.refresh_bindings()  # a key may have nothing to act on in this row
         row = self._entry()
         there = [e for e in ((row,) if row is not None else almanac.day(day).entries) if e.partition is not None]
         partition = there[0].partition if len(there) == 1 else None
@@ -275,11 +290,15 @@ class MainScreen(Screen[None]):
     @on(RowChosen)
     def _row_chosen(self, event: RowChosen) -> None:
         event.stop()
-        entry = self._entry()
-        zone = self._zone()
-        if entry is not None and zone is not None and entry.bounds is not None and entry.bounds.lower is not None:
-            self._calendar.choose(zone.day(entry.bounds.lower))
+        if (day := self._row_day()) is not None:
+            self._calendar.choose(day)
         self._rest()
+
+    def _row_day(self) -> date | None:
+        """The day on which the row begins that has the keys."""
+        row, zone = self._entry() or self._orphan(), self._zone()
+        lower = None if row is None or row.bounds is None else row.bounds.lower
+        return None if lower is None or zone is None else zone.day(lower)
 
     @on(RowOpened)
     def _row_opened(self, event: RowOpened) -> None:
@@ -424,9 +443,17 @@ class MainScreen(Screen[None]):
     # -- doing -----------------------------------------------------------------------------------------------
 
     def _entry(self) -> Entry | None:
-        """The row that a key acts on, when the list of partitions has the keys."""
-        listing = self._listing("partitions")
+        """The row that a key acts on, when the list of partitions or the plan has the keys."""
+        listing, planned, almanac = self._listing("partitions"), self._listing("plan"), self._host.model.almanac
+        if planned.has_focus and almanac is not None:
+            row: ActionRow | None = planned.chosen
+            return None if row is None else almanac.entry(row.action)
         return listing.chosen if listing.has_focus else None
+
+    def _orphan(self) -> Orphan | None:
+        """The same of the trash."""
+        row: TrashRow | None = self._listing("trash").chosen if self._listing("trash").has_focus else None
+        return None if row is None else row.orphan
 
     def _ask(self, wish: Wish, table: TableName | None = None) -> None:
         """Show what would be done to *table*: that of the days and rows which were chosen, else the one shown."""
@@ -441,12 +468,10 @@ class MainScreen(Screen[None]):
             self._host.poll_now()
 
     def _choice(self) -> Choice | None:
-        almanac, listing = self._host.model.almanac, self._listing("trash")
+        almanac = self._host.model.almanac
         if almanac is None:
             return None
-        row: TrashRow | None = listing.chosen if listing.has_focus else None
-        orphan = None if row is None else row.orphan
-        return Choice(almanac=almanac, span=self._span(), entry=self._entry(), orphan=orphan)
+        return Choice(almanac=almanac, span=self._span(), entry=self._entry(), orphan=self._orphan())
 
     def _do(self, wanted: Callable[[Choice], Wish | str]) -> None:
         """Ask for what a key stands for here, or say why it stands for nothing."""
@@ -494,11 +519,12 @@ class MainScreen(Screen[None]):
 
     def action_count(self) -> None:
         """Count exactly."""
-        choice = self._choice()
-        if choice is not None and choice.there:
-            self._host.count(choice.there, choice.span[0])
+        if (choice := self._choice()) is None:
+            return
+        if isinstance(there := to_count(choice), str):
+            self.say(there)
         else:
-            self.say("there is no partition here to count")
+            self._host.count(there, self._row_day() or choice.span[0])
 
     def action_copy(self) -> None:
         """Offer what can be copied."""
@@ -534,12 +560,19 @@ class MainScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's own
         """Grey a key that would do nothing."""
-        return True if why_off(action, self._host.model) is None else None
+        return True if self._why_off(action) is None else None
+
+    def _why_off(self, action: str) -> str | None:
+        """Why the key of an action does nothing here and now, or None."""
+        why = why_off(action, self._host.model)
+        if why is not None or action not in PLACED or not self._whole or (choice := self._choice()) is None:
+            return why
+        return out_of_place(action, choice)
 
     def on_key(self, event: events.Key) -> None:
         """Say why, when a greyed key is pressed."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
-            if (why := why_off(binding.action, self._host.model)) is not None:
+            if (why := self._why_off(binding.action)) is not None:
                 self.say(f"{binding.description} is off: {why}")
 
     def say(self, text: str) -> None:
@@ -548,4 +581,4 @@ class MainScreen(Screen[None]):
 
     def action_help(self) -> None:
         """All keys of what has the focus and of the screen."""
-        self.app.push_screen(HelpScreen(tuple(told(self, self._host.model)), self._glyphs))
+        self.app.push_screen(HelpScreen(tuple(told(self, self._why_off)), self._glyphs))
