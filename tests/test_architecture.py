@@ -56,6 +56,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "figures",
                 "sizes",
                 "details",
+                "detaching",
                 "execute",
                 "facts",
                 "guard",

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from pgalmanac.arrow import library
-from pgalmanac.errors import ArchiveError
+from pgalmanac.errors import ArchiveError, StoreError
 from pgalmanac.policy import ArchiveTarget
 
 __all__ = ["Store", "open_store"]
@@ -159,7 +159,7 @@ def reached(where: str) -> Generator[None]:
         yield
     except (OSError, library("pyarrow").ArrowException) as exc:
         text = " ".join(str(exc).split())
-        raise ArchiveError(f"{where} cannot be had ({text})", hint=_remedy(exc, text)) from exc
+        raise StoreError(f"{where} cannot be had ({text})", hint=_remedy(exc, text)) from exc
 
 
 def _remedy(exc: BaseException, text: str) -> str:

@@ -81,6 +81,10 @@ class ArchiveError(PgalmanacError):
     exit_code = 69
 
 
+class StoreError(ArchiveError):
+    """The folder or the store says no, whatever is archived: it is full, closed to us or out of reach."""
+
+
 class PrivilegeError(PgalmanacError):
     """The server knows us and says no."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,30 +15,28 @@ from pgalmanac import ddl, ddl_trash
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
-from pgalmanac.db import LOCK_TIMEOUT, Session, is_lost
+from pgalmanac.db import Session, is_lost
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
-from pgalmanac.guard import GuardError, ParentHeld, attach_guard, drop_guard, mark_guard
-from pgalmanac.locks import blockers, holders
+from pgalmanac.detaching import SETTLE, Detaching
+from pgalmanac.errors import StoreError
+from pgalmanac.guard import GuardError, attach_guard, drop_guard
+from pgalmanac.locks import blockers
 from pgalmanac.model import RelationKind
 from pgalmanac.results import Progress
-from pgalmanac.steps import detached, detaches_concurrently, mark_of, partition_of, script
+from pgalmanac.steps import detached, detaches_concurrently, partition_of, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.trash import bound, make_trash
 from pgalmanac.view import View
 
 __all__ = ["Done", "Executor"]
 
-# A DETACH CONCURRENTLY with less time than this would be given up before it could begin.
-_LEAST_DETACH_MS: Final = 1000
 # The server ends an open transaction in which nothing happens for ten seconds.
 _LONGEST_OPEN_PAUSE: Final = 5.0
 _NOTHING: Final = sql.SQL("")
-# Our own settings, after a statement that ran outside any transaction under others.
-_SETTLE: Final = sql.SQL("SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0; ").format(
-    LOCK_TIMEOUT
-)
+# After so many no partition is detached any more to be archived: each one would be written in vain and attached again.
+_STORE_REFUSALS: Final = 2
 # How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
 _MOVE_ATTEMPTS: Final = 3
 
@@ -66,6 +63,8 @@ class Executor:
     progress: Callable[[Progress], None] = field(default=lambda _: None)
     # The tables that the open transaction keeps as they were archived, for the drop that follows.
     held: set[int] = field(default_factory=set[int])
+    # What the store of the archive said no with.
+    refusals: list[str] = field(default_factory=list[str])
 
     async def run(self, action: Action) -> Done:  # noqa: PLR0911  # a table of cases
         """Do it, in a transaction of its own."""
@@ -215,68 +214,16 @@ class Executor:
 
         What is interrupted the next run finishes, by the mark.
         """
+        detaching = Detaching(
+            session=self.session, view=self.view, budget=self.budget, run_id=self.run_id, oids=self._oids(action)
+        )
         try:
-            attempts = await self._mark(action)
-            await self.session.execute(ddl.detach_concurrently(self.view.table, action.partition).sql)
+            attempts = await detaching.detach(action)
         except LOCK_ERRORS as exc:
-            await self._settle()
             return await self._interrupted(action, exc.sqlstate)
-        except BaseException:
-            await self._settle()
-            raise
         steps = detached(self.view, action, Source.DETACHED)
-        done = await self._drop(action, steps, Source.DETACHED, first=_SETTLE)
+        done = await self._drop(action, steps, Source.DETACHED, first=SETTLE)
         return replace(done, attempts=max(done.attempts, attempts))
-
-    async def _mark(self, action: Action) -> int:
-        """Mark what is to be detached, when nobody is in the way, and leave the session as the detach wants it.
-
-        Returns how many attempts that took. A concurrent detach works outside any transaction, and a short lock_timeout
-        would leave it half done. The guard looks before the mark is written over what somebody may have written
-        since the plan.
-        """
-        mark = ddl.set_mark(partition_of(self.view, action), mark_of(self.view, action, self.run_id))
-        marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
-        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ")
-
-        async def attempt(*, quiet: bool) -> None:
-            timeout_ms = max(int(self.budget.left * 1000), _LEAST_DETACH_MS)
-            patient = path.format(self.session.server.search_path) + sql.SQL(
-                "SET lock_timeout = 0; SET statement_timeout = {}; "
-            ).format(timeout_ms)
-            guard = mark_guard(self.view, action, quiet=quiet)
-            await run_script(self.session, marking, deadline_ms=self._deadline_ms, guard=guard, last=patient)
-
-        oids, looks = self._oids(action), 1
-        try:
-            _, attempts = await retried(self.session, self.budget, oids, partial(attempt, quiet=True))
-        except ParentHeld as exc:
-            await self.session.rollback()
-            looks = await self._until_quiet(action, exc.holders)
-            _, attempts = await retried(self.session, self.budget, oids, partial(attempt, quiet=False))
-        return max(attempts, looks)
-
-    async def _until_quiet(self, action: Action, before: frozenset[str]) -> int:
-        """Wait until no transaction holds the parent for longer than one deadline; how often that was looked at.
-
-        The detach would wait for it, and leave the partition half detached if that took too long.
-        """
-        looks = 1
-        while True:
-            await asyncio.sleep(self._deadline_ms / 1000)
-            now = await holders(self.session, self.view.table.oid)
-            if not before & now:
-                return looks
-            before = now
-            if not self.budget.left:
-                raise GaveUp(attempts=looks, sqlstate=None, blockers=await blockers(self.session, self._oids(action)))
-            looks += 1
-
-    async def _settle(self) -> None:
-        """Our own settings again, after a concurrent detach that came to nothing."""
-        await self.session.rollback()
-        if not self.session.conn.closed:
-            await self.session.execute(_SETTLE)
 
     async def _interrupted(self, action: Action, sqlstate: str | None) -> Done:
         """The detach was given up: drop what is pending if its locks are to be had, else leave it to the next run."""
@@ -309,6 +256,20 @@ class Executor:
         return Done(attempts=attempts, bytes=size, rows=rows)
 
     async def _archive(self, action: Action) -> Done:
+        """Archive it, unless the store has said no so often that it is full or gone, and not just unlucky."""
+        if len(self.refusals) >= _STORE_REFUSALS:
+            why = (
+                f"not tried: the archive failed {len(self.refusals)} times in this run, last with: {self.refusals[-1]}"
+            )
+            raise GuardError(why, status=Status.FAILED)
+        try:
+            return await self._archive_it(action)
+        except GuardError as exc:
+            if isinstance(exc.__cause__, StoreError):
+                self.refusals.append(str(exc))
+            raise
+
+    async def _archive_it(self, action: Action) -> Done:
         """Detach (unless it is a mere copy) and archive; the transaction stays open for the drop."""
         from pgalmanac import execute_archive  # noqa: PLC0415  # loads pyarrow, for archives alone
 

@@ -243,6 +243,22 @@ async def test_a_disk_that_is_full(expired: str, tmp_path: Path, default: bool) 
     assert (again.dropped, in_archive(tmp_path)) == (1, ROWS)
 
 
+async def test_a_store_that_keeps_saying_no_is_not_tried_for_every_partition(expired: str, tmp_path: Path) -> None:
+    """Two are detached, written in vain and attached again; the others are left where they are, and all come next."""
+    add_partitions(expired, days=[-95, -94, -93, -92], rows_a_day=ROWS)
+    with small_disk(tmp_path, "size=32k"):
+        report = await run(expired, tmp_path.as_uri())
+    left = rows(expired, "SELECT count(*) FROM events")
+    again = await run(expired, tmp_path.as_uri())
+
+    archiving = [o for o in report.outcomes if o.action.kind is ActionKind.ARCHIVE]
+    assert [Status.FAILED] * 5 == [o.status for o in archiving]
+    assert [False, False, True, True, True] == [str(o.error).startswith("not tried: ") for o in archiving]
+    assert all("make room there" in str(o.error) for o in archiving)
+    assert [(5 * ROWS,)] == left
+    assert 5 == again.dropped
+
+
 async def test_what_cannot_be_attached_again_says_where_it_is(expired: str, tmp_path: Path) -> None:
     """A row for the day came into the default partition meanwhile: the report and check say what there is to do."""
     add_default(expired)

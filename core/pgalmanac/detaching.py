@@ -1,0 +1,100 @@
+"""DETACH CONCURRENTLY: marked first, begun when nobody is in its way, and under settings of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from psycopg import sql
+
+from pgalmanac import ddl
+from pgalmanac.actions import Action
+from pgalmanac.attempts import Budget, GaveUp, retried, run_script
+from pgalmanac.db import LOCK_TIMEOUT, Session
+from pgalmanac.ddl import Script
+from pgalmanac.guard import ParentHeld, mark_guard
+from pgalmanac.locks import blockers, holders
+from pgalmanac.steps import mark_of, partition_of
+from pgalmanac.view import View
+
+__all__ = ["SETTLE", "Detaching"]
+
+# A DETACH CONCURRENTLY with less time than this would be given up before it could begin.
+_LEAST_MS: Final = 1000
+# Our own settings again, after the detach's.
+SETTLE: Final = sql.SQL("SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0; ").format(
+    LOCK_TIMEOUT
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detaching:
+    """The first half of a drop that nobody waits for. *oids* are the relations whose holders would be to blame."""
+
+    session: Session
+    view: View
+    budget: Budget
+    run_id: str | None
+    oids: Sequence[int]
+
+    async def detach(self, action: Action) -> int:
+        """Mark the partition and detach it; the number of attempts. The session is left for SETTLE to set right.
+
+        Raises a lock error, with the session set right, when the detach was given up; the partition may be half
+        detached then, which the next run finishes by the mark. Raises GaveUp, GuardError and psycopg.Error before it.
+        """
+        try:
+            attempts = await self._mark(action)
+            await self.session.execute(ddl.detach_concurrently(self.view.table, action.partition).sql)
+        except BaseException:
+            await self.session.rollback()
+            if not self.session.conn.closed:
+                await self.session.execute(SETTLE)
+            raise
+        return attempts
+
+    async def _mark(self, action: Action) -> int:
+        """Mark what is to be detached, when nobody is in the way, and leave the session as the detach wants it.
+
+        Returns how many attempts that took. A concurrent detach works outside any transaction, and a short lock_timeout
+        would leave it half done. The guard looks before the mark is written over what somebody may have written
+        since the plan.
+        """
+        mark = ddl.set_mark(partition_of(self.view, action), mark_of(self.view, action, self.run_id))
+        marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ")
+
+        async def attempt(*, quiet: bool) -> None:
+            patient = path.format(self.session.server.search_path) + sql.SQL(
+                "SET lock_timeout = 0; SET statement_timeout = {}; "
+            ).format(max(int(self.budget.left * 1000), _LEAST_MS))
+            guard = mark_guard(self.view, action, quiet=quiet)
+            await run_script(self.session, marking, deadline_ms=self.budget.deadline_ms, guard=guard, last=patient)
+
+        looks = 1
+        try:
+            _, attempts = await retried(self.session, self.budget, self.oids, partial(attempt, quiet=True))
+        except ParentHeld as exc:
+            await self.session.rollback()
+            looks = await self._until_quiet(exc.holders)
+            _, attempts = await retried(self.session, self.budget, self.oids, partial(attempt, quiet=False))
+        return max(attempts, looks)
+
+    async def _until_quiet(self, before: frozenset[str]) -> int:
+        """Wait until no transaction holds the parent for longer than one deadline; how often that was looked at.
+
+        The detach would wait for it, and leave the partition half detached if that took too long.
+        """
+        looks = 1
+        while True:
+            await asyncio.sleep(self.budget.deadline_ms / 1000)
+            now = await holders(self.session, self.view.table.oid)
+            if not before & now:
+                return looks
+            before = now
+            if not self.budget.left:
+                raise GaveUp(attempts=looks, sqlstate=None, blockers=await blockers(self.session, self.oids))
+            looks += 1
