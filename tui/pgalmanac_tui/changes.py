@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pgalmanac.results import Outcome, RunReport
-
 if TYPE_CHECKING:
+    from pgalmanac.results import Outcome, RunReport
     from pgalmanac_tui.snapshot import Proposal
 
 __all__ = ["Change"]
@@ -18,7 +17,7 @@ class Change:
     """Filled from the engine's thread, one outcome at a time, and read by the interface a few times a second."""
 
     proposal: Proposal
-    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    outcomes: list[Outcome] = field(default_factory=list["Outcome"])
     stopping: bool = False
     report: RunReport | None = None
     error: str | None = None

@@ -6,13 +6,14 @@ import shlex
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from math import ceil
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 
-from pgalmanac.model import TableName
-from pgalmanac_tui.glyphs import Glyphs
-from pgalmanac_tui.snapshot import Wish
+if TYPE_CHECKING:
+    from pgalmanac.model import TableName
+    from pgalmanac_tui.glyphs import Glyphs
+    from pgalmanac_tui.snapshot import Wish
 
 __all__ = [
     "Line",

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pgalmanac.findings import Level
+if TYPE_CHECKING:
+    from pgalmanac.findings import Level
 
 __all__ = ["ASCII", "QUIET", "SEVERITY", "SHORT", "UNICODE", "WORDS", "Glyphs", "Mark"]
 
@@ -101,15 +102,9 @@ class Glyphs:
 
     def level(self, level: Level | None) -> str:
         """The glyph of a level, None being all well."""
-        match level:
-            case Level.CRITICAL:
-                return self.critical
-            case Level.WARNING:
-                return self.warning
-            case Level.INFO:
-                return self.info
-            case None:
-                return self.ok
+        if level is None:
+            return self.ok
+        return {"critical": self.critical, "warning": self.warning, "info": self.info}[level]
 
     def mark(self, mark: Mark) -> str:
         """The one character that stands for a state."""

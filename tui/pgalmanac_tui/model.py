@@ -8,14 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pgalmanac.model import TableName
-from pgalmanac_tui.almanac import Almanac
-from pgalmanac_tui.snapshot import Snapshot, TableState
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what a look at a table brings; the first picture has none
     from pgalmanac.forecast import Measured
+    from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
-    from pgalmanac_tui.snapshot import PartitionDetails, Profile
+    from pgalmanac_tui.almanac import Almanac
+    from pgalmanac_tui.snapshot import PartitionDetails, Profile, Snapshot, TableState
 
 __all__ = ["Counting", "Link", "Model"]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pgalmanac.periods import Calendar
-from pgalmanac_tui.almanac import Entry
 from pgalmanac_tui.format import Span, amount, clean, size
 from pgalmanac_tui.glyphs import QUIET, SEVERITY, Glyphs
 from pgalmanac_tui.widgets.listing import Column
+
+if TYPE_CHECKING:
+    from pgalmanac.periods import Calendar
+    from pgalmanac_tui.almanac import Entry
 
 __all__ = ["partitions"]
 

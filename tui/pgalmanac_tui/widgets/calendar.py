@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events
 from textual.binding import Binding, BindingType
 
-from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.format import Line, Span
 from pgalmanac_tui.glyphs import Glyphs, Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened
 from pgalmanac_tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from pgalmanac_tui.almanac import Almanac
 
 __all__ = ["Calendar"]
 
