@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dashboards import opened, shown, text_of, typed, until
+from pgalmanac import maintain
 from pgalmanac.config import Dashboard as Look
+from pgalmanac.config import Layer, Settings
+from pgalmanac.inspection import MAINTAIN
 from pgalmanac.model import TableRef
 from pgalmanac.pgserver import Cluster
 from pgalmanac_tui.app import Dashboard
@@ -284,6 +287,33 @@ async def test_a_parent_without_partitions(database: str) -> None:
 
     assert "CRITICAL" in header
     assert {"missing", "wanted"} == {str(m) for m in marks}
+
+
+async def test_a_table_that_goes_takes_its_rows_along(database: str) -> None:
+    """Renamed or dropped under the dashboard: nothing of it is left in any list, and it can come back."""
+    add_partitions(database, days=range(-95, 1))
+    await maintain.perform(Settings(dsn=database, flags=Layer(values={"grace_days": 7})), MAINTAIN)
+    lists = ("partitions", "plan", "trash", "runs")
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        with connect(database) as connection:
+            connection.execute(f"DROP TABLE events_{today() + timedelta(days=5):%Y_%m_%d}".encode())
+        app.poll_now()
+        await pilot.press("3", "4", "5", "2", "6")
+        await until(pilot, lambda: all(listing(app, name).rows for name in lists))
+        await until(pilot, lambda: "1 Partitions 120 " in text_of(app, "#tabs"))
+        with connect(database) as connection:
+            connection.execute(b"ALTER TABLE events RENAME TO gone")
+        app.poll_now()
+        await until(pilot, lambda: "NO TABLE" in text_of(app, "#header"))
+        await until(pilot, lambda: not any(listing(app, name).rows for name in lists))
+        assert "" == text_of(app, "#growth").strip() == text_of(app, "#findings").strip()
+        assert "there is no table events" in text_of(app, "#header")
+        with connect(database) as connection:
+            connection.execute(b"ALTER TABLE gone RENAME TO events")
+        app.poll_now()
+        await until(pilot, lambda: all(listing(app, name).rows for name in lists))
+        await until(pilot, lambda: text_of(app, "#growth").strip() != "")
 
 
 async def test_text_of_the_database_is_shown_and_not_obeyed(database: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from dashboards import EVENTS, PATIENCE_SECONDS, opened, until
 from pgalmanac import maintain
 from pgalmanac.config import Settings
 from pgalmanac.inspection import MAINTAIN
-from pgalmanac.model import Server, TableName
+from pgalmanac.model import Server, TableName, TableRef
+from pgalmanac.schedule import Schedule
+from pgalmanac_tui import gateway
 from pgalmanac_tui.gateway import ServerGateway
 from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.model import Link
@@ -22,7 +25,9 @@ from pgalmanac_tui.snapshot import Snapshot, TableState
 from support import add_default, add_partitions, add_rows, connect, today
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from pgalmanac.history import RunRecord
 
 
 @asynccontextmanager
@@ -163,6 +168,39 @@ async def test_a_run_that_did_nothing_is_seen(database: str) -> None:
         found = await next_look(gateway, kept)
 
     assert (len(kept.runs), len(found.runs)) == (1, 2)
+
+
+async def test_the_next_run_is_that_of_the_table_in_view(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again for another table and when a run has ended, and not at each look in between."""
+    add_partitions(database, days=range(31))
+    with connect(database) as connection:
+        connection.execute(b"CREATE TABLE other (at date NOT NULL) PARTITION BY RANGE (at)")
+    asked: list[list[str]] = []
+
+    async def next_run(runs: Sequence[RunRecord], now: datetime) -> Schedule:
+        asked.append([r.id for r in runs])
+        return Schedule(next_at=now + timedelta(days=len(asked)), source="history")
+
+    monkeypatch.setattr(gateway, "next_run", next_run)
+    monkeypatch.setattr(gateway, "_ASK_TIMER_EVERY", timedelta(days=1))
+    settings = Settings(dsn=database, requested=(EVENTS, TableRef(name="other")))
+    events, other = (TableName(schema="public", name=name) for name in ("events", "other"))
+    here = ServerGateway(settings)
+    try:
+        first = (await here.poll(events)).schedule
+        assert first == (await here.poll(events)).schedule
+        assert first != (await here.poll(other)).schedule
+        assert [[], []] == asked
+        await maintain.perform(replace(settings, only=EVENTS), MAINTAIN)
+        seen = (await here.poll(events)).table
+        assert seen is not None
+        while not seen.runs:
+            seen = await next_look(here, seen)
+        await here.poll(events)
+    finally:
+        await asyncio.to_thread(here.stop)
+
+    assert 1 == asked.count([r.id for r in seen.runs])
 
 
 NOON = datetime(2025, 11, 2, 12, 0, 30, tzinfo=UTC)

@@ -113,6 +113,8 @@ class ServerGateway:
         self._looking = _Line(settings.dsn)
         self._counting = _Line(settings.dsn)
         self._schedule: Schedule | None = None
+        # Of which table, and after which run.
+        self._timed: tuple[int | None, str | None] = (None, None)
         self._asked_timer: datetime | None = None
         self._sizes = Sizes()
         self._sized: tuple[int, str | None] | None = None
@@ -213,10 +215,12 @@ class ServerGateway:
         return self._sizes
 
     async def _next_run(self, table: TableState | None, now: datetime) -> Schedule | None:
-        """Asked once a minute: a timer does not change its mind more often, and asking starts a process."""
-        if self._asked_timer is None or now - self._asked_timer > _ASK_TIMER_EVERY:
-            self._asked_timer = now
-            self._schedule = await next_run(() if table is None else table.runs, now)
+        """Asked once a minute, and for other runs: a timer does not change its mind often, and asking it costs."""
+        runs = () if table is None else table.runs
+        about = None if table is None else table.view.table.oid, runs[0].id if runs else None
+        if about != self._timed or self._asked_timer is None or abs(now - self._asked_timer) > _ASK_TIMER_EVERY:
+            self._timed, self._asked_timer = about, now
+            self._schedule = await next_run(runs, now)
         return self._schedule
 
     async def levels(self, tables: tuple[TableName, ...]) -> Mapping[TableName, Level | str | None]:

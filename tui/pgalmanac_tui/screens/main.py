@@ -164,14 +164,17 @@ class MainScreen(Screen[None]):
         self._show_details()
         table = model.table
         self._listing("partitions").set(model.almanac.entries if model.almanac is not None else ())
-        found = () if table is None else table.findings
-        self.query_one("#findings", Pager).show(lambda cells: findings(found, cells, self._glyphs))
-        if table is not None and table.plan.actions != self._plan_seen:
-            self._plan_seen = table.plan.actions
-            self._listing("plan").set(action_rows(table.plan))
-        if table is not None and table.plan.table.orphans != self._trash_seen:
-            self._trash_seen = table.plan.table.orphans
-            self._listing("trash").set(trash_rows(table.plan))
+        self.query_one("#findings", Pager).show(
+            lambda cells: () if table is None else findings(table.findings, cells, self._glyphs)
+        )
+        # Of a table that is gone nothing is left.
+        actions, orphans = ((), ()) if table is None else (table.plan.actions, table.plan.table.orphans)
+        if actions != self._plan_seen:
+            self._plan_seen = actions
+            self._listing("plan").set(() if table is None else action_rows(table.plan))
+        if orphans != self._trash_seen:
+            self._trash_seen = orphans
+            self._listing("trash").set(() if table is None else trash_rows(table.plan))
         self._show_growth()
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
@@ -188,11 +191,10 @@ class MainScreen(Screen[None]):
         if not self._whole:
             return
         self.query_one("#header", Lines).show(lambda cells, height: header(model, cells, height, self._glyphs))
-        if model.table is not None and model.now is not None:
-            rows = run_rows(model.table.runs, model.now)
-            if rows != self._runs_seen:
-                self._runs_seen = rows
-                self._listing("runs").set(rows)
+        rows = () if model.table is None or model.now is None else run_rows(model.table.runs, model.now)
+        if rows != self._runs_seen:
+            self._runs_seen = rows
+            self._listing("runs").set(rows)
 
     def _show_tabs(self) -> None:
         model, listing = self._host.model, self._listing("partitions")
@@ -202,8 +204,10 @@ class MainScreen(Screen[None]):
     def _show_growth(self) -> None:
         """Only while it is in view: it looks at a hundred days."""
         almanac = self._host.model.almanac
-        if self._tab == "growth" and almanac is not None:
-            self.query_one("#growth", Pager).show(lambda cells: growth(almanac, cells, self._glyphs))
+        if self._tab == "growth":
+            self.query_one("#growth", Pager).show(
+                lambda cells: () if almanac is None else growth(almanac, cells, self._glyphs)
+            )
 
     def _show_legend(self, almanac: Almanac | None) -> None:
         def make(cells: int, _height: int) -> tuple[Line, ...]:
