@@ -82,6 +82,34 @@ async def test_a_server_that_falls_silent(own_server: Cluster, monkeypatch: pyte
         await planned(app, pilot)
 
 
+async def test_an_answer_that_is_late_is_said_to_be(own_server: Cluster) -> None:
+    """Long before the look is given up: for how long, how old the picture is, and no health as if it were known.
+
+    The look goes on: when the server answers after all, nothing was lost.
+    """
+    create_events(own_server.conninfo(), days=range(-3, 31))
+
+    async with opened(own_server.conninfo(), size=(120, 30)) as (app, pilot):
+        first = app.model.snapshot
+        with silent(own_server):
+            app.poll_now()
+            await until(pilot, lambda: "no answer for " in header(app))
+            assert "; what you see is " in header(app)
+            assert app.model.link is Link.LIVE
+            assert "34 partitions" in header(app)
+            health = health_style(app)
+        await until(pilot, lambda: "no answer" not in header(app))
+        assert app.model.snapshot is not first
+        assert app.model.problem is None
+        await until(pilot, lambda: health_style(app) != health)
+
+
+def health_style(app: Dashboard) -> object:
+    """How the word at the right end of the first line is painted."""
+    strip = app.screen.query_one("#header", Lines).render_line(0)
+    return next(segment.style for segment in strip if "WARNING" in segment.text)
+
+
 async def test_the_server_stops_while_a_plan_is_open(own_server: Cluster) -> None:
     """Applying it says that nobody is there and changes nothing; afterwards the same plan is asked for again."""
     create_events(own_server.conninfo(), days=range(-3, 1))

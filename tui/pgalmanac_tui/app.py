@@ -52,6 +52,8 @@ _SSH_SECONDS: Final = 5.0
 _SHARE: Final = 10
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
+# An answer that takes longer is said to be late; when it is given up is the gateway's business.
+_LATE_SECONDS: Final = 3.0
 _HANGUP, _TERMINATED = 129, 143
 
 MakeGateway = Callable[[Settings], Gateway]
@@ -97,6 +99,8 @@ class Dashboard(App[int]):
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None
         self._looked_at = 0.0
+        # Since when the server owes an answer, None when it owes none.
+        self._asked_at: float | None = None
         self._kick = asyncio.Event()
         self._watching = asyncio.Event()
         self._watching.set()
@@ -182,7 +186,7 @@ class Dashboard(App[int]):
         while True:
             await self._watching.wait()
             self._kick.clear()
-            began = self._clock()
+            began = self._asked_at = self._clock()
             try:
                 gateway = await self._connected()
                 fresh, self._fresh = self._fresh, False
@@ -195,7 +199,8 @@ class Dashboard(App[int]):
             except PgalmanacError as exc:
                 pause = retry * random.uniform(0.8, 1.2)  # noqa: S311  # so that many dashboards do not come back at once
                 retry = min(retry * 2, _LONGEST_RETRY)
-                self._update(link=Link.LOST, problem=exc.message, retry_in=pause)
+                self._asked_at = None
+                self._update(link=Link.LOST, problem=exc.message, retry_in=pause, waiting=None)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._kick.wait()
@@ -207,9 +212,10 @@ class Dashboard(App[int]):
             almanac = await self._almanac(snapshot.table)
             if first and almanac is not None:
                 self._settled()
-        self._looked_at = self._clock()
+        self._looked_at, self._asked_at = self._clock(), None
         link = Link.PAUSED if self._paused else Link.LIVE
-        self._update(link=link, snapshot=snapshot, almanac=almanac, now=snapshot.now, problem=None, retry_in=None)
+        now = snapshot.now
+        self._update(link=link, snapshot=snapshot, almanac=almanac, now=now, problem=None, retry_in=None, waiting=None)
 
     async def _almanac(self, table: TableState | None) -> Almanac | None:
         """Ten thousand partitions take a tenth of a second, in which keys should still be heard."""
@@ -231,6 +237,8 @@ class Dashboard(App[int]):
             model = replace(model, now=now)
         if model.retry_in is not None:
             model = replace(model, retry_in=max(model.retry_in - 1, 0.0))
+        late = 0.0 if self._asked_at is None else self._clock() - self._asked_at
+        model = replace(model, waiting=late if late >= _LATE_SECONDS else None)
         self.model = model
         if self.app_focus and (main := self._main) is not None:
             main.tick()

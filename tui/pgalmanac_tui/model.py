@@ -40,7 +40,8 @@ class Counting:
 class Model:
     """All that is known. *now* is the server's clock as it runs on since the last look, *seen_at* that of the look.
 
-    *problem* says why the server is lost; *retry_in* are the seconds until the next attempt.
+    *problem* says why the server is lost; *retry_in* are the seconds until the next attempt, *waiting* those that the
+    server has owed an answer for so long that it is worth a word.
     """
 
     link: Link = Link.CONNECTING
@@ -49,6 +50,7 @@ class Model:
     now: datetime | None = None
     problem: str | None = None
     retry_in: float | None = None
+    waiting: float | None = None
     read_only: bool = False
     label: str | None = None
     counting: Counting | None = None

@@ -83,7 +83,9 @@ def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
     left += [("  primary", "dim")] * (not server.standby)
     left.append((f"  {server.version.split()[0]}", "dim"))
     table = model.table
-    right = (level_span(table.level, glyphs),) if table is not None else ((f"{glyphs.critical} NO TABLE", "critical"),)
+    health = level_span(table.level, glyphs) if table is not None else (f"{glyphs.critical} NO TABLE", "critical")
+    # What was true before the server fell silent is not shown as if it were true now.
+    right = ((health[0], "dim") if model.link is Link.LOST or model.waiting is not None else health,)
     return spread(tuple(left), (*right, (" ", "")), cells, glyphs)
 
 
@@ -131,13 +133,18 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     """What matters most: its glyph, the sentence, its style, and the key that helps."""
     snapshot, table = model.snapshot, model.table
     matter: tuple[str, str, str, Line]
-    old = f"what you see is {duration(max(model.age, 0.0))} old"
+    old = f"what you see is {_seconds(max(model.age, 0.0))} old"
+    late = None if model.waiting is None else f"no answer for {_seconds(model.waiting)}"
     if model.link is Link.LOST:
         again = "" if model.retry_in is None else f", trying again in {model.retry_in:.0f} s"
+        again = again if late is None else f", {late}"
         text = f"no connection{again}; {old if snapshot else 'nothing seen yet'}: {model.problem}"
         matter = (glyphs.critical, text, "critical", ())
     elif snapshot is None or model.now is None:
-        matter = (" ", "connecting to the server", "dim", ())
+        text = "connecting to the server"
+        matter = (" ", text if late is None else f"{text}: {late}", "dim" if late is None else "warning", ())
+    elif late is not None:
+        matter = (glyphs.warning, f"{late}; {old}", "warning", ())
     elif table is None:
         matter = (glyphs.critical, snapshot.trouble or "", "critical", ())
     elif table.worker is not None:
@@ -147,6 +154,11 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     else:
         matter = _worst(table, glyphs)
     return matter
+
+
+def _seconds(seconds: float) -> str:
+    """A length of time that goes on: whole seconds."""
+    return f"{seconds:.0f} s" if seconds < 10 else duration(seconds)  # noqa: PLR2004  # from where on duration has none either
 
 
 def _worst(table: TableState, glyphs: Glyphs) -> tuple[str, str, str, Line]:
