@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -88,11 +87,11 @@ async def test_a_drop_wants_the_name_typed(database: str) -> None:
         await pilot.press("shift+tab")
         await typed(pilot, name(-2))
         await pilot.press("enter")
+        await until(pilot, lambda: "that is not" in text_of(app, "#prompt"))
         assert dialog._change is None
         dialog.query_one("#name", Input).clear()
         await typed(pilot, name(-1))
-        opened_now = not dialog.query_one("#apply", Button).disabled
-        assert opened_now
+        await until(pilot, lambda: not dialog.query_one("#apply", Button).disabled)
         await pilot.press("enter")
         await ended(pilot, dialog)
 
@@ -192,9 +191,8 @@ async def test_a_read_only_dashboard_says_why_a_key_is_off(database: str, key: s
 
     async with opened(database, read_only=True) as (app, pilot):
         await pilot.press(key)
-        await pilot.pause()
+        await until(pilot, lambda: any("--read-only" in n.message for n in app._notifications))
         assert isinstance(app.screen, MainScreen)
-        assert any("--read-only" in n.message for n in app._notifications)
 
 
 async def test_without_the_privilege_the_keys_are_off_and_the_grant_is_named(database: str, make_role) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # the fixture of conftest
@@ -206,8 +204,7 @@ async def test_without_the_privilege_the_keys_are_off_and_the_grant_is_named(dat
 
     async with opened(f"{database} user={role}") as (app, pilot):
         await pilot.press("m")
-        await pilot.pause()
-        assert any("GRANT" in n.message for n in app._notifications)
+        await until(pilot, lambda: any("GRANT" in n.message for n in app._notifications))
         assert "≈" in text_of(app, "#header") or "0 rows" in text_of(app, "#header")
 
 
@@ -222,7 +219,6 @@ async def test_leaving_while_it_works_undoes_the_action_and_closes_the_run(datab
         await pilot.press("enter")
         await until(pilot, lambda: bool(rows(database, "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")))
         app.exit(129)
-        await asyncio.sleep(0.1)
 
     assert [name(0)] == partition_names(database)
     assert [("error", "interrupted")] == rows(database, "SELECT status, error FROM housekeeper_runs")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards import opened, shown, text_of, typed, until
+from dashboards import at_rest, opened, planned, shown, text_of, typed, until
 from pgalmanac import maintain
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Layer, Settings
@@ -60,12 +60,10 @@ async def test_arrows_move_by_days_and_weeks_and_the_details_follow(database: st
 
     async with opened(database) as (app, pilot):
         await pilot.press("left", "left", "up")
-        moved = calendar(app).day
+        await until(pilot, lambda: calendar(app).day == today() - timedelta(days=15))
         await until(pilot, lambda: day_title(today() - timedelta(days=15)) in text_of(app, "#details"))
         await pilot.press("t")
-
-        assert today() - timedelta(days=15) == moved
-        assert today() == calendar(app).day
+        await until(pilot, lambda: calendar(app).day == today())
 
 
 async def test_g_goes_to_a_date(database: str) -> None:
@@ -76,13 +74,12 @@ async def test_g_goes_to_a_date(database: str) -> None:
         await pilot.press("g")
         await typed(pilot, "soon")
         await pilot.press("enter")
-        assert "That is no date" in shown(app)
+        await until(pilot, lambda: "That is no date" in shown(app))
         await pilot.press(*["backspace"] * 4)
         await typed(pilot, "-10")
         await pilot.press("enter")
-        await pilot.pause()
-
-        assert today() - timedelta(days=10) == calendar(app).day
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await until(pilot, lambda: calendar(app).day == today() - timedelta(days=10))
 
 
 async def test_the_filter_looks_at_name_date_and_state(database: str) -> None:
@@ -93,13 +90,13 @@ async def test_the_filter_looks_at_name_date_and_state(database: str) -> None:
         everything = len(listing(app).rows)
         await pilot.press("slash")
         await typed(pilot, "expiring")
-        assert 5 == len(listing(app).rows)
+        await until(pilot, lambda: len(listing(app).rows) == 5)
         await pilot.press(*["backspace"] * 8)
         await typed(pilot, f"{today() - timedelta(days=3)}")
-        assert 1 == len(listing(app).rows)
+        await until(pilot, lambda: len(listing(app).rows) == 1)
         await pilot.press("escape")
+        await until(pilot, lambda: len(listing(app).rows) == everything)
 
-        assert everything == len(listing(app).rows)
         assert 96 + 30 == everything
 
 
@@ -130,9 +127,10 @@ async def test_any_column_sorts(database: str) -> None:
 
     async with opened(database) as (app, pilot):
         await pilot.press("s", "s")
-        assert "rows" == listing(app).columns[listing(app).sort or 0].title
+        await until(pilot, lambda: listing(app).columns[listing(app).sort or 0].title == "rows")
         most = listing(app).rows[0]
         await pilot.press("S")
+        await until(pilot, lambda: listing(app).rows[-1] is most)
         least = listing(app).rows[0]
 
         assert 500 == most.count.rows
@@ -176,6 +174,7 @@ async def test_findings_say_what_to_do(database: str) -> None:
 
     async with opened(database) as (app, pilot):
         await pilot.press("2")
+        await until(pilot, lambda: "f fix" in text_of(app, "#findings"))
         text = text_of(app, "#findings")
 
     assert "missing between partitions" in text
@@ -189,8 +188,9 @@ async def test_runs_are_listed_and_open(database: str) -> None:
 
     async with opened(database) as (app, pilot):
         await pilot.press("c")
-        await pilot.pause(0.3)
+        await planned(app, pilot)
         await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
         await pilot.press("down", "c")
         await until(pilot, lambda: "1 to create" in text_of(app, "#title"))
         await pilot.press("enter")
@@ -199,7 +199,6 @@ async def test_runs_are_listed_and_open(database: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, MainScreen) and len(listing(app, "runs").rows) == 1)
         await pilot.press("3", "enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and "CREATE TABLE" in text_of(app, "#text"))
-
         assert "1 created" in text_of(app, "#text")
 
 
@@ -346,7 +345,8 @@ async def test_every_size_shows_what_matters(database: str, size: tuple[int, int
     """Down to 40 by 10 the worst finding, the calendar and the keys are in sight, also after a resize."""
     async with opened(database, size=(100, 30)) as (app, pilot):
         await pilot.resize_terminal(*size)
-        await pilot.pause()
+        await until(pilot, lambda: len(app.screen._compositor.render_strips()) == size[1])
+        await at_rest(pilot)
         screen = shown(app)
 
     assert "no partition for now" in screen
@@ -375,7 +375,7 @@ async def test_a_poll_that_changed_nothing_paints_nothing(database: str, monkeyp
     add_partitions(database, days=range(-30, 31), rows_a_day=1)
 
     async with opened(database) as (app, pilot):
-        await pilot.pause(0.5)
+        await at_rest(pilot)
         painted: list[object] = []
 
         def refresh(widget: Widget, *regions: object, **_how: object) -> Widget:
@@ -388,7 +388,7 @@ async def test_a_poll_that_changed_nothing_paints_nothing(database: str, monkeyp
         seen = app.model.snapshot
         app.poll_now()
         await until(pilot, lambda: app.model.snapshot is not seen)
-        await pilot.pause()
+        await at_rest(pilot)
 
     assert [] == painted
 

@@ -301,13 +301,14 @@ async def test_a_pin_has_a_glyph_of_its_own(database: str, glyphs: str, glyph: s
             connection.execute(f"COMMENT ON TABLE {name(day)} IS '{pin}'".encode())
 
     async with opened(database, size=(160, 40), dashboard=Look(glyphs=glyphs)) as (app, pilot):
-        assert 2 == text_of(app, "#calendar").count(glyph)
-        assert f"{glyph} pinned" in text_of(app, "#legend")
+        await until(pilot, lambda: text_of(app, "#calendar").count(glyph) == 2)
+        await until(pilot, lambda: f"{glyph} pinned" in text_of(app, "#legend"))
         await go_to(pilot, "-10")
         await until(pilot, lambda: "audit of -10" in text_of(app, "#details"))
         held = text_of(app, "#details")
         await pilot.press("enter")
-        assert f"{glyph} pinned: audit of -10 (until {today() + timedelta(days=30)})" in shown(app)
+        told = f"{glyph} pinned: audit of -10 (until {today() + timedelta(days=30)})"
+        await until(pilot, lambda: told in shown(app))
         await go_to(pilot, "-20")
         await until(pilot, lambda: "audit of -20" in text_of(app, "#details"))
         ended = text_of(app, "#details")

@@ -41,6 +41,11 @@ def header(app: Dashboard) -> str:
     return next(s for s in app.screen_stack if isinstance(s, MainScreen)).query_one("#header", Lines).text()
 
 
+def lines(app: Dashboard) -> int:
+    """How many lines the screen in front has."""
+    return len(app.screen._compositor.render_strips())
+
+
 @contextmanager
 def silent(server: Cluster) -> Generator[None]:
     """Stop all of the server's processes as they are: connections stay open, and nothing answers on them."""
@@ -66,10 +71,9 @@ async def test_a_server_that_falls_silent(own_server: Cluster, monkeypatch: pyte
         with silent(own_server):
             app.poll_now()
             await pilot.press("m")
-            await pilot.pause(0.1)
-            assert isinstance(app.screen, ChangeScreen)
+            await until(pilot, lambda: isinstance(app.screen, ChangeScreen))
             await pilot.press("escape")
-            assert isinstance(app.screen, MainScreen)
+            await until(pilot, lambda: isinstance(app.screen, MainScreen))
             await pilot.press("down")
             await until(pilot, lambda: app.screen.query_one(Calendar).day == today() + timedelta(days=1))
             await until(pilot, lambda: app.model.link is Link.LOST)
@@ -201,15 +205,14 @@ async def test_the_terminal_shrinks_while_a_plan_is_open_and_while_it_is_applied
         await pilot.press("f")
         dialog = await planned(app, pilot)
         await pilot.resize_terminal(40, 10)
-        await pilot.pause()
+        await until(pilot, lambda: lines(app) == 10 and "Cancel" in shown(app))
         small = shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: dialog._change is not None and bool(dialog._change.outcomes))
         await pilot.resize_terminal(120, 40)
-        await pilot.pause()
+        await until(pilot, lambda: lines(app) == 40)
         await pilot.resize_terminal(40, 10)
-        await pilot.pause()
-        working = shown(app)
+        await until(pilot, lambda: lines(app) == 10 and ("Stop" in shown(app) or "Close" in shown(app)))
         await ended(pilot, dialog)
         await pilot.resize_terminal(100, 30)
         await until(pilot, lambda: "proved" in shown(app))
@@ -217,8 +220,6 @@ async def test_the_terminal_shrinks_while_a_plan_is_open_and_while_it_is_applied
         await until(pilot, lambda: "Mon" in shown(app) and "? help" in shown(app))
 
     assert "57 to create" in small
-    assert "Cancel" in small
-    assert "Stop" in working or "Close" in working
     assert [name(d) for d in range(-30, 31)] == partition_names(database)
 
 
@@ -245,8 +246,7 @@ async def test_a_partition_that_cannot_be_typed_is_dropped_by_what_is_shown_of_i
         await pilot.press("shift+tab")
         assert isinstance(app.screen.focused, Input)
         dialog.query_one("#name", Input).value = AS_SHOWN
-        await pilot.pause()
-        ready = not dialog.query_one("#apply", Button).disabled
+        await until(pilot, lambda: not dialog.query_one("#apply", Button).disabled)
         await pilot.press("enter")
         await ended(pilot, dialog)
         screens.append(shown(app))
@@ -254,7 +254,6 @@ async def test_a_partition_that_cannot_be_typed_is_dropped_by_what_is_shown_of_i
         await until(pilot, lambda: "DROP TABLE" in shown(app))
         screens.append(shown(app))
 
-    assert ready
     assert [name(0)] == partition_names(database)
     for screen in screens:
         assert AS_SHOWN in screen
@@ -292,12 +291,12 @@ async def test_a_server_falls_silent_while_a_plan_is_applied(
         await until(pilot, lambda: dialog._change is not None and bool(dialog._change.outcomes))
         with silent(own_server):
             await pilot.press("escape")
-            assert "stopping after this action" in text_of(app, "#prompt")
+            await until(pilot, lambda: "stopping after this action" in text_of(app, "#prompt"))
             await pilot.press("escape")
             await ended(pilot, dialog)
             said = text_of(app, "#text")
             await pilot.press("enter")
-            assert isinstance(app.screen, MainScreen)
+            await until(pilot, lambda: isinstance(app.screen, MainScreen))
         app.poll_now()
         await until(pilot, lambda: app.model.link is Link.LIVE and app.model.table is not None)
         closed = "SELECT status FROM housekeeper_runs"
