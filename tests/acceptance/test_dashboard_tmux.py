@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,7 @@ import pytest
 from support import add_partitions, connect, partition_names, rows, today
 
 TMUX = shutil.which("tmux") or ""
-PATIENCE_SECONDS = 30.0
-PAUSE_SECONDS = 0.4
+PATIENCE_SECONDS = 60.0
 
 pytestmark = pytest.mark.skipif(not TMUX, reason="tmux is not installed; the dashboard is driven in it")
 
@@ -39,11 +39,9 @@ class Window:
         done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True)
         return done.stdout
 
-    def press(self, *keys: str) -> None:
-        """Press keys, as tmux names them, as a person does: a key that moves the focus is done before the next."""
-        for key in keys:
-            self._call("send-keys", key)
-            time.sleep(PAUSE_SECONDS)
+    def press(self, key: str) -> None:
+        """Press a key, as tmux names it. What it does has to be waited for before the next one, as a person does."""
+        self._call("send-keys", key)
 
     def write(self, text: str) -> None:
         """Type a text."""
@@ -56,6 +54,24 @@ class Window:
     def shows(self, text: str) -> None:
         """Wait for a text."""
         wait(lambda: text in self.screen(), lambda: f"{text!r} is not on the screen:\n{self.screen()}")
+
+    def lit(self, button: str) -> None:
+        """Wait until a button has the focus, which is what enter presses then: its word is bold."""
+        wait(lambda: self._bold(button), lambda: f"{button} has not the focus:\n{self.screen()}")
+
+    def dark(self, button: str) -> None:
+        """Wait until the focus has left a button."""
+        wait(lambda: not self._bold(button), lambda: f"{button} still has the focus:\n{self.screen()}")
+
+    def _bold(self, word: str) -> bool:
+        """Whether the last *word* on the screen is written in bold."""
+        before, found, _ = self._call("capture-pane", "-p", "-e").rpartition(word)
+        bold = False
+        for codes in re.findall(r"\x1b\[([\d;]*)m", before):
+            # The numbers of a colour are no attributes.
+            attributes = re.sub(r"[34]8;(?:5;\d+|2;\d+;\d+;\d+)", "", codes).split(";")
+            bold = "1" in attributes or (bold and codes != "" and not {"0", "22"} & set(attributes))
+        return bool(found) and bold
 
     def ended(self) -> int:
         """Wait for the program's end; its exit code."""
@@ -98,6 +114,12 @@ def window(database: str, tmp_path: Path) -> Iterator[Window]:
         yield window
 
 
+def title(days: int) -> str:
+    """That day as the details have it."""
+    day = today() + timedelta(days=days)
+    return f"{day:%a} {day.day} {day:%b %Y}"
+
+
 def name(days: int) -> str:
     """The partition of the day that is so many days from today."""
     return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
@@ -110,9 +132,10 @@ def test_from_the_first_picture_to_the_last(database: str, window: Window) -> No
     assert [name(-91), *(name(d) for d in range(-10, 1))] == partition_names(database)
 
     window.press("Down")
-    window.shows(f"{today() + timedelta(days=1):%a} {(today() + timedelta(days=1)).day}")
+    window.shows(title(1))
     window.press("c")
     window.shows("1 to create")
+    window.lit("Apply")
     assert name(1) not in partition_names(database)
     window.press("Enter")
     window.shows("1 created")
@@ -120,11 +143,15 @@ def test_from_the_first_picture_to_the_last(database: str, window: Window) -> No
 
     window.press("Escape")
     window.shows("1 Partitions")
-    window.press("t", "Up")
-    window.shows(name(-1))
+    window.press("t")
+    window.shows(title(0))
+    window.press("Up")
+    window.shows(title(-1))
     window.press("D")
     window.shows("go for good")
+    window.lit("Cancel")
     window.press("Tab")
+    window.dark("Cancel")
     window.write(name(-1))
     assert name(-1) in partition_names(database)
     window.press("Enter")
@@ -136,7 +163,9 @@ def test_from_the_first_picture_to_the_last(database: str, window: Window) -> No
     window.press("m")
     window.shows("1 to drop")
     assert name(-91) in partition_names(database)
+    window.lit("Cancel")
     window.press("BTab")
+    window.dark("Cancel")
     window.write(name(-91))
     window.press("Enter")
     window.shows("1 dropped")
@@ -165,6 +194,7 @@ def test_a_terminal_that_goes_away_leaves_no_half_done_run(database: str, window
     window.shows("WARNING")
     window.press("f")
     window.shows("to create")
+    window.lit("Apply")
     window.press("Enter")
     sleeping = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
     wait(lambda: bool(rows(database, sleeping)), window.screen)
