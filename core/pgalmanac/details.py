@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -38,7 +39,9 @@ SELECT c.oid::int8 AS oid,
 """
 # A run holds its table's advisory lock from beginning to end; objsubid 1 is the form with one 64-bit key. The
 # fingerprint changes with what a look would find: the rows of the catalog by the transactions that wrote them, what
-# VACUUM and ANALYZE write into them in place, the counters of rows, and those of the history's table.
+# VACUUM and ANALYZE write into them in place, the counters of rows, those of the history's table and of pg_partman's
+# list. A foreign key that refers to the table shows in its triggers: pg_constraint has no index for that side, and what
+# depends on the parent are first of all its partitions.
 _PULSE: Final[LiteralString] = """
 SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS now,
        concat_ws('/', pg_backend_pid(), pg_is_in_recovery(), %(oid)s,
@@ -49,6 +52,15 @@ SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS now,
            WHERE i.inhparent = %(oid)s),
          (SELECT concat_ws(' ', c.xmin, n.xmin) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
            WHERE c.oid = %(oid)s),
+         (SELECT concat_ws(' ', count(*), sum(x.xmin::text::int8), sum(c.xmin::text::int8))
+            FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = %(oid)s),
+         (SELECT concat_ws(' ', count(*), sum(t.xmin::text::int8), sum(f.xmin::text::int8))
+            FROM pg_trigger t LEFT JOIN pg_class f ON f.oid = t.tgconstrrelid WHERE t.tgrelid = %(oid)s),
+         (SELECT concat_ws(' ', count(*), sum(k.xmin::text::int8), sum(f.xmin::text::int8))
+            FROM pg_constraint k LEFT JOIN pg_class f ON f.oid = k.confrelid WHERE k.conrelid = %(oid)s),
+         (SELECT concat_ws(' ', count(*), sum(d.objid::int8)) FROM pg_depend d
+           WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(going)s::oid[])
+             AND d.classid IN ('pg_constraint'::regclass, 'pg_rewrite'::regclass)),
          (SELECT concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', c.xmin, d.xmin), c.oid::int8)::numeric))
             FROM pg_description d JOIN pg_class c ON c.oid = d.objoid
            WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT c.relispartition AND c.relkind = 'r'
@@ -57,7 +69,8 @@ SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS now,
          (SELECT concat_ws(' ', count(*), sum(m.xmin::text::int8)) FROM pg_auth_members m),
          (SELECT concat_ws(' ', count(*), sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
                            + pg_stat_get_tuples_deleted(c.oid)))
-            FROM pg_class c WHERE c.relname = %(history)s AND c.relkind IN ('r', 'p'))) AS fingerprint,
+            FROM pg_class c
+           WHERE c.relname IN (%(history)s, 'part_config') AND c.relkind IN ('r', 'p'))) AS fingerprint,
        (SELECT l.pid FROM pg_locks l
          WHERE l.locktype = 'advisory' AND l.classid = %(lock_class)s AND l.objid = %(oid)s AND l.objsubid = 1
            AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -93,7 +106,9 @@ class Pulse:
     """What a server says of itself between two looks; *worker* is the process at work on the table.
 
     The *fingerprint* stays the same as long as the session, the catalog, the rows and the history of the table do, as
-    far as that is told by what costs a few milliseconds with ten thousand partitions.
+    far as that is told by what costs a few milliseconds with ten thousand partitions. It does not know the rows of
+    tables that refer to a partition, what a role may do because it is a superuser, and before PostgreSQL 15 not every
+    foreign key that refers to the table.
     """
 
     standby: bool
@@ -102,9 +117,13 @@ class Pulse:
     worker: int | None
 
 
-async def pulse(session: Session, table_oid: int | None, history: TableRef) -> Pulse:
-    """Whether the server is a standby now, its clock, whether something has changed, and who runs on the table."""
-    asked = {"lock_class": LOCK_CLASS, "oid": table_oid or 0, "mark": PREFIX, "history": history.name}
+async def pulse(session: Session, table_oid: int | None, history: TableRef, going: Sequence[int] = ()) -> Pulse:
+    """Whether the server is a standby now, its clock, whether something has changed, and who runs on the table.
+
+    *going* are the partitions that are to be dropped: what depends on them may forbid it, and changes the fingerprint.
+    """
+    oids = {"oid": table_oid or 0, "going": list(going)}
+    asked = {"lock_class": LOCK_CLASS, "mark": PREFIX, "history": history.name, **oids}
     async with session.conn.cursor(row_factory=class_row(Pulse)) as cursor:
         await cursor.execute(_PULSE, asked)
         found = await cursor.fetchone()

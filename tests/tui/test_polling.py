@@ -13,6 +13,7 @@ import pytest
 
 from dashboards import EVENTS, PATIENCE_SECONDS, opened, until
 from pgalmanac import maintain
+from pgalmanac.actions import GOING
 from pgalmanac.config import Settings
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.model import Server, TableName, TableRef
@@ -102,7 +103,7 @@ def count(state: TableState, day: int) -> int | None:
 @pytest.mark.parametrize(
     ("statement", "seen"),
     [
-        pytest.param("DROP TABLE {tomorrow}", lambda s: name(1) not in names(s), id="dropped"),
+        pytest.param("DROP TABLE one; DROP TABLE {tomorrow}", lambda s: name(1) not in names(s), id="dropped"),
         pytest.param("ALTER TABLE {tomorrow} RENAME TO other", lambda s: "other" in names(s), id="renamed"),
         pytest.param(
             "ALTER TABLE events DETACH PARTITION {tomorrow}", lambda s: name(1) not in names(s), id="detached"
@@ -111,22 +112,68 @@ def count(state: TableState, day: int) -> int | None:
         pytest.param(
             "ALTER TABLE events OWNER TO pg_monitor", lambda s: s.view.table.owner == "pg_monitor", id="owner"
         ),
+        pytest.param(
+            "CREATE INDEX other ON ONLY events (event_type)",
+            lambda s: "other" in s.view.table.invalid_indexes,
+            id="an invalid index",
+        ),
+        pytest.param("DROP INDEX half", lambda s: not s.view.table.invalid_indexes, id="no invalid index any more"),
+        pytest.param(
+            "CREATE TABLE two (id uuid, at timestamp, FOREIGN KEY (id, at) REFERENCES events (event_id, timestamp))",
+            lambda s: "two" in {t.name for t in s.view.table.referencing},
+            id="a second foreign key",
+            marks=pytest.mark.pg(">= 15"),  # before, the parent has no trigger of it
+        ),
+        pytest.param(
+            "ALTER TABLE one DROP CONSTRAINT one_id_at_fkey",
+            lambda s: not s.view.table.referencing,
+            id="no foreign key any more",
+            marks=pytest.mark.pg(">= 15"),
+        ),
+        pytest.param(
+            "CREATE VIEW looks AS SELECT * FROM {old}",
+            lambda s: any("looks" in (a.note or "") for a in s.plan.of(*GOING)),
+            id="a view on what expires",
+        ),
     ],
 )
 async def test_a_change_of_the_catalog_is_seen(
     database: str, statement: str, seen: Callable[[TableState], bool]
 ) -> None:
     """At the next look, and not when the minute is over for which a look is kept."""
-    add_partitions(database, days=range(-5, 31))
+    add_partitions(database, days=[-100, *range(-5, 31)])
+    with connect(database) as connection:
+        connection.execute(
+            b"CREATE INDEX half ON ONLY events (event_type);"
+            b"CREATE TABLE one (id uuid, at timestamp, FOREIGN KEY (id, at) REFERENCES events (event_id, timestamp))"
+        )
 
     async with looked(database) as (gateway, kept):
+        assert not seen(kept)
         with connect(database) as connection:
-            connection.execute(statement.format(tomorrow=name(1)).encode())
+            connection.execute(statement.format(tomorrow=name(1), old=name(-100)).encode())
         found = (await gateway.poll(None)).table
 
     assert found is not None
     assert found is not kept
     assert seen(found)
+
+
+async def test_the_list_of_pg_partman_is_seen(database: str) -> None:
+    """A table that comes onto it, and one that leaves it."""
+    add_partitions(database, days=range(-5, 31))
+    with connect(database) as connection:
+        connection.execute(b"CREATE TABLE part_config (parent_table text PRIMARY KEY)")
+
+    async with looked(database) as (gateway, kept):
+        with connect(database) as connection:
+            connection.execute(b"INSERT INTO part_config VALUES ('public.events')")
+        listed = await next_look(gateway, kept)
+        with connect(database) as connection:
+            connection.execute(b"DELETE FROM part_config")
+        left = await next_look(gateway, listed)
+
+    assert [False, True, False] == [s.view.table.pg_partman for s in (kept, listed, left)]
 
 
 async def test_another_table_is_seen(database: str) -> None:

@@ -137,10 +137,10 @@ class ServerGateway:
     async def _poll(self, session: Session, wanted: TableName | None, *, fresh: bool) -> Snapshot:
         """The last look if that still holds, which one question tells; else, and for a *fresh* one, another."""
         kept = self._kept
-        known = None if kept is None or kept.snapshot.table is None else kept.snapshot.table.view.table.oid
-        beat = await self._pulse(session, known)
+        table = None if kept is None else kept.snapshot.table
+        beat = await self._pulse(session, table)
         if not fresh and kept is not None and kept.holds(wanted, beat.fingerprint, beat.now, worker=beat.worker):
-            return replace(kept.snapshot, schedule=await self._next_run(kept.snapshot.table, beat.now), now=beat.now)
+            return replace(kept.snapshot, schedule=await self._next_run(table, beat.now), now=beat.now)
         self._kept = None
         if fresh:
             self._sized = None
@@ -149,8 +149,11 @@ class ServerGateway:
         self._kept = Kept(wanted=wanted, fingerprint=beat.fingerprint, snapshot=snapshot)
         return snapshot
 
-    async def _pulse(self, session: Session, oid: int | None) -> Pulse:
-        return await pulse(session, oid, self._settings.history_table)
+    async def _pulse(self, session: Session, table: TableState | None) -> Pulse:
+        """The pulse of the server and of a table as it was seen last."""
+        oid = None if table is None else table.view.table.oid
+        going = () if table is None else (a.oid for a in table.plan.of(*GOING) if a.oid is not None)
+        return await pulse(session, oid, self._settings.history_table, tuple(going))
 
     async def _look(self, session: Session, wanted: TableName | None) -> Snapshot:
         tables = await self._tables(session)
@@ -164,7 +167,7 @@ class ServerGateway:
             beat = await self._pulse(session, None)
             server = replace(session.server, standby=beat.standby)
             return Snapshot(server=server, now=beat.now, tables=tables, trouble=exc.message, remedy=exc.hint)
-        beat = await self._pulse(session, seen.view.table.oid)
+        beat = await pulse(session, seen.view.table.oid, self._settings.history_table)
         table = await self._table(session, seen, recorder, beat.worker)
         return Snapshot(
             server=replace(session.server, standby=beat.standby),
