@@ -14,6 +14,7 @@ from pgalmanac.config import Layer, Settings
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.model import TableRef
 from pgalmanac.pgserver import Cluster
+from pgalmanac_tui import app as application
 from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.format import day_title
 from pgalmanac_tui.model import Link
@@ -150,6 +151,22 @@ async def test_exact_counts_on_demand_with_the_hours_and_the_types(database: str
     assert "≈240" not in details
     assert "exact, counted just now" in details
     assert "████████████████████████ hours" in details
+
+
+async def test_lock_holders_come_and_go_while_the_cursor_rests(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who held a lock when the cursor came there is old news: it is asked for again as long as it is shown."""
+    monkeypatch.setattr(application, "_CLOSER_SECONDS", 0.0)
+    add_partitions(database, days=range(-3, 31), rows_a_day=2)
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("up")
+        await until(pilot, lambda: "heap" in text_of(app, "#details"))
+        with connect(database) as holder, holder.transaction():
+            holder.execute(f"LOCK TABLE events_{today() - timedelta(days=1):%Y_%m_%d}".encode())
+            app.poll_now()
+            await until(pilot, lambda: f"process {holder.info.backend_pid}" in text_of(app, "#details"))
+        app.poll_now()
+        await until(pilot, lambda: "process" not in text_of(app, "#details"))
 
 
 async def test_a_count_can_be_called_off(database: str) -> None:

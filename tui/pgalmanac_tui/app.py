@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -52,6 +53,8 @@ _SSH_SECONDS: Final = 5.0
 _SHARE: Final = 10
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
+# So old the details of the chosen partition become.
+_CLOSER_SECONDS: Final = 10.0
 # An answer that takes longer is said to be late; when it is given up is the gateway's business.
 _LATE_SECONDS: Final = 3.0
 _HANGUP, _TERMINATED = 129, 143
@@ -99,6 +102,8 @@ class Dashboard(App[int]):
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None
         self._looked_at = 0.0
+        # Whose details are shown, and when they were asked for last.
+        self._closer: tuple[Entry, float] | None = None
         # Since when the server owes an answer, None when it owes none.
         self._asked_at: float | None = None
         self._kick = asyncio.Event()
@@ -216,6 +221,8 @@ class Dashboard(App[int]):
         link = Link.PAUSED if self._paused else Link.LIVE
         now = snapshot.now
         self._update(link=link, snapshot=snapshot, almanac=almanac, now=now, problem=None, retry_in=None, waiting=None)
+        if self._closer is not None and self._clock() - self._closer[1] >= _CLOSER_SECONDS:
+            self.look_closer(self._closer[0])
 
     async def _almanac(self, table: TableState | None) -> Almanac | None:
         """Ten thousand partitions take a tenth of a second, in which keys should still be heard."""
@@ -277,7 +284,7 @@ class Dashboard(App[int]):
     def switch(self, table: TableName) -> None:
         """Show another table."""
         if table != (self._wanted or self.model.name):
-            self._wanted = table
+            self._wanted, self._closer = table, None
             self.workers.cancel_group(self, "counts")
             self._update(counting=None, counted={}, details={}, trends={}, profiles={})
             self.poll_now()
@@ -291,8 +298,10 @@ class Dashboard(App[int]):
         return await (await self._connected()).run(run_id)
 
     def look_closer(self, entry: Entry) -> None:
-        """Fetch the details of a partition."""
-        self.run_worker(self._look_closer(entry), group="details", exclusive=True, exit_on_error=False)
+        """Fetch the details of a partition, and from now on again and again: who holds a lock on it soon is another."""
+        self._closer = entry, self._clock()
+        # Made when it begins: one that is called off before would be a coroutine that was never awaited.
+        self.run_worker(partial(self._look_closer, entry), group="details", exclusive=True, exit_on_error=False)
 
     async def _look_closer(self, entry: Entry) -> None:
         if entry.partition is None or self.model.link is Link.LOST:
@@ -312,7 +321,7 @@ class Dashboard(App[int]):
 
     def count(self, entries: tuple[Entry, ...], day: date) -> None:
         """Count partitions exactly, one after the other; a new count takes the place of an old one."""
-        self.run_worker(self._count(entries, day), group="counts", exclusive=True, exit_on_error=False)
+        self.run_worker(partial(self._count, entries, day), group="counts", exclusive=True, exit_on_error=False)
 
     def stop_counting(self) -> None:
         """Break a count off."""
@@ -344,7 +353,7 @@ class Dashboard(App[int]):
             if self.model.counting is shown:  # and not already that of the count which took its place
                 self._update(counting=None)
             if self.is_running and self._in_almanac is not self.model.counted:
-                self.run_worker(self._counted(), group="counted", exclusive=True, exit_on_error=False)
+                self.run_worker(self._counted, group="counted", exclusive=True, exit_on_error=False)
 
     async def _counted(self) -> None:
         """The days with their new counts; those of a table that is no more shown are nobody's."""

@@ -11,8 +11,8 @@ from pgalmanac_tui.snapshot import Snapshot
 
 __all__ = ["Kept"]
 
-# The fingerprint does not know everything: the rows of tables that refer to a partition (before anything is dropped they
-# are asked for again), who became a superuser, and rows where the server was told not to count them.
+# The fingerprint does not know everything: the rows of tables that refer to a partition (asked for again before it is
+# dropped), who became a superuser, and rows where the server was told not to count them.
 _TRUST: Final = timedelta(minutes=1)
 # Periods begin at full hours of their time zones, which are whole quarters of an hour apart.
 _PERIODS_BEGIN: Final = timedelta(minutes=15)
