@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -297,11 +297,14 @@ class Dashboard(App[int]):
         """One run with its actions."""
         return await (await self._connected()).run(run_id)
 
+    def _instead(self, group: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Worker[None]:
+        """Do *work* in place of what the group does. Not a coroutine: called off at once that would never be awaited."""
+        return self.run_worker(work, group=group, exclusive=True, exit_on_error=False)
+
     def look_closer(self, entry: Entry) -> None:
         """Fetch the details of a partition, and from now on again and again: who holds a lock on it soon is another."""
         self._closer = entry, self._clock()
-        # Made when it begins: one that is called off before would be a coroutine that was never awaited.
-        self.run_worker(partial(self._look_closer, entry), group="details", exclusive=True, exit_on_error=False)
+        self._instead("details", partial(self._look_closer, entry))
 
     async def _look_closer(self, entry: Entry) -> None:
         if entry.partition is None or self.model.link is Link.LOST:
@@ -321,7 +324,7 @@ class Dashboard(App[int]):
 
     def count(self, entries: tuple[Entry, ...], day: date) -> None:
         """Count partitions exactly, one after the other; a new count takes the place of an old one."""
-        self.run_worker(partial(self._count, entries, day), group="counts", exclusive=True, exit_on_error=False)
+        self._instead("counts", partial(self._count, entries, day))
 
     def stop_counting(self) -> None:
         """Break a count off."""
@@ -353,7 +356,7 @@ class Dashboard(App[int]):
             if self.model.counting is shown:  # and not already that of the count which took its place
                 self._update(counting=None)
             if self.is_running and self._in_almanac is not self.model.counted:
-                self.run_worker(self._counted, group="counted", exclusive=True, exit_on_error=False)
+                self._instead("counted", self._counted)
 
     async def _counted(self) -> None:
         """The days with their new counts; those of a table that is no more shown are nobody's."""
