@@ -298,7 +298,7 @@ class Dashboard(App[int]):
         return await (await self._connected()).run(run_id)
 
     def _instead(self, group: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Worker[None]:
-        """Do *work* in place of what the group does. Not a coroutine: called off at once that would never be awaited."""
+        """Do *work* in place of what the group does. A coroutine that is called off at once would never be awaited."""
         return self.run_worker(work, group=group, exclusive=True, exit_on_error=False)
 
     def look_closer(self, entry: Entry) -> None:
