@@ -213,8 +213,10 @@ async def test_runs_are_listed_and_open(database: str) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: "done" in text_of(app, "#title"))
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, MainScreen) and len(listing(app, "runs").rows) == 1)
-        await pilot.press("3", "enter")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await pilot.press("3")
+        await until(pilot, lambda: bool(app.screen.query("#runs")) and len(listing(app, "runs").rows) == 1)
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen) and "CREATE TABLE" in text_of(app, "#text"))
         assert "1 created" in text_of(app, "#text")
 

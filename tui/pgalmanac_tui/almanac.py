@@ -118,6 +118,14 @@ class Almanac:
         """The partition or missing period that an action of the next maintenance is about."""
         return next((e for e in self.entries if e.action is not None and e.action == action), None)
 
+    def first_look(self, day: date) -> Entry | None:
+        """Of the entries of a day the one that is wrong, else the present one, else the last; None without any."""
+        entries = self.day(day).entries
+        worst = max(entries, key=lambda e: SEVERITY.index(e.mark), default=None)
+        if worst is None or SEVERITY.index(worst.mark) > SEVERITY.index(Mark.PINNED):
+            return worst
+        return next((e for e in entries if e.bounds is not None and e.bounds.contains(self.view.now)), entries[-1])
+
     def bounds(self, day: date) -> Bounds:
         """The day as a range of key time."""
         return Bounds(lower=self.view.calendar.start(day), upper=self.view.calendar.start(day + _DAY))

@@ -11,13 +11,11 @@ from pgalmanac.model import Bounds, Orphan, TableName
 from pgalmanac.targets import names
 from pgalmanac_tui.almanac import Almanac, Entry
 from pgalmanac_tui.format import command_line
-from pgalmanac_tui.glyphs import SEVERITY, Mark
 from pgalmanac_tui.snapshot import Wish
 
 __all__ = [
     "Choice",
     "copies",
-    "first_look",
     "out_of_place",
     "to_bring_back",
     "to_count",
@@ -180,12 +178,3 @@ def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[
     if not isinstance(wish, str) and not choice.timeless:  # the default partition is never dropped
         texts["c"] = ("command", command_line(invocation, table, wish))
     return texts
-
-
-def first_look(entries: Sequence[Entry], almanac: Almanac) -> Entry:
-    """Of the partitions of a day the one that is wrong, else the present one, else the last."""
-    worst = max(entries, key=lambda e: SEVERITY.index(e.mark))
-    if SEVERITY.index(worst.mark) > SEVERITY.index(Mark.PINNED):
-        return worst
-    now = almanac.view.now
-    return next((e for e in entries if e.bounds is not None and e.bounds.contains(now)), entries[-1])

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from pgalmanac_tui.model import Model
 
-__all__ = ["BINDINGS", "told", "why_off"]
+__all__ = ["BINDINGS", "Told", "told", "why_off"]
+
+# The keys, the word, what they do, and why they are off or None.
+Told = tuple[str, str, str, str | None]
 
 BINDINGS: Final[list[BindingType]] = [
     Binding("c", "create", "create", id="create", tooltip="create the partitions of the chosen days"),
@@ -63,8 +66,8 @@ def why_off(action: str, model: Model) -> str | None:
     return model.why_blind() if name in _LOOKING else None
 
 
-def told(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str | None]]:
-    """All keys of what has the focus and of the screen: the keys, the word, what it does, and *why* it is off."""
+def told(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[Told]:
+    """All keys of what has the focus and of the screen, with *why* each is off."""
     by_binding: dict[str, tuple[list[str], str, str, str | None]] = {}
     for key, active in screen.active_bindings.items():
         binding = active.binding

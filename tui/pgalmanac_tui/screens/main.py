@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -13,52 +12,24 @@ from textual.containers import Horizontal, Vertical
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import ContentSwitcher, Input
+from textual.widgets import Input
 
-from pgalmanac_tui.almanac import Almanac, Entry
-from pgalmanac_tui.columns.partitions import partitions
-from pgalmanac_tui.columns.plan import ActionRow, action_rows, plan
-from pgalmanac_tui.columns.runs import RunRow, run_rows, runs
-from pgalmanac_tui.columns.trash import TrashRow, trash, trash_rows
 from pgalmanac_tui.format import Line
-from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
-from pgalmanac_tui.panels.details import details
-from pgalmanac_tui.panels.findings import findings
-from pgalmanac_tui.panels.growth import growth
 from pgalmanac_tui.panels.header import header
-from pgalmanac_tui.panels.legend import legend
 from pgalmanac_tui.panels.tabs import note, tabs
-from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.host import Host
 from pgalmanac_tui.screens.keys import BINDINGS, told, why_off
-from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
-from pgalmanac_tui.screens.small import CopyScreen, DateScreen, ReasonScreen
-from pgalmanac_tui.screens.tables import TablesScreen
-from pgalmanac_tui.snapshot import Wish
+from pgalmanac_tui.screens.lists import Lists
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.keybar import KeyBar, TabBar
 from pgalmanac_tui.widgets.lines import Lines
-from pgalmanac_tui.widgets.listing import Listing
-from pgalmanac_tui.widgets.pager import Pager
-from pgalmanac_tui.wishes import (
-    PLACED,
-    Choice,
-    copies,
-    first_look,
-    out_of_place,
-    to_bring_back,
-    to_count,
-    to_create,
-    to_drop,
-    to_pin,
-)
 
 if TYPE_CHECKING:
     from textual.geometry import Size
 
-    from pgalmanac.model import Orphan, TableName
-    from pgalmanac.periods import Calendar as Zone
+    from pgalmanac.model import TableName
+    from pgalmanac_tui.screens.doing import Doing
 
 __all__ = ["MainScreen"]
 
@@ -87,45 +58,22 @@ class MainScreen(Screen[None]):
         breakpoints = ((size.width, _WIDTHS), (size.height, _HEIGHTS))
         super().__init__(classes=" ".join(max(b for b in known if b[0] <= cells)[1] for cells, known in breakpoints))
         self._host, self._glyphs = host, host.glyphs
-        self._tab = "partitions"
-        self._now_fetching: str | None = None
-        self._runs_seen: tuple[object, ...] = ()
-        self._plan_seen: object = None
-        self._trash_seen: object = ()
-        # The day that the list was narrowed to.
-        self._only: date | None = None
         self._begun: TableName | None = None
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
-        glyphs = self._glyphs
         yield Lines(id="header")
         with Horizontal(id="top"):
             with Vertical(id="left"):
-                yield Calendar(glyphs, id="calendar")
+                yield Calendar(self._glyphs, id="calendar")
                 yield Lines(id="legend")
             yield Lines(id="details")
-        yield TabBar(glyphs, id="tabs")
-        with ContentSwitcher(id="body", initial="partitions"):
-            yield Listing[Entry](
-                partitions(glyphs, self._zone),
-                glyphs,
-                empty="no partitions",
-                sort=1,
-                descending=True,
-                id="partitions",
-            )
-            yield Pager(id="findings")
-            yield Listing[RunRow](runs(glyphs), glyphs, empty="no run is recorded", id="runs")
-            yield Listing[ActionRow](plan(glyphs), glyphs, empty="nothing to do", id="plan")
-            yield Listing[TrashRow](trash(glyphs), glyphs, empty="the trash is empty", id="trash")
-            yield Pager(id="growth")
-        yield Input(id="filter", placeholder="name, date or state", compact=True)
+        yield TabBar(self._glyphs, id="tabs")
+        yield Lists(self._host.model, self._glyphs, id="body")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """The calendar has the keys at first."""
-        self.query_one("#filter").display = False
         self._calendar.focus()
         self.show()
 
@@ -141,15 +89,19 @@ class MainScreen(Screen[None]):
         return self.query_one("#calendar", Calendar)
 
     @property
-    def _list(self) -> Widget:
-        return self.query_one(f"#{self._tab}", Widget)
+    def _lists(self) -> Lists:
+        return self.query_one("#body", Lists)
 
-    def _listing(self, name: str) -> Listing[Any]:
-        return self.query_one(f"#{name}", Listing)
+    @property
+    def _box(self) -> Input | None:
+        """Where the words of a filter are typed; there since it was first wanted."""
+        return next(iter(self.query("#filter").results(Input)), None)
 
-    def _zone(self) -> Zone | None:
-        almanac = self._host.model.almanac
-        return None if almanac is None else almanac.view.calendar
+    @cached_property
+    def _doing(self) -> Doing:
+        from pgalmanac_tui.screens.doing import Doing
+
+        return Doing(self._host, self, self._calendar, self._lists)
 
     # -- what is shown ---------------------------------------------------------------------------------------
 
@@ -160,26 +112,13 @@ class MainScreen(Screen[None]):
         model = self._host.model
         self.tick()
         self._calendar.set(model.almanac)
-        self._show_legend(model.almanac)
+        self._show_legend()
         self._show_details()
-        table = model.table
-        self._listing("partitions").set(model.almanac.entries if model.almanac is not None else ())
-        self.query_one("#findings", Pager).show(
-            lambda cells: () if table is None else findings(table.findings, cells, self._glyphs)
-        )
-        # Of a table that is gone nothing is left.
-        actions, orphans = ((), ()) if table is None else (table.plan.actions, table.plan.table.orphans)
-        if actions != self._plan_seen:
-            self._plan_seen = actions
-            self._listing("plan").set(() if table is None else action_rows(table.plan))
-        if orphans != self._trash_seen:
-            self._trash_seen = orphans
-            self._listing("trash").set(() if table is None else trash_rows(table.plan))
-        self._show_growth()
+        self._lists.show(model)
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
-            self._only = None
-            self._sift()
+            self._lists.only = None
+            self._lists.sift()
             self._follow()
             self._rested(self._cursor())
         self._show_tabs()
@@ -191,49 +130,34 @@ class MainScreen(Screen[None]):
         if not self._whole:
             return
         self.query_one("#header", Lines).show(lambda cells, height: header(model, cells, height, self._glyphs))
-        rows = () if model.table is None or model.now is None else run_rows(model.table.runs, model.now)
-        if rows != self._runs_seen:
-            self._runs_seen = rows
-            self._listing("runs").set(rows)
+        self._lists.tick(model)
 
     def _show_tabs(self) -> None:
-        model, listing = self._host.model, self._listing("partitions")
-        shown = tabs(model, len(listing.rows) if listing.sifted else None)
-        self.query_one("#tabs", TabBar).set(shown, self._tab, note(model, self._only))
+        model, lists = self._host.model, self._lists
+        shown = tabs(model, len(lists.partitions.rows) if lists.partitions.sifted else None)
+        self.query_one("#tabs", TabBar).set(shown, lists.current or "", note(model, lists.only))
 
-    def _show_growth(self) -> None:
-        """Only while it is in view: it looks at a hundred days."""
-        almanac = self._host.model.almanac
-        if self._tab == "growth":
-            self.query_one("#growth", Pager).show(
-                lambda cells: () if almanac is None else growth(almanac, cells, self._glyphs)
-            )
+    def _show_legend(self) -> None:
+        if (almanac := self._host.model.almanac) is None:
+            self.query_one("#legend", Lines).show(_nothing)
+            return
+        from pgalmanac_tui.screens.parts import legend_of
 
-    def _show_legend(self, almanac: Almanac | None) -> None:
-        def make(cells: int, _height: int) -> tuple[Line, ...]:
-            if almanac is None:
-                return ()
-            return (legend(self._marks(almanac), cells, self._glyphs),)
-
-        self.query_one("#legend", Lines).show(make)
-
-    @staticmethod
-    def _marks(almanac: Almanac) -> set[Mark]:
-        """The states that the days from the retention edge's to the premake edge's show."""
-        marks = {e.mark for e in almanac.entries if e.bounds is not None}
-        return marks if len(marks) > 1 else marks | {Mark.PREMADE}
+        self.query_one("#legend", Lines).show(lambda cells, _height: (legend_of(almanac, cells, self._glyphs),))
 
     def _show_details(self) -> None:
-        model, span = self._host.model, self._span()
-        entry, glyphs = self._entry(), self._glyphs
-        if entry is None and (day := self._row_day()) is not None:  # of the trash: what is said of its day
+        model, glyphs, entry = self._host.model, self._glyphs, self._lists.entry
+        span = self._calendar.span or (date.min, date.min)
+        if model.snapshot is None:
+            self.query_one("#details", Lines).show(_nothing)
+            return
+        from pgalmanac_tui.screens.parts import details
+
+        if entry is None and (day := self._lists.day) is not None:  # of the trash: what is said of its day
             span = day, day
         self.query_one("#details", Lines).show(
             lambda cells, height: details(model, span, entry, (cells, height), glyphs)
         )
-
-    def _span(self) -> tuple[date, date]:
-        return self._calendar.span or (date.min, date.min)
 
     # -- moving ----------------------------------------------------------------------------------------------
 
@@ -254,7 +178,7 @@ class MainScreen(Screen[None]):
 
     def _cursor(self) -> tuple[date | None, str | None]:
         """The chosen day, and the row, if the list has the keys."""
-        entry, orphan = self._entry(), self._orphan()
+        entry, orphan = self._lists.entry, self._lists.orphan
         key = entry.key if entry is not None else str(orphan.oid) if orphan is not None else None
         return self._calendar.day, key
 
@@ -267,7 +191,7 @@ class MainScreen(Screen[None]):
         if at != self._cursor() or almanac is None or day is None:
             return
         self.refresh_bindings()  # a key may have nothing to act on in this row
-        row = self._entry()
+        row = self._lists.entry
         there = [e for e in ((row,) if row is not None else almanac.day(day).entries) if e.partition is not None]
         partition = there[0].partition if len(there) == 1 else None
         if partition is None or partition.oid in self._host.model.details:
@@ -281,34 +205,25 @@ class MainScreen(Screen[None]):
     def _day_opened(self, event: DayOpened) -> None:
         """Into the list: on the row of that day, or, where a day has several, with those alone."""
         event.stop()
-        almanac = self._host.model.almanac
-        if almanac is None:
+        if (almanac := self._host.model.almanac) is None:
             return
-        entries = almanac.day(event.day).entries
         self.action_tab("partitions")
-        self._narrow(event.day if len(entries) > 1 else None)
-        if entries:
-            self._listing("partitions").choose(first_look(entries, almanac).key)
-        self._list.focus()
+        self._narrow(event.day if len(almanac.day(event.day).entries) > 1 else None)
+        self._lists.follow(event.day)
+        self._lists.shown.focus()
 
     @on(RowChosen)
     def _row_chosen(self, event: RowChosen) -> None:
         event.stop()
-        if (day := self._row_day()) is not None:
+        if (day := self._lists.day) is not None:
             self._calendar.choose(day)
         self._rest()
-
-    def _row_day(self) -> date | None:
-        """The day on which the row begins that has the keys."""
-        row, zone = self._entry() or self._orphan(), self._zone()
-        lower = None if row is None or row.bounds is None else row.bounds.lower
-        return None if lower is None or zone is None else zone.day(lower)
 
     @on(RowOpened)
     def _row_opened(self, event: RowOpened) -> None:
         event.stop()
         if event.list_id == "runs":
-            self.app.push_screen(RunScreen(self._host, event.key))
+            self._doing.run(event.key)
         elif event.list_id == "partitions":
             self.action_count()
 
@@ -320,41 +235,38 @@ class MainScreen(Screen[None]):
     @on(SortWanted)
     def _sort_wanted(self, event: SortWanted) -> None:
         event.stop()
-        listing = self._listing(event.list_id)
-        listing.sort_by(event.column, descending=listing.sort == event.column and not listing.descending)
+        self._lists.sort(event.column)
 
     def action_swap(self) -> None:
         """From the calendar to the list and back."""
         if self._calendar.has_focus:
             self._follow()
-            self._list.focus()
+            self._lists.shown.focus()
         else:
             self._calendar.focus()
 
     def _narrow(self, day: date | None) -> None:
         """List the partitions of one day alone, or those of all."""
-        if day != self._only:
-            self._only = day
-            self._sift()
+        if day != self._lists.only:
+            self._lists.only = day
+            self._lists.sift()
             self._show_tabs()
 
     def _follow(self) -> None:
         """Put the list's cursor on the chosen day."""
-        almanac, day = self._host.model.almanac, self._calendar.day
-        if self._only != day:
+        day = self._calendar.day
+        if self._lists.only != day:
             self._narrow(None)
-        if almanac is not None and day is not None and (entries := almanac.day(day).entries):
-            self._listing("partitions").choose(first_look(entries, almanac).key)
+        if day is not None:
+            self._lists.follow(day)
 
     def action_tab(self, name: str) -> None:
         """Show a list."""
         had = not self._calendar.has_focus
-        self._tab = name
-        self.query_one(ContentSwitcher).current = name
-        self._show_growth()
+        self._lists.open(name)
         self._show_tabs()
         if had or name != "partitions":
-            self._list.focus()
+            self._lists.shown.focus()
 
     def action_today(self) -> None:
         """To today."""
@@ -369,8 +281,7 @@ class MainScreen(Screen[None]):
                 self._calendar.choose(day)
                 self._calendar.focus()
 
-        if (almanac := self._host.model.almanac) is not None:
-            self.app.push_screen(DateScreen(almanac.today, self._glyphs), go)
+        self._doing.go_to(go)
 
     def action_select(self) -> None:
         """Begin a range, or end it."""
@@ -382,18 +293,16 @@ class MainScreen(Screen[None]):
 
     def action_back(self) -> None:
         """End what was begun: a count, a filter, a range."""
-        box = self.query_one("#filter", Input)
+        box, only = self._box, self._lists.only
         if self._host.model.counting is not None:
             self._host.stop_counting()
-        elif box.display:
+        elif box is not None and box.display:
             box.value = ""
             box.display = False
-            self._list.focus()
-        elif self._only is not None:
-            day, self._only = self._only, None
-            self._sift()
-            self._show_tabs()
-            self._calendar.choose(day)
+            self._lists.shown.focus()
+        elif only is not None:
+            self._narrow(None)
+            self._calendar.choose(only)
             self._calendar.focus()
         elif self._calendar.begin is not None and self._calendar.day is not None:
             self._calendar.choose(self._calendar.day)
@@ -403,154 +312,71 @@ class MainScreen(Screen[None]):
     def action_filter(self) -> None:
         """Open the place to type in."""
         self.action_tab("partitions")
-        box = self.query_one("#filter", Input)
+        if (box := self._box) is None:
+            box = Input(id="filter", placeholder="name, date or state", compact=True)
+            self.mount(box, after=self._lists)
         box.display = True
         box.focus()
 
     @on(Input.Changed, "#filter")
     def _filter_typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._sift()
+        self._lists.words = tuple(event.value.lower().split())
+        self._lists.sift()
         self._show_tabs()
-
-    def _sift(self) -> None:
-        """Show the rows in which every typed word is found; of a day that was opened only its own."""
-        words, almanac = self.query_one("#filter", Input).value.lower().split(), self._host.model.almanac
-        day = None if self._only is None or almanac is None else almanac.bounds(self._only)
-
-        def keep(entry: Entry) -> bool:
-            inside = day is None or (entry.bounds is not None and entry.bounds.overlaps(day))
-            return inside and all(word in entry.text for word in words)
-
-        self._listing("partitions").filter(keep if words or day is not None else None)
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self, event: Input.Submitted) -> None:
         event.stop()
         if not event.value:
             event.input.display = False
-        self._list.focus()
+        self._lists.shown.focus()
 
     def action_sort(self) -> None:
         """By the next column."""
-        if isinstance(self._list, Listing):
-            listing = self._listing(self._tab)
-            at = -1 if listing.sort is None else listing.sort
-            listing.sort_by((at + 1) % len(listing.columns), descending=listing.descending)
+        self._lists.sort(None)
 
     def action_reverse(self) -> None:
         """The other way round."""
-        if isinstance(self._list, Listing):
-            listing = self._listing(self._tab)
-            listing.sort_by(listing.sort or 0, descending=not listing.descending)
+        self._lists.sort(None, turn=True)
 
     # -- doing -----------------------------------------------------------------------------------------------
 
-    def _entry(self) -> Entry | None:
-        """The row that a key acts on, when the list of partitions or the plan has the keys."""
-        listing, planned, almanac = self._listing("partitions"), self._listing("plan"), self._host.model.almanac
-        if planned.has_focus and almanac is not None:
-            row: ActionRow | None = planned.chosen
-            return None if row is None else almanac.entry(row.action)
-        return listing.chosen if listing.has_focus else None
-
-    def _orphan(self) -> Orphan | None:
-        """The same of the trash."""
-        row: TrashRow | None = self._listing("trash").chosen if self._listing("trash").has_focus else None
-        return None if row is None else row.orphan
-
-    def _ask(self, wish: Wish, table: TableName | None = None) -> None:
-        """Show what would be done to *table*: that of the days and rows which were chosen, else the one shown."""
-        name = table or self._host.model.name
-        if name is not None:
-            self.app.push_screen(ChangeScreen(self._host, name, wish, self._glyphs), self._asked)
-
-    def _asked(self, begun: bool | None) -> None:  # noqa: FBT001  # Textual's callback
-        if begun:
-            if self._calendar.begin is not None and self._calendar.day is not None:
-                self._calendar.choose(self._calendar.day)
-            self._host.poll_now()
-
-    def _choice(self) -> Choice | None:
-        almanac = self._host.model.almanac
-        if almanac is None:
-            return None
-        return Choice(almanac=almanac, span=self._span(), entry=self._entry(), orphan=self._orphan())
-
-    def _do(self, wanted: Callable[[Choice], Wish | str]) -> None:
-        """Ask for what a key stands for here, or say why it stands for nothing."""
-        if (choice := self._choice()) is None:
-            return
-        wish, table = wanted(choice), choice.almanac.state.name
-        if isinstance(wish, str):
-            self.say(wish)
-        elif wish.command == "pin":
-            self._ask_why(wish, table, choice.almanac.today)
-        else:
-            self._ask(wish, table)
-
-    def _ask_why(self, wish: Wish, table: TableName, today: date) -> None:
-        def pin(answer: tuple[str, date | None] | None) -> None:
-            if answer is not None:
-                reason, until = answer
-                self._ask(replace(wish, reason=reason, until=until), table)
-
-        self.app.push_screen(ReasonScreen(wish.target, today, self._glyphs), pin)
-
     def action_create(self) -> None:
         """Create the chosen days, or the missing row."""
-        self._do(to_create)
+        self._doing.wish("create")
 
     def action_drop(self) -> None:
         """Drop the chosen days' partitions, or the row's."""
-        self._do(to_drop)
+        self._doing.wish("drop")
 
     def action_undrop(self) -> None:
         """Bring back what was dropped."""
-        self._do(to_bring_back)
+        self._doing.wish("undrop")
 
     def action_pin(self) -> None:
         """Pin, or unpin."""
-        self._do(to_pin)
+        self._doing.wish("pin")
 
     def action_maintain(self) -> None:
         """What the timer does."""
-        self._ask(Wish(command="maintain"))
+        self._doing.wish_for_table("maintain")
 
     def action_fix(self) -> None:
         """Create what is missing around today."""
-        self._ask(Wish(command="fix"))
+        self._doing.wish_for_table("fix")
 
     def action_count(self) -> None:
         """Count exactly."""
-        if (choice := self._choice()) is None:
-            return
-        if isinstance(there := to_count(choice), str):
-            self.say(there)
-        else:
-            self._host.count(there, self._row_day() or choice.span[0])
+        self._doing.count()
 
     def action_copy(self) -> None:
         """Offer what can be copied."""
-        choice, name = self._choice(), self._host.model.name
-        if choice is not None and name is not None:
-            texts = copies(choice, name, self._host.invocation)
-            self.app.push_screen(CopyScreen(texts, self._glyphs), self._copied)
-
-    def _copied(self, text: str | None) -> None:
-        if text is not None:
-            self._host.copy(text)
+        self._doing.copy()
 
     def action_tables(self) -> None:
         """Offer the other tables."""
-        snapshot = self._host.model.snapshot
-
-        def switch(name: TableName | None) -> None:
-            if name is not None:
-                self._host.switch(name)
-
-        if snapshot is not None:
-            self.app.push_screen(TablesScreen(self._host, snapshot.tables, self._host.model.name), switch)
+        self._doing.tables()
 
     def action_refresh(self) -> None:
         """Look again now."""
@@ -569,20 +395,21 @@ class MainScreen(Screen[None]):
     def _why_off(self, action: str) -> str | None:
         """Why the key of an action does nothing here and now, or None."""
         why = why_off(action, self._host.model)
-        if why is not None or action not in PLACED or not self._whole or (choice := self._choice()) is None:
+        if why is not None or self._host.model.almanac is None or not self._whole:
             return why
-        return out_of_place(action, choice)
+        return self._doing.out_of_place(action)
 
     def on_key(self, event: events.Key) -> None:
         """Say why, when a greyed key is pressed."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if (why := self._why_off(binding.action)) is not None:
-                self.say(f"{binding.description} is off: {why}")
-
-    def say(self, text: str) -> None:
-        """One sentence, for a few seconds."""
-        self.notify(text, markup=False, timeout=6)
+                self.notify(f"{binding.description} is off: {why}", markup=False, timeout=6)
 
     def action_help(self) -> None:
         """All keys of what has the focus and of the screen."""
-        self.app.push_screen(HelpScreen(tuple(told(self, self._why_off)), self._glyphs))
+        self._doing.help(tuple(told(self, self._why_off)))
+
+
+def _nothing(_cells: int, _height: int) -> tuple[Line, ...]:
+    """What is shown of a table before there is one."""
+    return ()

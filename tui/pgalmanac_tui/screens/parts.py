@@ -1,0 +1,81 @@
+"""What the lists below the tabs hold, and how the details and the legend are made. Imported with the first look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pgalmanac_tui.columns.plan import ActionRow, action_rows, plan
+from pgalmanac_tui.columns.runs import RunRow, run_rows, runs
+from pgalmanac_tui.columns.trash import TrashRow, trash, trash_rows
+from pgalmanac_tui.glyphs import Mark
+from pgalmanac_tui.panels.details import details
+from pgalmanac_tui.panels.findings import findings
+from pgalmanac_tui.panels.growth import growth
+from pgalmanac_tui.panels.legend import legend
+from pgalmanac_tui.widgets.listing import Listing
+from pgalmanac_tui.widgets.pager import Pager
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgalmanac_tui.almanac import Almanac
+    from pgalmanac_tui.format import Line
+    from pgalmanac_tui.glyphs import Glyphs
+    from pgalmanac_tui.model import Model
+
+__all__ = ["details", "legend_of", "made", "rows", "source", "text"]
+
+
+def made(name: str, glyphs: Glyphs) -> Listing[Any] | Pager:
+    """The widget of a list, empty."""
+    match name:
+        case "runs":
+            return Listing[RunRow](runs(glyphs), glyphs, empty="no run is recorded", id=name)
+        case "plan":
+            return Listing[ActionRow](plan(glyphs), glyphs, empty="nothing to do", id=name)
+        case "trash":
+            return Listing[TrashRow](trash(glyphs), glyphs, empty="the trash is empty", id=name)
+        case _:
+            return Pager(id=name)
+
+
+def source(name: str, model: Model) -> object:
+    """What the rows of a list are made from: they are the same as long as this is."""
+    table = model.table
+    if table is None or model.now is None:
+        return None
+    match name:
+        case "plan":
+            return table.plan.actions
+        case "trash":
+            return table.plan.table.orphans
+        case _:
+            return run_rows(table.runs, model.now)
+
+
+def rows(name: str, model: Model) -> Sequence[Any]:
+    """The rows of a list; none without a table."""
+    table = model.table
+    if table is None or model.now is None:
+        return ()
+    match name:
+        case "plan":
+            return action_rows(table.plan)
+        case "trash":
+            return trash_rows(table.plan)
+        case _:
+            return run_rows(table.runs, model.now)
+
+
+def text(name: str, model: Model, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """The lines of a list that is a text; none without a table."""
+    if name == "growth":
+        return () if model.almanac is None else growth(model.almanac, cells, glyphs)
+    # Without a table "nothing to report" would be a lie.
+    return () if model.table is None else findings(model.table.findings, cells, glyphs)
+
+
+def legend_of(almanac: Almanac, cells: int, glyphs: Glyphs) -> Line:
+    """The glyphs of the states that the days from the retention edge's to the premake edge's show."""
+    marks = {e.mark for e in almanac.entries if e.bounds is not None}
+    return legend(marks if len(marks) > 1 else marks | {Mark.PREMADE}, cells, glyphs)
