@@ -192,6 +192,7 @@ class Dashboard(App[int]):
             await self._watching.wait()
             self._kick.clear()
             began = self._asked_at = self._clock()
+            self.model = replace(self.model, retry_in=None)  # it is being tried
             try:
                 gateway = await self._connected()
                 fresh, self._fresh = self._fresh, False

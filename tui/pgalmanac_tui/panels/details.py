@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.actions import Status
@@ -72,7 +72,8 @@ def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterato
     exact = bool(known) and all(c.exact for c in known)
     yield ((f"{amount(sum(c.rows or 0 for c in known), glyphs, exact=exact)} rows", ""),)
     yield ((size(sum(c.bytes or 0 for c in known), glyphs), ""),)
-    yield (("c", "key"), (" create  ", ""), ("D", "key"), (" drop  ", ""), ("esc", "key"), (" one day", ""))
+    yield (("c", "key"), (" create  ", ""), ("D", "key"), (" drop", ""))
+    yield (("esc", "key"), (" one day", ""))
 
 
 def _title(almanac: Almanac, day: date) -> Line:
@@ -206,16 +207,24 @@ def _figures(model: Model, entry: Entry, glyphs: Glyphs) -> Iterator[Line]:
     yield ((f"{amount(count.rows, glyphs, exact=count.exact)} rows", ""), (f"  {size(count.bytes, glyphs)}", ""))
     if count.exact and count.counted_at is not None and model.now is not None:
         yield ((f"exact, counted {ago(count.counted_at, model.now)}", "dim"),)
-        if count.oldest is not None and count.newest is not None:
-            shown = (f"{moment:%H:%M:%S}" for moment in (count.oldest, count.newest))
-            yield ((f"events {' to '.join(shown)}", "dim"),)
+        if count.oldest is not None and count.newest is not None and model.almanac is not None:
+            yield ((_events(model.almanac, count.oldest, count.newest), "dim"),)
     elif count.error is not None:
         yield ((clean(count.error), "warning"),)
 
 
+def _events(almanac: Almanac, oldest: datetime, newest: datetime) -> str:
+    """When the first and the last of them were, in the policy's zone; with their days where those are two."""
+    first, last = (almanac.view.calendar.local(moment) for moment in (oldest, newest))
+    if first.date() == last.date():
+        return f"events {first:%H:%M:%S} to {last:%H:%M:%S}"
+    return f"{first:%m-%d %H:%M} to {last:%m-%d %H:%M}"
+
+
 def _profile(profile: Profile, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     if profile.hours:
-        yield ((bars(profile.hours, max(profile.hours) or 1, glyphs), "heat3"), (" hours", "dim"))
+        drawn = bars(profile.hours, max(profile.hours) or 1, glyphs)
+        yield ((drawn, "heat3"), (" hours" if len(drawn) + len(" hours") < cells else " h", "dim"))
     total = sum(rows for _, rows in profile.values) or 1
     whole = sum(profile.hours) or total
     for value, rows in profile.values[:3]:

@@ -85,7 +85,7 @@ def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
     table = model.table
     health = level_span(table.level, glyphs) if table is not None else (f"{glyphs.critical} NO TABLE", "critical")
     # What was true before the server fell silent is not shown as if it were true now.
-    right = ((health[0], "dim") if model.link is Link.LOST or model.waiting is not None else health,)
+    right = ((f"was {health[0]}", "dim") if model.link is Link.LOST or model.waiting is not None else health,)
     return spread(tuple(left), (*right, (" ", "")), cells, glyphs)
 
 
@@ -108,9 +108,10 @@ def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
 
 
 def _runs(table: TableState, snapshot: Snapshot, now: datetime, glyphs: Glyphs) -> Line:
-    """How the last run ended, and when the next one is due."""
+    """How the last maintenance ended, and when the next one is due. A pin or a drop by hand is another run."""
     spans: list[Span] = []
-    last = next((r for r in table.runs if r.status != "running"), None)
+    maintained = (r for r in table.runs if r.details.get("command", "maintain") == "maintain")
+    last = next((r for r in maintained if r.status != "running"), None)
     if last is not None:
         good = last.status == "success"
         glyph, style = (glyphs.ok, "ok") if good else (glyphs.critical, "critical")

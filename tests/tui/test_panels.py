@@ -1,0 +1,119 @@
+"""Lines of the header and the details, made of values: no server, no application."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from pgalmanac.details import Profile
+from pgalmanac.history import RunRecord
+from pgalmanac.model import Server
+from pgalmanac.plan import plan_maintain
+from pgalmanac.policy import Policy
+from pgalmanac.results import PartitionCount
+from pgalmanac_tui.almanac import Almanac
+from pgalmanac_tui.format import Line, width
+from pgalmanac_tui.glyphs import UNICODE
+from pgalmanac_tui.model import Link, Model
+from pgalmanac_tui.panels.details import details, profile_key
+from pgalmanac_tui.panels.header import header
+from pgalmanac_tui.snapshot import Snapshot, TableState
+from snapshots import NOW, TODAY, day, events, partition
+
+CELLS = 27  # of the details, in a terminal of 80
+SERVER = Server(
+    version="18.1", version_num=180001, database="app", role="keeper", standby=False, now=NOW, address="10.0.0.7:5432"
+)
+
+
+def run(command: str, hours: int, status: str = "success") -> RunRecord:
+    """A run of this command that ended so many hours ago."""
+    at = NOW - timedelta(hours=hours)
+    return RunRecord(
+        id=str(hours),
+        task_name="events-partition-maintenance",
+        started_at=at,
+        completed_at=at,
+        status=status,
+        duration_ms=1.0,
+        output=None,
+        error=None,
+        triggered_by="manual",
+        created_at=at,
+        details={"command": command},
+    )
+
+
+def model(*runs: RunRecord, width: int = 1, policy: Policy | None = None, count: PartitionCount | None = None) -> Model:
+    """A model of a table whose one partition is of *width* days from today, and these runs."""
+    table = events([partition(day(0, width), oid=100)], now=NOW)
+    plan = plan_maintain(table, policy or Policy())
+    state = TableState(plan=plan, runs=runs, counts={} if count is None else {count.oid: count})
+    snapshot = Snapshot(server=SERVER, now=NOW, tables=(state.name,), table=state)
+    almanac = Almanac.of(state, {})
+    return Model(link=Link.LIVE, snapshot=snapshot, almanac=almanac, now=NOW)
+
+
+def text(lines: tuple[Line, ...]) -> list[str]:
+    """The lines without their styles."""
+    return ["".join(part for part, _ in line) for line in lines]
+
+
+def of_day(found: Model, *, last: date = TODAY, cells: int = CELLS) -> list[str]:
+    """The details of today, or of the days until *last*."""
+    lines = text(details(found, (TODAY, last), None, (cells, 20), UNICODE))
+    assert [] == [line for line in lines if width(line) > cells]
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ([run("pin", 1), run("maintain", 5)], "ran 5 h ago ✔"),
+        ([run("drop", 1, "error"), run("maintain", 5)], "ran 5 h ago ✔"),
+        ([run("create", 1), run("maintain", 5, "error")], "failed 5 h ago ✖"),
+        ([run("maintain", 0, "running"), run("maintain", 24)], "ran 24 h ago ✔"),
+        ([run("pin", 1)], "never ran"),
+    ],
+)
+def test_the_last_run_is_the_last_maintenance(runs: list[RunRecord], told: str) -> None:
+    """Whoever pinned something has not maintained the table."""
+    assert text(header(model(*runs), 100, 3, UNICODE))[1].rstrip().endswith(told)
+
+
+def test_a_health_that_may_be_over_is_said_to_have_been() -> None:
+    """Of a server that is lost or late, without a colour too."""
+    here = model(run("maintain", 5))
+    late = replace(here, waiting=4.0)
+    lost = replace(here, link=Link.LOST, problem="it is gone")
+
+    assert [False, True, True] == [" was ✔ OK" in text(header(m, 80, 3, UNICODE))[0] for m in (here, late, lost)]
+    assert " ▲ no answer for 4 s; what you see is 0 s old" == text(header(late, 80, 3, UNICODE))[2].rstrip()
+    assert " ✖ no connection; what you see is 0 s old: it is gone" == text(header(lost, 80, 3, UNICODE))[2].rstrip()
+
+
+def test_the_details_of_days_fit_their_place() -> None:
+    """Nothing is cut off: the keys of a range, and the word behind the bars of the hours."""
+    found = model()
+    entry = found.almanac.entries[0] if found.almanac is not None else None
+    assert entry is not None
+    profile = Profile(hours=tuple(range(24)))
+    found = replace(found, profiles={profile_key(entry, TODAY): profile})
+
+    assert ["esc", "one", "day"] == of_day(found, last=TODAY + timedelta(days=1))[-1].split()
+    assert any(line.endswith("█ h") for line in of_day(found))
+    assert any(line.endswith("█ hours") for line in of_day(found, cells=43))
+
+
+@pytest.mark.parametrize(("width", "told"), [(1, "events 02:00:05 to 23:30:00"), (30, "11-02 02:00 to 11-20 23:30")])
+def test_events_of_several_days_have_their_days(width: int, told: str) -> None:
+    """A time alone would be read as one of the chosen day."""
+    oldest = datetime(2025, 11, 2, 2, 0, 5, tzinfo=UTC)
+    newest = datetime(2025, 11, 2 if width == 1 else 20, 23, 30, tzinfo=UTC)
+    count = PartitionCount(
+        oid=100, name=partition(day(0), oid=100).name, rows=7, exact=True, oldest=oldest, newest=newest, counted_at=NOW
+    )
+
+    assert told in of_day(model(width=width, count=count))
