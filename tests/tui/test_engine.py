@@ -11,7 +11,7 @@ import pytest
 
 from pgalmanac.errors import ConnectError
 from pgalmanac_tui import engine
-from pgalmanac_tui.engine import Engine
+from pgalmanac_tui.engine import Engine, call_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ class Work:
 
     def __init__(self, end: Callable[[], BaseException]) -> None:
         """Raise *end* at last."""
-        self.begun, self.undone = threading.Event(), threading.Event()
+        self.begun, self.undone, self.ended = threading.Event(), threading.Event(), threading.Event()
         self._end = end
 
     async def __call__(self) -> None:
@@ -32,6 +32,7 @@ class Work:
             await asyncio.Event().wait()
         finally:
             await asyncio.to_thread(self.undone.wait)
+            self.ended.set()
             raise self._end()
 
 
@@ -69,6 +70,47 @@ async def test_nobody_complains_of_work_that_ends_after_its_caller_has_gone(
     gc.collect()
 
     assert [] == complaints
+
+
+@pytest.mark.parametrize("by", ["caller", "itself"])
+async def test_undoing_is_not_called_off(by: str) -> None:
+    """Whoever leaves while something is being undone ends the engine: that calls the same work off once more."""
+    here, work = Engine(), Work(asyncio.CancelledError)
+    stopping = threading.Event()
+
+    async def watch() -> None:
+        await asyncio.to_thread(stopping.wait)
+        if by == "itself":
+            call_off()
+
+    async def watched() -> None:
+        watching = asyncio.create_task(watch())
+        try:
+            await work()
+        finally:
+            await watching
+
+    caller = asyncio.create_task(here.run(watched()))
+    await asyncio.to_thread(work.begun.wait)
+    loop = here._started()
+    stopping.set()
+    if by == "caller":
+        caller.cancel()
+        await asyncio.sleep(0)
+    for _ in range(3):  # the last one hears of the first when it is its turn
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_cancel_all(here), loop))
+    work.undone.set()
+    await asyncio.to_thread(here.stop)
+
+    assert work.ended.is_set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+
+async def _cancel_all(here: Engine) -> None:
+    for task in here._tasks:
+        task.cancel()
+    await asyncio.sleep(0)
 
 
 async def test_what_work_returns_raises_and_is_stopped_by() -> None:

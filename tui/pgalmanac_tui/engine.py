@@ -11,14 +11,43 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "call_off"]
 
 T = TypeVar("T")
 
 # A change that is called off undoes its statement and closes its row in the history; so long it may take.
 _UNDO_SECONDS: Final = 12.0
+
+
+_CALL_OFF: ContextVar[Callable[[], None]] = ContextVar("_CALL_OFF")
+
+
+def call_off() -> None:
+    """Call off the engine's work that this is a part of, as its caller would."""
+    _CALL_OFF.get()()
+
+
+async def _undone_once(work: Coroutine[Any, Any, T]) -> T:
+    """Do *work*. However often it is called off, it is told so once: a second time would break off its undoing."""
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            task.cancel()
+
+    _CALL_OFF.set(tell)
+    task = asyncio.create_task(work)
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            tell()
+    return task.result()
 
 
 class Engine:
@@ -46,7 +75,7 @@ class Engine:
                 done.set_result(ended.result())
 
         def start() -> None:
-            task.append(loop.create_task(work))
+            task.append(loop.create_task(_undone_once(work)))
             self._tasks.add(task[0])
             task[0].add_done_callback(finished)
 

@@ -33,7 +33,7 @@ from pgalmanac.schedule import Schedule, next_run
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
 from pgalmanac.view import View
-from pgalmanac_tui.engine import Engine
+from pgalmanac_tui.engine import Engine, call_off
 from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
 
@@ -346,13 +346,12 @@ async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[O
     """Perform the wish, dropping only what was shown; stop between two actions when the observer says so."""
     confirmed = frozenset(a.oid for a in proposal.plan.todo if a.kind in GOING and a.oid is not None)
     stopped = False
-    task = asyncio.current_task()
 
     def watch(event: object) -> None:
         nonlocal stopped
-        if isinstance(event, Outcome) and not observer(event) and task is not None:
+        if isinstance(event, Outcome) and not observer(event):
             stopped = True
-            task.cancel()
+            call_off()
 
     wish = proposal.wish
     request = replace(_request(wish), confirmed=confirmed)
