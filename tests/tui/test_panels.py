@@ -16,8 +16,8 @@ from pgalmanac.results import PartitionCount
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.format import Line, width
 from pgalmanac_tui.glyphs import UNICODE
-from pgalmanac_tui.model import Link, Model
-from pgalmanac_tui.panels.details import details, profile_key
+from pgalmanac_tui.model import Link, Model, profile_key
+from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.header import header
 from pgalmanac_tui.snapshot import Snapshot, TableState
 from snapshots import NOW, TODAY, day, events, partition

@@ -130,6 +130,14 @@ class Almanac:
         """The day as a range of key time."""
         return Bounds(lower=self.view.calendar.start(day), upper=self.view.calendar.start(day + _DAY))
 
+    def part(self, held: Bounds, day: date) -> Bounds:
+        """What of *held* lies in the day; all of it if nothing does, the day if it is open at an end."""
+        other = self.bounds(day)
+        if held.lower is None or held.upper is None or other.lower is None or other.upper is None:
+            return other
+        lower, upper = max(held.lower, other.lower), min(held.upper, other.upper)
+        return Bounds(lower=lower, upper=upper) if lower < upper else held
+
     def _look(self, day: date) -> Day:
         bounds = self.bounds(day)
         if bounds.lower is None or bounds.upper is None:

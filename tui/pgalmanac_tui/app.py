@@ -6,45 +6,33 @@ import asyncio
 import gc
 import os
 import random
-import signal
-import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from textual.app import App
-from textual.binding import Binding, BindingType
-from textual.color import Color, ColorParseError
-from textual.filter import Monochrome, NoColor
-from textual.screen import Screen
 from textual.worker import Worker
 
 from pgalmanac.config import Settings
 from pgalmanac.errors import PgalmanacError
-from pgalmanac.findings import Level
-from pgalmanac.model import Bounds, TableName
-from pgalmanac_tui.almanac import Almanac, Entry
-from pgalmanac_tui.changes import Change
-from pgalmanac_tui.clipboard import osc52
-from pgalmanac_tui.model import Counting, Link, Model
-from pgalmanac_tui.panels.details import profile_key
-from pgalmanac_tui.plain import Plain
+from pgalmanac_tui.model import Counting, Link, Model, profile_key
 from pgalmanac_tui.screens.main import MainScreen
-from pgalmanac_tui.snapshot import Gateway, Proposal, Snapshot, Wish
-from pgalmanac_tui.themes import THEMES, choose_glyphs, choose_theme, over_ssh
-from pgalmanac_tui.thrift import Thrift
+from pgalmanac_tui.shell import Shell
+from pgalmanac_tui.themes import over_ssh
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from textual.filter import LineFilter
+    from datetime import date
 
+    from pgalmanac.findings import Level
+    from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
-    from pgalmanac_tui.snapshot import RunRecord, TableState
+    from pgalmanac_tui.almanac import Almanac, Entry
+    from pgalmanac_tui.changes import Change
+    from pgalmanac_tui.snapshot import Gateway, Proposal, RunRecord, Snapshot, TableState, Wish
 
 __all__ = ["Dashboard", "run"]
 
@@ -57,9 +45,8 @@ _LONGEST_RETRY: Final = 30.0
 _CLOSER_SECONDS: Final = 10.0
 # An answer that takes longer is said to be late; when it is given up is the gateway's business.
 _LATE_SECONDS: Final = 3.0
-_HANGUP, _TERMINATED = 129, 143
 
-MakeGateway = Callable[[Settings], Gateway]
+MakeGateway = Callable[[Settings], "Gateway"]
 
 
 def _server_gateway(settings: Settings) -> Gateway:
@@ -68,18 +55,20 @@ def _server_gateway(settings: Settings) -> Gateway:
     return gateway
 
 
-class Dashboard(App[int]):
-    """Knows the server through its gateway, and tells the screens."""
+def _almanac(table: TableState, counted: Mapping[int, PartitionCount]) -> Almanac:
+    """In a thread, in which everything is imported that shows it."""
+    import_module("pgalmanac_tui.screens.parts")
+    almanac: Almanac = import_module("pgalmanac_tui.almanac").Almanac.of(table, counted)
+    return almanac
 
-    CSS_PATH = "app.tcss"
-    TITLE = "pgalmanac"
-    ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "colon"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "colon", "command_palette", "palette", key_display=":", show=False, id="palette", tooltip="all commands"
-        ),
-    ]
+
+async def _load_screens() -> None:
+    """Import what keys open, so that the first such key is not late."""
+    await asyncio.to_thread(import_module, "pgalmanac_tui.screens.doing")
+
+
+class Dashboard(Shell):
+    """Knows the server through its gateway, and tells the screens."""
 
     def __init__(
         self,
@@ -91,14 +80,10 @@ class Dashboard(App[int]):
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         """Show the server of *settings*. *settled* is called when much has come to stay: a picture, the first look."""
-        self._environ = dict(os.environ) if environ is None else environ
-        self._label_color = settings.dashboard.label_color
-        super().__init__()
+        super().__init__(settings.dashboard, environ)
         self.settings, self._make_gateway, self._clock = settings, make_gateway, clock
-        self.glyphs = choose_glyphs(settings.dashboard, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
         self.label, self.invocation = settings.label, settings.invocation
         self.model = Model(read_only=settings.read_only, label=settings.label)
-        self._thrift, self._plain, self._colourless = Thrift(), Plain(), NoColor()
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None
         self._looked_at = 0.0
@@ -114,49 +99,10 @@ class Dashboard(App[int]):
         self._in_almanac: Mapping[int, PartitionCount] = self.model.counted
         self._paused, self._fresh = False, False
         self._change: Worker[Any] | None = None
-        if over_ssh(self._environ):
-            self.animation_level = "none"
-        for theme in THEMES:
-            self.register_theme(theme)
-        wanted = choose_theme(settings.dashboard, self._environ)
-        self.theme = wanted if wanted in self.available_themes else "dark"
-        self.stylesheet.set_variables(self.get_css_variables())
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """A colour besides the theme's: the one that the configuration gives to the label."""
-        try:
-            chosen = Color.parse(self._label_color or "").hex
-        except ColorParseError:
-            chosen = self.current_theme.primary
-        return {"label-color": chosen}
-
-    def refresh_css(self, animate: bool = True) -> None:  # noqa: FBT001, FBT002  # Textual's own
-        """Read the style sheet with other colours; before there is a screen, nothing was read with the former ones."""
-        if self.screen_stack:
-            super().refresh_css(animate)
 
     def get_default_screen(self) -> MainScreen:
         """The one screen that is always there."""
         return MainScreen(self, self.size)
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Send what changed, and no more than that."""
-        super()._display(screen, self._thrift.saving(renderable))
-
-    def on_resize(self) -> None:
-        """A terminal of another size shows who knows what."""
-        self._thrift.forget()
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's own, with NO_COLOR one that leaves the terminal's colours, and with ASCII glyphs one for those.
-
-        Textual chooses what NO_COLOR means before it knows of our theme: greys, in which the default colours of an ansi
-        theme are all black, on black.
-        """
-        filters = [f for f in super().get_line_filters() if not isinstance(f, Monochrome)]
-        filters += [self._colourless] * ("NO_COLOR" in self._environ)
-        filters += [self._plain] * self.glyphs.ascii
-        return filters
 
     @property
     def _main(self) -> MainScreen | None:
@@ -164,9 +110,6 @@ class Dashboard(App[int]):
 
     def on_mount(self) -> None:
         """Paint first, then connect."""
-        for number, code in ((signal.SIGHUP, _HANGUP), (signal.SIGTERM, _TERMINATED)):
-            with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread, as under test
-                asyncio.get_running_loop().add_signal_handler(number, self.exit, code)
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -201,7 +144,7 @@ class Dashboard(App[int]):
                     self._watching.clear()
                 retry = _FIRST_RETRY
                 pause = max(float(self.settings.dashboard.refresh_seconds), (self._clock() - began) * _SHARE)
-                pause = max(pause, _SSH_SECONDS) if over_ssh(self._environ) else pause
+                pause = max(pause, _SSH_SECONDS) if self.over_ssh else pause
             except PgalmanacError as exc:
                 pause = retry * random.uniform(0.8, 1.2)  # noqa: S311  # so that many dashboards do not come back at once
                 retry = min(retry * 2, _LONGEST_RETRY)
@@ -218,6 +161,7 @@ class Dashboard(App[int]):
             almanac = await self._almanac(snapshot.table)
             if first and almanac is not None:
                 self._settled()
+                self._instead("load", _load_screens)
         self._looked_at, self._asked_at = self._clock(), None
         link = Link.PAUSED if self._paused else Link.LIVE
         now = snapshot.now
@@ -228,7 +172,7 @@ class Dashboard(App[int]):
     async def _almanac(self, table: TableState | None) -> Almanac | None:
         """Ten thousand partitions take a tenth of a second, in which keys should still be heard."""
         counted = self.model.counted
-        almanac = None if table is None else await asyncio.to_thread(Almanac.of, table, counted)
+        almanac = None if table is None else await asyncio.to_thread(_almanac, table, counted)
         self._in_almanac = counted
         return almanac
 
@@ -252,9 +196,8 @@ class Dashboard(App[int]):
             main.tick()
 
     def redraw(self) -> None:
-        """A fresh picture, whatever the terminal shows."""
-        self._thrift.forget()
-        self.screen.refresh()
+        """A fresh picture of a fresh look."""
+        self.repaint()
         self._fresh = True
         self.poll_now()
 
@@ -348,7 +291,7 @@ class Dashboard(App[int]):
                     count = replace(count, bytes=entry.count.bytes)
                 self._update(counted={**self.model.counted, count.oid: count})
             if len(entries) == 1 and entries[0].partition is not None and entries[0].bounds is not None:
-                bounds = _common(entries[0].bounds, almanac.bounds(day))
+                bounds = almanac.part(entries[0].bounds, day)
                 profile = await gateway.profile(view, entries[0].partition, bounds)
                 self._update(profiles={**self.model.profiles, profile_key(entries[0], day): profile})
         except PgalmanacError as exc:
@@ -374,6 +317,8 @@ class Dashboard(App[int]):
 
     def begin(self, proposal: Proposal) -> Change:
         """Start doing it."""
+        from pgalmanac_tui.changes import Change
+
         change = Change(proposal)
         self._change = self.run_worker(self._perform(change), group="change", exit_on_error=False)
         return change
@@ -393,23 +338,6 @@ class Dashboard(App[int]):
         """Break off the action under way."""
         if self._change is not None:
             self._change.cancel()
-
-    def copy(self, text: str) -> None:
-        """Send text to the terminal's clipboard."""
-        sequence = osc52(text, self._environ)
-        if sequence is None:
-            self.notify("that is too long for a terminal's clipboard", severity="warning")
-        elif self._driver is not None:
-            self._driver.write(sequence)
-            self.notify("sent to the terminal")
-
-
-def _common(one: Bounds, other: Bounds) -> Bounds:
-    """What both hold of time; the second is bounded."""
-    if one.lower is None or one.upper is None or other.lower is None or other.upper is None:
-        return other
-    lower, upper = max(one.lower, other.lower), min(one.upper, other.upper)
-    return Bounds(lower=lower, upper=upper) if lower < upper else Bounds(lower=one.lower, upper=one.upper)
 
 
 def _settled() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:  # what a look at a table brings; the first picture has none
     from pgalmanac.forecast import Measured
     from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
-    from pgalmanac_tui.almanac import Almanac
+    from pgalmanac_tui.almanac import Almanac, Entry
     from pgalmanac_tui.snapshot import PartitionDetails, Profile, Snapshot, TableState
 
-__all__ = ["Counting", "Link", "Model"]
+__all__ = ["Counting", "Link", "Model", "profile_key"]
+
+
+def profile_key(entry: Entry, day: date) -> str:
+    """Under which key the profile of an entry on a day is kept."""
+    return f"{entry.key}@{day}"
 
 
 class Link(StrEnum):

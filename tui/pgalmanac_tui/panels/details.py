@@ -11,23 +11,18 @@ from pgalmanac.view import View
 from pgalmanac_tui.almanac import Almanac, Day, Entry
 from pgalmanac_tui.format import Line, ago, amount, bars, clean, day_title, fit, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
-from pgalmanac_tui.model import Model
+from pgalmanac_tui.model import Model, profile_key
 
 if TYPE_CHECKING:
     from pgalmanac.forecast import Measured
     from pgalmanac.model import Pin
     from pgalmanac_tui.snapshot import PartitionDetails, Profile
 
-__all__ = ["details", "profile_key"]
+__all__ = ["details"]
 
 _LEAST_MEASURES: Final = 3
 _HOLES: Final = {Mark.GAP, Mark.WANTED, Mark.MISSING}
 _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
-
-
-def profile_key(entry: Entry, day: date) -> str:
-    """Under which key the profile of an entry on a day is kept."""
-    return f"{entry.key}@{day}"
 
 
 def details(

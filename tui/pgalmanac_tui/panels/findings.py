@@ -8,7 +8,8 @@ from typing import Final
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac_tui.format import Line, clean, wrap
 from pgalmanac_tui.glyphs import Glyphs
-from pgalmanac_tui.panels.header import REMEDIES, level_span
+from pgalmanac_tui.panels.header import level_span
+from pgalmanac_tui.panels.health import REMEDIES
 
 __all__ = ["findings"]
 

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pgalmanac.diagnose import runway_days
-from pgalmanac.findings import Code, Finding, Level
-from pgalmanac.model import Bounds
-from pgalmanac.view import View
 from pgalmanac_tui.format import Line, Span, ago, amount, clean, duration, fit, in_time, size, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.model import Link, Model
-from pgalmanac_tui.snapshot import Snapshot, TableState
 
-__all__ = ["REMEDIES", "header", "level_span", "style_of"]
+if TYPE_CHECKING:
+    from pgalmanac.findings import Level
+    from pgalmanac_tui.snapshot import Snapshot, TableState
 
-# Which key mends what is found; the rest needs more than a key.
-REMEDIES: Final[dict[Code, tuple[str, str]]] = {
-    Code.TODAY_MISSING: ("f", "fix"),
-    Code.RUNWAY_SHORT: ("m", "maintain"),
-    Code.GAP: ("f", "fix"),
-    Code.STRAY_ROWS: ("m", "maintain"),
-    Code.DETACH_PENDING: ("m", "maintain"),
-    Code.ORPHAN_TABLE: ("m", "maintain"),
-    Code.LAST_RUN_FAILED: ("3", "runs"),
-    Code.LAST_SUCCESS_OLD: ("m", "maintain"),
-    Code.FUSE: ("4", "plan"),
-    Code.DROP_BLOCKED: ("4", "plan"),
-    Code.TRASH: ("5", "trash"),
-    Code.DISK_LIMIT: ("6", "growth"),
-}
+__all__ = ["header", "level_span", "style_of"]
+
 # Of a piece of text that is cut off less than this says nothing.
 _WORTH: Final = 8
-_ORDER: Final = (Level.CRITICAL, Level.WARNING)
 
 
 def style_of(level: Level | None) -> str:
@@ -153,52 +136,15 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     elif model.link is Link.PAUSED:
         matter = (glyphs.warning, f"paused; {old}", "warning", (("p", "key"), (" goes on", "")))
     else:
-        matter = _worst(table, glyphs)
+        from pgalmanac_tui.panels.health import health
+
+        matter = health(table, glyphs)
     return matter
 
 
 def _seconds(seconds: float) -> str:
     """A length of time that goes on: whole seconds."""
     return f"{seconds:.0f} s" if seconds < 10 else duration(seconds)  # noqa: PLR2004  # from where on duration has none either
-
-
-def _worst(table: TableState, glyphs: Glyphs) -> tuple[str, str, str, Line]:
-    found = next((f for level in _ORDER for f in table.findings if f.level is level), None)
-    if found is None:
-        days = runway_days(table.view)
-        return glyphs.ok, f"nothing needs doing: partitions for {days} days after today", "ok", ()
-    return glyphs.level(found.level), _said(table, found), style_of(found.level), _key(found)
-
-
-def _key(found: Finding) -> Line:
-    remedy = REMEDIES.get(found.code)
-    return () if remedy is None else ((remedy[0], "key"), (f" {remedy[1]}", ""))
-
-
-def _said(table: TableState, found: Finding) -> str:
-    """The finding without the command that mends it, since a key stands beside it; since when inserts fail."""
-    text = found.message.split("; run pgalmanac")[0]
-    if found.code is not Code.TODAY_MISSING:
-        return text
-    since = missing_since(table.view)
-    day = table.view.today
-    # Short enough to be whole with its time and the key in 80 cells.
-    what = "inserts fail" if table.view.table.default is None else "rows go to the default"
-    text = f"no partition for now ({day:%a} {day.day} {day:%b}): {what}"
-    if since is None:
-        return text
-    wall = table.view.calendar.local(since)
-    when = f"{wall:%H:%M}" if wall.date() == day else f"{wall.day} {wall:%b %H:%M}"
-    return f"{text} since {when}"
-
-
-def missing_since(seen: View) -> datetime | None:
-    """Since when (key time) nothing covers now; None when nothing ever did."""
-    before = [p.bounds.upper for p in seen.table.ranged if p.bounds is not None and p.bounds.upper is not None]
-    ended = [upper for upper in before if upper <= seen.now]
-    if not ended or seen.coverage.holes(Bounds(lower=seen.now, upper=seen.day(1))) == ():
-        return None
-    return max(ended)
 
 
 def _at_work(table: TableState, now: datetime) -> str:

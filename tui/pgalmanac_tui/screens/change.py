@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,6 +16,7 @@ from pgalmanac_tui.format import Line, clean
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
 from pgalmanac_tui.panels.fate import stake
+from pgalmanac_tui.screens.host import Changer
 from pgalmanac_tui.snapshot import Proposal, Wish
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.pager import Pager
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from pgalmanac.model import TableName
 
-__all__ = ["ChangeScreen", "Changer"]
+__all__ = ["ChangeScreen"]
 
 # Two pictures a second are progress enough.
 _PROGRESS_SECONDS: Final = 0.5
@@ -40,25 +41,6 @@ _TITLES: Final = {
     "pin": "Pin {target} of {table}: nothing drops it",
     "unpin": "Unpin {target} of {table}: it may be dropped again",
 }
-
-
-class Changer(Protocol):
-    """What the screen needs of the application, to which the work belongs."""
-
-    label: str | None
-    invocation: tuple[str, ...]
-
-    async def propose(self, table: TableName, wish: Wish) -> Proposal:
-        """What would be done now."""
-        ...
-
-    def begin(self, proposal: Proposal) -> Change:
-        """Start doing it."""
-        ...
-
-    def undo(self) -> None:
-        """Break off the action under way."""
-        ...
 
 
 class ChangeScreen(ModalScreen[bool]):

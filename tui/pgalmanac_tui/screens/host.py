@@ -1,10 +1,8 @@
-"""What the main screen needs of the application: the state, and the work that outlives a screen."""
+"""What the screens need of the application: the state, and the work that outlives a screen."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
-
-from pgalmanac_tui.screens.change import Changer
 
 if TYPE_CHECKING:
     from datetime import date
@@ -12,11 +10,31 @@ if TYPE_CHECKING:
     from pgalmanac.findings import Level
     from pgalmanac.model import TableName
     from pgalmanac_tui.almanac import Entry
+    from pgalmanac_tui.changes import Change
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.model import Model
-    from pgalmanac_tui.snapshot import RunRecord
+    from pgalmanac_tui.snapshot import Proposal, RunRecord, Wish
 
-__all__ = ["Host"]
+__all__ = ["Changer", "Host"]
+
+
+class Changer(Protocol):
+    """What the screen needs of the application, to which the work belongs."""
+
+    label: str | None
+    invocation: tuple[str, ...]
+
+    async def propose(self, table: TableName, wish: Wish) -> Proposal:
+        """What would be done now."""
+        ...
+
+    def begin(self, proposal: Proposal) -> Change:
+        """Start doing it."""
+        ...
+
+    def undo(self) -> None:
+        """Break off the action under way."""
+        ...
 
 
 class Host(Changer, Protocol):

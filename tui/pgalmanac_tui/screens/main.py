@@ -18,7 +18,6 @@ from pgalmanac_tui.format import Line
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
 from pgalmanac_tui.panels.header import header
 from pgalmanac_tui.panels.tabs import note, tabs
-from pgalmanac_tui.screens.host import Host
 from pgalmanac_tui.screens.keys import BINDINGS, told, why_off
 from pgalmanac_tui.screens.lists import Lists
 from pgalmanac_tui.widgets.calendar import Calendar
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from pgalmanac.model import TableName
     from pgalmanac_tui.screens.doing import Doing
+    from pgalmanac_tui.screens.host import Host
 
 __all__ = ["MainScreen"]
 
