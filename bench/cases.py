@@ -75,7 +75,7 @@ def nothing_to_do(bench: Bench, sizes: list[int], rounds: int) -> Iterator[Case]
         whole = processes(
             who.idle_processes(bench, plain, handed, size),
             rounds=turns,
-            environment=bench.environment,
+            environment={**bench.environment, "PGALMANAC_RETENTION_DAYS": "forever"},
             expected=frozenset({0, 1, 2}),
         )
         ours_, found = named(warm), named(whole)

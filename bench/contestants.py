@@ -62,8 +62,8 @@ def idle_processes(bench: Bench, plain: str, partman: str, partitions: int) -> d
     commands = {
         "import psycopg": [sys.executable, "-c", "import psycopg"],
         PSQL: psql(bench, plain, "-c", CATALOG),
-        OURS: maintain(bench, plain, "--retention-days", "forever"),
-        "pgalmanac check": [ours(), "check", "--dsn", bench.dsn(plain), "--retention-days", "forever"],
+        OURS: maintain(bench, plain),
+        "pgalmanac check": [ours(), "check", "--dsn", bench.dsn(plain)],
     }
     if bench.has_partman:
         commands[PARTMAN] = psql(bench, partman, "-c", RUN_PARTMAN)
