@@ -17,8 +17,9 @@ from pgalmanac.locks import blockers
 
 __all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "LastLook", "begin", "retried", "run_script", "send", "under_locks"]
 
-# Pauses as short as the timeout halve the writers' throughput; nine times as long leaves them 92 %.
-_PAUSE: Final = (9.0, 13.0)
+# In lock timeouts. Pauses as short as the timeout halve the writers' throughput; fourteen times as long costs them a
+# fifteenth, and what an attempt does besides waiting.
+_PAUSE: Final = (12.0, 16.0)
 # The server ends a session that holds our advisory lock when nothing was heard of it for five minutes.
 _LONGEST_PAUSE: Final = 60.0
 # What a lock that was not to be had looks like: lock_timeout, statement_timeout (or somebody's cancel), a deadlock

@@ -26,8 +26,8 @@ __all__ = ["KINDS", "Quotient", "throughput"]
 WINDOW_SECONDS: Final = 5.0
 # A run that takes no lock to wait with, because it looks first whether it would get it, has begun to wait by then.
 _BEGUN_SECONDS: Final = 3.0
-# Attempts follow each other in about two seconds: a window must not always begin with one.
-_PHASE_SECONDS: Final = 2.0
+# Attempts follow each other in about three seconds: a window must not always begin with one.
+_PHASE_SECONDS: Final = 3.0
 # What the run waits with: creating (without a default partition that waits for nobody), the same with stray rows to
 # move, or dropping, for which all else is done before.
 KINDS: Final = ("create", "move", "drop")
