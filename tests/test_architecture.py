@@ -89,7 +89,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("dashboard's data", frozenset({"pgalmanac_tui.engine", "pgalmanac_tui.kept", "pgalmanac_tui.snapshot"})),
-    ("gateway", frozenset({"pgalmanac_tui.gateway"})),
+    ("gateway", frozenset({"pgalmanac_tui.connection", "pgalmanac_tui.gateway"})),
     ("dashboard", frozenset({"pgalmanac_tui"})),  # and everything in it that is not named above
     ("command line", frozenset({"signals", "process", "opening", "operations", "dispatch", "cli", "__main__"})),
 )
@@ -111,7 +111,7 @@ TERMINAL_LIBRARIES: Final = frozenset({"rich", "textual"})
 
 # Who may call what reads or changes the database on the dashboard's behalf, and who holds what came of it, in the
 # types of those modules.
-TALKS_TO_CORE: Final = frozenset({"pgalmanac_tui.gateway", "pgalmanac_tui.snapshot"})
+TALKS_TO_CORE: Final = frozenset({"pgalmanac_tui.connection", "pgalmanac_tui.gateway", "pgalmanac_tui.snapshot"})
 CORE_IO: Final = frozenset().union(*(modules for _, modules in LAYERS[6:11]))
 
 
@@ -291,6 +291,15 @@ def test_the_command_line_starts_without_driver_and_terminal_libraries() -> None
 def test_the_dashboard_paints_before_the_driver_is_loaded() -> None:
     """Its first picture would come a third of a second later: the driver is for those who talk to the server."""
     assert set() == loaded_by("pgalmanac.opening", "pgalmanac_tui.app") & {"psycopg", "pyarrow", "sqlite3"}
+
+
+def test_the_dashboard_paints_before_what_shows_a_table_is_loaded() -> None:
+    """Nor do the screens come that open on a key: together they were more than a third of the imports."""
+    later = {f"pgalmanac.{name}" for name in ("actions", "diagnose", "findings", "forecast", "plan", "results", "view")}
+    later |= {f"pgalmanac_tui.{name}" for name in ("almanac", "snapshot", "wishes", "panels.details", "screens.change")}
+
+    assert set() == loaded_by("pgalmanac.opening", "pgalmanac_tui.app") & later
+    assert later <= loaded_by("pgalmanac_tui.screens.parts", "pgalmanac_tui.screens.doing")
 
 
 def test_a_headless_run_loads_no_terminal_library() -> None:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pgalmanac.findings import Level
     from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
-    from pgalmanac_tui.almanac import Almanac, Entry
+    from pgalmanac_tui.almanac import Almanac
     from pgalmanac_tui.changes import Change
+    from pgalmanac_tui.entries import Entry
     from pgalmanac_tui.snapshot import Gateway, Proposal, RunRecord, Snapshot, TableState, Wish
 
 __all__ = ["Dashboard", "run"]

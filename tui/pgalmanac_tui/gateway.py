@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -14,11 +13,11 @@ import psycopg
 from pgalmanac import counts, maintain
 from pgalmanac.actions import GOING
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, scrub, translated
+from pgalmanac.db import Session, scrub
 from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_details, profile, pulse
 from pgalmanac.diagnose import diagnose
 from pgalmanac.discovery import choose, discover
-from pgalmanac.errors import BusyError, ConfigError, ConnectError, Interrupted, PrivilegeError
+from pgalmanac.errors import BusyError, ConfigError, Interrupted, PrivilegeError
 from pgalmanac.estimates import estimates
 from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.forecast import Measured, Sizes, unusual
@@ -33,6 +32,7 @@ from pgalmanac.schedule import Schedule, next_run
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
 from pgalmanac.view import View
+from pgalmanac_tui.connection import Connection
 from pgalmanac_tui.engine import Engine, call_off
 from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
@@ -43,63 +43,8 @@ T = TypeVar("T")
 
 # A server that is silent on an open socket answers nothing, for ever.
 _LOOK_SECONDS: Final = 20.0
-_LET_GO_SECONDS: Final = 1.0
 _RUNS: Final = 50
 _ASK_TIMER_EVERY: Final = timedelta(minutes=1)
-
-
-@dataclass(slots=True)
-class _Line:
-    """One connection, opened when first used and again after it was lost. Used by one caller at a time."""
-
-    dsn: str
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _stack: AsyncExitStack | None = None
-    _session: Session | None = None
-
-    async def use(self, work: Callable[[Session], Awaitable[T]], *, what: str, seconds: float | None) -> T:
-        """Do *work*, which only reads, on the connection within *seconds*, after which the server counts as lost."""
-        async with self._lock:
-            try:
-                # The first one asks the server to stop, for which the driver has ten seconds; the second lets go of it.
-                last = None if seconds is None else seconds + _LET_GO_SECONDS
-                async with asyncio.timeout(last), asyncio.timeout(seconds):
-                    used = self._session
-                    try:
-                        return await self._work(work, what)
-                    except ConnectError:
-                        # One left idle may have ended since, with a restart of the server: it is seen only now.
-                        if used is None or not used.conn.closed:
-                            raise
-                        return await self._work(work, what)
-            except TimeoutError as exc:
-                await self.close()
-                raise ConnectError(
-                    f"{what}: no answer in {seconds:.0f} seconds", hint="the server may be busy"
-                ) from exc
-            except (ConnectError, asyncio.CancelledError):
-                if self._session is None or self._session.conn.closed or self._session.in_transaction:
-                    await self.close()
-                raise
-
-    async def _work(self, work: Callable[[Session], Awaitable[T]], what: str) -> T:
-        session = await self._ready()
-        with translated(what):
-            return await work(session)
-
-    async def _ready(self) -> Session:
-        if self._session is None or self._session.conn.closed:
-            await self.close()
-            stack = AsyncExitStack()
-            self._session = await stack.enter_async_context(connect(self.dsn, read_only=True))
-            self._stack = stack
-        return self._session
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        stack, self._stack, self._session = self._stack, None, None
-        if stack is not None:
-            await stack.aclose()
 
 
 class ServerGateway:
@@ -109,9 +54,9 @@ class ServerGateway:
         """Connect to nothing yet."""
         self._settings = settings
         self._engine = Engine()
-        self._polling = _Line(settings.dsn)
-        self._looking = _Line(settings.dsn)
-        self._counting = _Line(settings.dsn)
+        self._polling = Connection(settings.dsn)
+        self._looking = Connection(settings.dsn)
+        self._counting = Connection(settings.dsn)
         self._schedule: Schedule | None = None
         # Of which table, and after which run.
         self._timed: tuple[int | None, str | None] = (None, None)

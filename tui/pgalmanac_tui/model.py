@@ -12,7 +12,8 @@ if TYPE_CHECKING:  # what a look at a table brings; the first picture has none
     from pgalmanac.forecast import Measured
     from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
-    from pgalmanac_tui.almanac import Almanac, Entry
+    from pgalmanac_tui.almanac import Almanac
+    from pgalmanac_tui.entries import Entry
     from pgalmanac_tui.snapshot import PartitionDetails, Profile, Snapshot, TableState
 
 __all__ = ["Counting", "Link", "Model", "profile_key"]

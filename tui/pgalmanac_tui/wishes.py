@@ -9,7 +9,8 @@ from typing import Final
 
 from pgalmanac.model import Bounds, Orphan, TableName
 from pgalmanac.targets import names
-from pgalmanac_tui.almanac import Almanac, Entry
+from pgalmanac_tui.almanac import Almanac
+from pgalmanac_tui.entries import Entry
 from pgalmanac_tui.format import command_line
 from pgalmanac_tui.snapshot import Wish
 

@@ -12,7 +12,7 @@ from pgalmanac_tui.widgets.listing import Column
 
 if TYPE_CHECKING:
     from pgalmanac.periods import Calendar
-    from pgalmanac_tui.almanac import Entry
+    from pgalmanac_tui.entries import Entry
 
 __all__ = ["partitions"]
 

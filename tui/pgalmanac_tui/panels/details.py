@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from pgalmanac.actions import Status
 from pgalmanac.view import View
-from pgalmanac_tui.almanac import Almanac, Day, Entry
+from pgalmanac_tui.almanac import Almanac, Day
+from pgalmanac_tui.entries import Entry
 from pgalmanac_tui.format import Line, ago, amount, bars, clean, day_title, fit, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
 from pgalmanac_tui.model import Model, profile_key

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
     from pgalmanac.findings import Level
     from pgalmanac.model import TableName
-    from pgalmanac_tui.almanac import Entry
     from pgalmanac_tui.changes import Change
+    from pgalmanac_tui.entries import Entry
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.model import Model
     from pgalmanac_tui.snapshot import Proposal, RunRecord, Wish

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pgalmanac.model import Orphan
     from pgalmanac.periods import Calendar as Zone
-    from pgalmanac_tui.almanac import Entry
+    from pgalmanac_tui.entries import Entry
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.model import Model
 
