@@ -270,6 +270,20 @@ async def test_help_lists_the_keys_and_says_why_one_is_off(database: str) -> Non
     assert "missing today" in text
 
 
+async def test_help_names_the_keys_in_ascii(database: str) -> None:
+    """An arrow is a question mark there, which is another key."""
+    add_partitions(database, days=range(-3, 31))
+
+    async with opened(database, dashboard=Look(glyphs="ascii")) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        lines = [line.split() for line in text_of(app, "#text").splitlines()]
+
+    assert [["enter", "Open", "the", "day"]] == [line[:4] for line in lines if line[1:4] == ["Open", "the", "day"]]
+    assert ["left", "h", "A", "week", "back"] in lines
+    assert [["?", "help"]] == [line[:2] for line in lines if line[:1] == ["?"] and line[1:2] != ["??"]]
+
+
 async def test_it_comes_back_after_a_restart_of_the_server(own_server: Cluster) -> None:
     """Meanwhile it shows the old data and says how old; keys that need the server are off."""
     create_events(own_server.conninfo(), days=range(-3, 31))
@@ -372,6 +386,41 @@ async def test_every_size_shows_what_matters(database: str, size: tuple[int, int
     assert "Mon" in screen
     assert "? help" in screen
     assert size[1] == len(screen.splitlines()) or size[1] - 1 == len(screen.splitlines())
+
+
+async def test_in_a_few_lines_the_lists_are_reached_too(database: str) -> None:
+    """At 40 by 10 tab goes from the calendar to the list and back, each in sight while it has the keys."""
+    add_partitions(database, days=range(-3, 31))
+
+    async with opened(database, size=(40, 10)) as (app, pilot):
+        assert "Mon" in shown(app)
+        await pilot.press("tab")
+        await until(pilot, lambda: "1 Partitions" in shown(app) and f"events_{today():%Y_%m_%d}" in shown(app))
+        assert "Mon" not in shown(app)
+        await pilot.press("2")
+        await until(pilot, lambda: "never" in shown(app) or "no successful run" in shown(app))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "Mon" in shown(app) and "2 Findings" in shown(app))
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: "Mon" not in shown(app) and "2 Findings" in shown(app))
+        await pilot.press("tab")
+        await until(pilot, lambda: "Mon" in shown(app) and "2 Findings" not in shown(app))
+
+
+async def test_a_terminal_that_changes_behind_a_dialog(database: str) -> None:
+    """What stands behind is laid out for the new size when the dialog has gone."""
+    add_partitions(database, days=range(-3, 31))
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: len(app.screen._compositor.render_strips()) == 10)
+        await pilot.press("escape")
+        await until(pilot, lambda: "Sun" in shown(app) and "? help" in shown(app))
+        assert "Findings" not in shown(app)
+        await pilot.press("tab")
+        await until(pilot, lambda: "1 Partitions" in shown(app))
 
 
 async def test_stray_rows_are_in_the_calendar(database: str) -> None:

@@ -92,6 +92,11 @@ class Shell(App[int]):
         """Send what changed, and no more than that."""
         super()._display(screen, self._thrift.saving(renderable))
 
+    def get_key_display(self, binding: Binding) -> str:
+        """Textual's own, with ASCII glyphs the name of a key where that is an arrow or the like."""
+        shown = super().get_key_display(binding)
+        return binding.key if self.glyphs.ascii and not shown.isascii() else shown
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, with NO_COLOR one that leaves the terminal's colours, and with ASCII glyphs one for those.
 

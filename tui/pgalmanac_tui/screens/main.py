@@ -169,6 +169,8 @@ class MainScreen(Screen[None]):
     @on(events.DescendantFocus)
     def _focus_moved(self) -> None:
         """The calendar's details are those of a day, the list's those of a row."""
+        if self._whole:  # in a few lines what has the keys is all there is room for
+            self.set_class(not self._calendar.has_focus, "-on-list")
         self._rest()
 
     def _rest(self) -> None:
