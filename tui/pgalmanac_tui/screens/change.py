@@ -77,6 +77,8 @@ class ChangeScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Show the frame at once and plan meanwhile."""
+        # What was said of the last key would lie on the buttons and on the name that is to be typed.
+        self.app.clear_notifications()
         self.query_one("#name").display = False
         # The screen scrolls the text itself: from Cancel the next stop is the name that is to be typed.
         self.query_one("#text").can_focus = False
