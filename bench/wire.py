@@ -6,6 +6,7 @@ Bytes are the same on every machine. Times are of this machine and of what else 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import time
@@ -48,6 +49,9 @@ PLAYED: Final = (
 )
 KEYS_A_SECOND: Final = 30
 REPEATED: Final = 60
+# Where the terminal is told to go, a style, and the cursor of the calendar; and the line of the Mondays, from 1.
+_CURSOR: Final = re.compile(rb"\x1b\[(\d+);\d+H(?:\x1b\[[\d;]*m)*\xe2\x96\xb8")
+_MONDAY: Final = 5
 LATER: Final = 1000 / KEYS_A_SECOND
 # Longer than a terminal's own waiting for the rest of an escape sequence.
 _PAUSE_SECONDS: Final = 0.4
@@ -125,8 +129,8 @@ def polled(command: Sequence[str], polls: int) -> tuple[int, int]:
 def lags(command: Sequence[str], today: date) -> tuple[list[float], float | None]:
     """Milliseconds from each key of a repeat of 30 a second to its cursor on the screen; and computing for each key.
 
-    The cursor begins on *today* and goes a day back with each key; its cell shows the day of the month. A picture that
-    was left out because the next one was due as well counts as painted with that one.
+    The cursor begins on *today* and goes a day back with each key. A picture that was left out because the next one was
+    due as well counts as painted with that one.
     """
     asked: list[float] = []
     painted: list[float] = []
@@ -146,14 +150,20 @@ def lags(command: Sequence[str], today: date) -> tuple[list[float], float | None
 
 
 def _look(tty: Terminal, today: date, painted: list[float], number: int, *, until: float) -> None:
-    """Read until then, or until the last key's cursor was seen and note when each was."""
+    """Read until then, or until the last key's cursor was seen, and note when each was: its row is that of its weekday.
+
+    A picture in which several keys have come together shows the last of them; they are taken to be fewer than seven.
+    """
     text = b""
     while len(painted) < REPEATED and (left := until - time.monotonic()) > 0:
-        text = text[-8:] + tty.read(quiet=left, most=min(left, 0.002))
-        for n in range(len(painted), number + 1):
-            # The end of a style, the day, the beginning of another style.
-            if f"m{(today - timedelta(days=n + 1)).day:2}\x1b".encode() in text:
-                painted += [time.monotonic()] * (n + 1 - len(painted))
+        text += tty.read(quiet=left, most=min(left, 0.002))
+        seen = 0
+        for cursor in _CURSOR.finditer(text):
+            seen, weekday = cursor.end(), int(cursor[1]) - _MONDAY
+            days = ((n, today - timedelta(days=n + 1)) for n in range(len(painted), number + 1))
+            last = next((n for n, day in days if day.weekday() == weekday), len(painted) - 1)
+            painted += [time.monotonic()] * (last + 1 - len(painted))
+        text = text[seen:]
 
 
 def stressed(arguments: Sequence[str], *, seconds: float) -> tuple[list[Turn], float | None]:
