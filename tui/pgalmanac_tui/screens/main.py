@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.reactive import Reactive
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -18,7 +16,7 @@ from pgalmanac_tui.format import Line
 from pgalmanac_tui.messages import DayChosen, DayOpened, RowChosen, RowOpened, SortWanted, TabChosen
 from pgalmanac_tui.panels.header import header
 from pgalmanac_tui.panels.tabs import note, tabs
-from pgalmanac_tui.screens.keys import BINDINGS, told, why_off
+from pgalmanac_tui.screens.keyed import KeyedScreen
 from pgalmanac_tui.screens.lists import Lists
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.keybar import KeyBar, TabBar
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from textual.geometry import Size
 
     from pgalmanac.model import TableName
-    from pgalmanac_tui.screens.doing import Doing
     from pgalmanac_tui.screens.host import Host
 
 __all__ = ["MainScreen"]
@@ -42,12 +39,11 @@ _WIDTHS: Final = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]
 _HEIGHTS: Final = [(0, "-short"), (21, "-tall"), (34, "-high")]
 
 
-class MainScreen(Screen[None]):
+class MainScreen(KeyedScreen):
     """All of it on one screen."""
 
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
-    BINDINGS = BINDINGS
 
     # Textual's own paints the whole screen when the focus moves; the two widgets concerned paint themselves.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
@@ -56,8 +52,9 @@ class MainScreen(Screen[None]):
         """Show what *host* knows in a terminal of this size."""
         # Textual sets these when it has painted already, and then works out all styles and paints once more.
         breakpoints = ((size.width, _WIDTHS), (size.height, _HEIGHTS))
-        super().__init__(classes=" ".join(max(b for b in known if b[0] <= cells)[1] for cells, known in breakpoints))
-        self._host, self._glyphs = host, host.glyphs
+        fitting = (max(b for b in known if b[0] <= cells)[1] for cells, known in breakpoints)
+        super().__init__(host, classes=" ".join(fitting))
+        self._glyphs = host.glyphs
         self._begun: TableName | None = None
 
     def compose(self) -> ComposeResult:
@@ -80,28 +77,9 @@ class MainScreen(Screen[None]):
     # -- parts -----------------------------------------------------------------------------------------------
 
     @property
-    def _whole(self) -> bool:
-        """Whether the parts are there: not yet, and no more, while the program begins and ends."""
-        return self.is_mounted and bool(self.query("#header")) and bool(self.query("#keys"))
-
-    @property
-    def _calendar(self) -> Calendar:
-        return self.query_one("#calendar", Calendar)
-
-    @property
-    def _lists(self) -> Lists:
-        return self.query_one("#body", Lists)
-
-    @property
     def _box(self) -> Input | None:
         """Where the words of a filter are typed; there since it was first wanted."""
         return next(iter(self.query("#filter").results(Input)), None)
-
-    @cached_property
-    def _doing(self) -> Doing:
-        from pgalmanac_tui.screens.doing import Doing
-
-        return Doing(self._host, self, self._calendar, self._lists)
 
     # -- what is shown ---------------------------------------------------------------------------------------
 
@@ -341,75 +319,6 @@ class MainScreen(Screen[None]):
     def action_reverse(self) -> None:
         """The other way round."""
         self._lists.sort(None, turn=True)
-
-    # -- doing -----------------------------------------------------------------------------------------------
-
-    def action_create(self) -> None:
-        """Create the chosen days, or the missing row."""
-        self._doing.wish("create")
-
-    def action_drop(self) -> None:
-        """Drop the chosen days' partitions, or the row's."""
-        self._doing.wish("drop")
-
-    def action_undrop(self) -> None:
-        """Bring back what was dropped."""
-        self._doing.wish("undrop")
-
-    def action_pin(self) -> None:
-        """Pin, or unpin."""
-        self._doing.wish("pin")
-
-    def action_maintain(self) -> None:
-        """What the timer does."""
-        self._doing.wish_for_table("maintain")
-
-    def action_fix(self) -> None:
-        """Create what is missing around today."""
-        self._doing.wish_for_table("fix")
-
-    def action_count(self) -> None:
-        """Count exactly."""
-        self._doing.count()
-
-    def action_copy(self) -> None:
-        """Offer what can be copied."""
-        self._doing.copy()
-
-    def action_tables(self) -> None:
-        """Offer the other tables."""
-        self._doing.tables()
-
-    def action_refresh(self) -> None:
-        """Look again now."""
-        self._host.redraw()
-
-    def action_pause(self) -> None:
-        """Stop looking, or go on."""
-        self._host.pause()
-
-    # -- keys that are off -----------------------------------------------------------------------------------
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's own
-        """Grey a key that would do nothing."""
-        return True if self._why_off(action) is None else None
-
-    def _why_off(self, action: str) -> str | None:
-        """Why the key of an action does nothing here and now, or None."""
-        why = why_off(action, self._host.model)
-        if why is not None or self._host.model.almanac is None or not self._whole:
-            return why
-        return self._doing.out_of_place(action)
-
-    def on_key(self, event: events.Key) -> None:
-        """Say why, when a greyed key is pressed."""
-        for binding in self._bindings.key_to_bindings.get(event.key, ()):
-            if (why := self._why_off(binding.action)) is not None:
-                self.notify(f"{binding.description} is off: {why}", markup=False, timeout=6)
-
-    def action_help(self) -> None:
-        """All keys of what has the focus and of the screen."""
-        self._doing.help(tuple(told(self, self._why_off)))
 
 
 def _nothing(_cells: int, _height: int) -> tuple[Line, ...]:
