@@ -12,7 +12,7 @@ from psycopg import sql
 
 from pgalmanac import ddl
 from pgalmanac.actions import Action
-from pgalmanac.attempts import Budget, GaveUp, retried, run_script
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, retried, run_script
 from pgalmanac.db import LOCK_TIMEOUT, Session
 from pgalmanac.ddl import Script
 from pgalmanac.guard import ParentHeld, mark_guard
@@ -20,14 +20,22 @@ from pgalmanac.locks import blockers, holders
 from pgalmanac.steps import mark_of, partition_of
 from pgalmanac.view import View
 
-__all__ = ["SETTLE", "Detaching"]
+__all__ = ["SETTLE", "Detaching", "settle"]
 
 # A DETACH CONCURRENTLY with less time than this would be given up before it could begin.
 _LEAST_MS: Final = 1000
-# Our own settings again, after the detach's.
-SETTLE: Final = sql.SQL("SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0; ").format(
-    LOCK_TIMEOUT
-)
+# Our own settings again, after the detach's. In a transaction of their own: statements before a BEGIN in the same
+# message belong to what it begins (PostgreSQL's documentation, 55.2.2.1), and would be undone with it.
+SETTLE: Final = sql.SQL(
+    "BEGIN; SET search_path = pg_catalog; SET lock_timeout = {}; SET statement_timeout = 0; COMMIT; "
+).format(LOCK_TIMEOUT)
+
+
+async def settle(session: Session) -> None:
+    """End what is open without effect, and set the session right; a lost connection has nothing to set."""
+    await session.rollback()
+    if not session.conn.closed:
+        await session.execute(SETTLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +51,17 @@ class Detaching:
     async def detach(self, action: Action) -> int:
         """Mark the partition and detach it; the number of attempts. The session is left for SETTLE to set right.
 
-        Raises a lock error, with the session set right, when the detach was given up; the partition may be half
-        detached then, which the next run finishes by the mark. Raises GaveUp, GuardError and psycopg.Error before it.
+        Raises a lock error, with the session set right, when the detach itself was given up: the partition is marked,
+        and may be half detached. Before it raises GaveUp, GuardError and other errors of the server.
         """
         try:
-            attempts = await self._mark(action)
+            try:
+                attempts = await self._mark(action)
+            except LOCK_ERRORS as exc:  # of a look at who is in the way: nothing is marked
+                raise GaveUp(attempts=1, sqlstate=exc.sqlstate, blockers=()) from exc
             await self.session.execute(ddl.detach_concurrently(self.view.table, action.partition).sql)
         except BaseException:
-            await self.session.rollback()
-            if not self.session.conn.closed:
-                await self.session.execute(SETTLE)
+            await settle(self.session)
             raise
         return attempts
 

@@ -19,7 +19,7 @@ from pgalmanac.db import Session, is_lost
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
-from pgalmanac.detaching import SETTLE, Detaching
+from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
 from pgalmanac.guard import GuardError, attach_guard, drop_guard
 from pgalmanac.locks import blockers
@@ -63,7 +63,7 @@ class Executor:
     progress: Callable[[Progress], None] = field(default=lambda _: None)
     # The tables that the open transaction keeps as they were archived, for the drop that follows.
     held: set[int] = field(default_factory=set[int])
-    # What the store of the archive said no with.
+    # What the store of the archive said no with, since it last took something.
     refusals: list[str] = field(default_factory=list[str])
 
     async def run(self, action: Action) -> Done:  # noqa: PLR0911  # a table of cases
@@ -222,7 +222,11 @@ class Executor:
         except LOCK_ERRORS as exc:
             return await self._interrupted(action, exc.sqlstate)
         steps = detached(self.view, action, Source.DETACHED)
-        done = await self._drop(action, steps, Source.DETACHED, first=SETTLE)
+        try:
+            done = await self._drop(action, steps, Source.DETACHED, first=SETTLE)
+        except BaseException:  # perhaps before the server had so much as read it
+            await settle(self.session)
+            raise
         return replace(done, attempts=max(done.attempts, attempts))
 
     async def _interrupted(self, action: Action, sqlstate: str | None) -> Done:
@@ -258,16 +262,16 @@ class Executor:
     async def _archive(self, action: Action) -> Done:
         """Archive it, unless the store has said no so often that it is full or gone, and not just unlucky."""
         if len(self.refusals) >= _STORE_REFUSALS:
-            why = (
-                f"not tried: the archive failed {len(self.refusals)} times in this run, last with: {self.refusals[-1]}"
-            )
+            why = f"not tried: the archive failed {len(self.refusals)} times in a row, last with: {self.refusals[-1]}"
             raise GuardError(why, status=Status.FAILED)
         try:
-            return await self._archive_it(action)
+            done = await self._archive_it(action)
         except GuardError as exc:
             if isinstance(exc.__cause__, StoreError):
                 self.refusals.append(str(exc))
             raise
+        self.refusals.clear()
+        return done
 
     async def _archive_it(self, action: Action) -> Done:
         """Detach (unless it is a mere copy) and archive; the transaction stays open for the drop."""

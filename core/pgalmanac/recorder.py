@@ -72,27 +72,39 @@ class Recorder:
         if self._wanted is not None and self._session is not None and self.trouble is None:
             self.history = await self._try(History.make(self._session, self._wanted, self.history))
         if self.history is not None:
-            self.run_id = await self._try(self.history.begin(table, triggered_by, details))
+            self._writing = asyncio.create_task(self._begin(self.history.begin(table, triggered_by, details)))
+            await self._written()
+
+    async def _begin(self, row: Awaitable[str]) -> None:
+        self.run_id = await self._try(row)
 
     async def record(self, outcome: Outcome, calendar: Calendar) -> None:
-        """Write a finished action, in its order; in a session of its own while the next action is begun."""
+        """Write a finished action, in its order; in a session of its own while the next action is begun.
+
+        Once it is called the action is recorded, also when the waiting is called off.
+        """
         self._seq += 1
-        await self._written()
-        if self.history is None or self.run_id is None:
-            return
-        writing = self._try(self.history.record(self.run_id, self._seq, outcome, calendar))
+        before = self._writing
+        self._writing = asyncio.create_task(self._record(before, self._seq, outcome, calendar))
         if not self._moved:
-            await writing
+            await self._written()
             return
-        self._writing = asyncio.create_task(writing)
+        if before is not None:
+            await asyncio.wait([before])
         await asyncio.sleep(0)  # so that it is with the server before the next action is
 
+    async def _record(self, before: asyncio.Task[None] | None, seq: int, outcome: Outcome, calendar: Calendar) -> None:
+        if before is not None:
+            await before
+        if self.history is not None and self.run_id is not None:
+            await self._try(self.history.record(self.run_id, seq, outcome, calendar))
+
     async def _written(self) -> None:
-        """Wait for the record that is being written, which goes on when the waiting is called off."""
+        """Wait for what is being written, which goes on when the waiting is called off."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
-            self._writing.result()
-            self._writing = None
+            written, self._writing = self._writing, None
+            written.result()
 
     async def measure(self, table: PartitionedTable) -> None:
         """Store what the partitions that changed hold now."""
@@ -112,7 +124,12 @@ class Recorder:
 
     async def finish(self, *, error: str | None, output: str, details: Mapping[str, Any], keep_days: int) -> None:
         """Close the run's row."""
-        await self._written()
+        try:
+            await self._written()
+        except asyncio.CancelledError:  # nobody waits any longer
+            if self._writing is not None:
+                self._writing.cancel()
+            raise
         if self.history is not None and self.history.session.conn.closed:
             await self._move_apart()
         if self.history is not None and self.run_id is not None:

@@ -1,0 +1,151 @@
+"""What a run leaves behind in its own session and in its history when one of its steps fails or is called off."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg import sql
+
+from pgalmanac import maintain
+from pgalmanac.actions import Status
+from pgalmanac.config import Layer, Settings
+from pgalmanac.detaching import Detaching
+from pgalmanac.history import History
+from pgalmanac.inspection import MAINTAIN
+from pgalmanac.locks import holders
+from pgalmanac.recorder import Recorder
+from support import add_partitions, connect, partition_names, rows, today
+
+if TYPE_CHECKING:
+    from pgalmanac.actions import Action
+    from pgalmanac.db import Session
+    from pgalmanac.periods import Calendar
+    from pgalmanac.results import Outcome
+
+PATIENCE_SECONDS = 60
+
+
+def name(days: int) -> str:
+    """The partition of the day that is so many days from today."""
+    return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
+
+
+EXPIRED = name(-100)
+
+
+def settings(conninfo: str) -> Settings:
+    """The usual settings."""
+    return Settings(dsn=conninfo, defaults=Layer(values={"retention_days": 90}))
+
+
+async def until(conninfo: str, query: str) -> None:
+    """Wait until the query finds a row."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not rows(conninfo, query):  # noqa: ASYNC110  # the server knows it
+            await asyncio.sleep(0.02)
+
+
+async def test_nobodys_functions_run_after_a_drop_that_failed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detach ran under the role's path. When the drop behind it is refused, what comes next runs under ours."""
+    add_partitions(database, days=[-100, *range(-3, 31)], rows_a_day=1)
+    with connect(database) as connection:
+        role_here = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {}").format(sql.Identifier(connection.info.dbname))
+        connection.execute(role_here + sql.SQL(" SET search_path = public, pg_catalog"))
+        connection.execute("CREATE TABLE called (by text)")
+        connection.execute(
+            "CREATE FUNCTION public.pg_advisory_unlock_all() RETURNS void LANGUAGE sql AS"
+            " 'INSERT INTO public.called VALUES (current_user)'"
+        )
+    detach = Detaching.detach
+
+    async def and_then_somebody_makes_a_view(self: Detaching, action: Action) -> int:
+        attempts = await detach(self, action)
+        with connect(database) as connection:
+            connection.execute(sql.SQL("CREATE VIEW on_it AS SELECT * FROM {}").format(sql.Identifier(EXPIRED)))
+        return attempts
+
+    monkeypatch.setattr(Detaching, "detach", and_then_somebody_makes_a_view)
+    (table,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+
+    assert [Status.SKIPPED] == [o.status for o in table.outcomes]
+    assert "on_it" in str(table.outcomes[0].error)
+    assert [] == rows(database, "SELECT * FROM called")
+
+
+async def test_a_look_that_is_cancelled_before_the_mark_takes_no_comment(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is marked yet, so there is no mark to take back: what somebody wrote since the plan stays."""
+    add_partitions(database, days=[-100, *range(-3, 31)], rows_a_day=1)
+
+    async def slowly(session: Session, oid: int) -> frozenset[str]:
+        await session.execute("SELECT pg_catalog.pg_sleep(3600)")
+        return await holders(session, oid)
+
+    monkeypatch.setattr("pgalmanac.detaching.holders", slowly)
+    looking = (
+        "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3600)%' AND pid <> pg_backend_pid() AND state = 'active'"
+    )
+    with connect(database) as reader, connect(database) as other:
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM events LIMIT 1")
+        run = asyncio.create_task(maintain.perform(settings(database), MAINTAIN))
+        await until(database, f"SELECT 1 {looking}")
+        other.execute(sql.SQL("COMMENT ON TABLE {} IS 'keep it for the audit'").format(sql.Identifier(EXPIRED)))
+        other.execute(f"SELECT pg_cancel_backend(pid) {looking}".encode())
+        (table,) = (await run).tables
+
+    assert [Status.FAILED] == [o.status for o in table.outcomes]
+    assert [("keep it for the audit",)] == rows(database, "SELECT obj_description(%s::regclass)", EXPIRED)
+
+
+async def test_what_was_done_is_recorded_when_the_run_is_called_off(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what was done while the record before it waited for a lock."""
+    add_partitions(database, days=range(-3, 1))
+    await maintain.initialise(settings(database))
+    before = len(partition_names(database))
+    record, second = Recorder.record, asyncio.Event()
+
+    async def tells(self: Recorder, outcome: Outcome, calendar: Calendar) -> None:
+        if outcome.action.partition.name == name(2):
+            second.set()
+        await record(self, outcome, calendar)
+
+    monkeypatch.setattr(Recorder, "record", tells)
+    with connect(database) as connection:
+        connection.execute("BEGIN")
+        connection.execute("LOCK TABLE housekeeper_run_actions IN SHARE MODE")
+        run = asyncio.create_task(maintain.perform(settings(database), MAINTAIN))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await second.wait()
+        run.cancel()
+        await asyncio.sleep(0)
+        connection.execute("COMMIT")
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+    assert 2 == len(partition_names(database)) - before
+    assert [(2,)] == rows(database, "SELECT count(*) FROM housekeeper_run_actions WHERE status = 'done'")
+    assert [("error", "interrupted")] == rows(database, "SELECT status, error FROM housekeeper_runs")
+
+
+async def test_a_record_that_cannot_be_made_leaves_no_run_open(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the program itself ends the run, and the history says so."""
+    add_partitions(database, days=range(-3, 1))
+    record = History.record
+
+    async def fails(self: History, run_id: str, seq: int, outcome: Outcome, calendar: Calendar) -> None:
+        if seq == 3:
+            raise ValueError("no such thing")
+        await record(self, run_id, seq, outcome, calendar)
+
+    monkeypatch.setattr(History, "record", fails)
+    with pytest.raises(ValueError, match="no such thing"):
+        await maintain.perform(settings(database), MAINTAIN)
+
+    assert [("error", "no such thing")] == rows(database, "SELECT status, error FROM housekeeper_runs")
