@@ -100,7 +100,9 @@ class Almanac:
 
     def entry(self, action: Action) -> Entry | None:
         """The partition or missing period that an action of the next maintenance is about."""
-        return next((e for e in self.entries if e.action is not None and e.action == action), None)
+        if action.oid is None:
+            return next((e for e in self.entries if e.action == action), None)
+        return next((e for e in self.entries if e.partition is not None and e.partition.oid == action.oid), None)
 
     def first_look(self, day: date) -> Entry | None:
         """Of the entries of a day the one that is wrong, else the present one, else the last; None without any."""

@@ -67,6 +67,7 @@ class Engine:
 
         def finished(ended: asyncio.Task[T]) -> None:
             self._tasks.discard(ended)
+            work.close()  # called off in the moment in which it was to begin, it never did
             if ended.cancelled():
                 done.cancel()
             elif (error := ended.exception()) is not None:

@@ -7,7 +7,8 @@ without), and everything again whenever anything is laid out anew, which at the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
 from rich.control import Control
 from textual._compositor import ChopsUpdate, LayoutUpdate
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from textual.strip import Strip
 
 __all__ = ["Thrift"]
+
+# To go on elsewhere in the line costs no fewer bytes than this.
+_GAP: Final = 8
 
 
 class Thrift:
@@ -43,19 +47,32 @@ class Thrift:
                 return update
 
     def send(self, console: Console, x: int, y: int, strip: Strip) -> str:
-        """What brings *strip* to its place: the run of its cells that differ, or nothing."""
+        """What brings *strip* to its place: its cells that differ, in one run or in several, whichever is shorter."""
         line = self._lines.setdefault(y, {})
         cells = cells_of(strip)
         differing = [i for i, cell in enumerate(cells) if line.get(x + i) != cell]
         if not differing:
             return ""
         line.update((x + i, cells[i]) for i in differing)
-        left, right = differing[0], differing[-1] + 1
-        while left > 0 and not cells[left][0]:  # the second half of a wide character
-            left -= 1
-        while right < len(cells) and not cells[right][0]:
-            right += 1
-        return Control.move_to(x + left, y).segment.text + strip.crop(left, right).render(console)
+        # A run costs its place and its colours, cells that are there already theirs.
+        gaps = [(before + 1, after) for before, after in pairwise(differing) if after - before > _GAP]
+        begins = [differing[0], *(after for _, after in gaps)]
+        ends = [*(before for before, _ in gaps), differing[-1] + 1]
+        whole = _run(console, (x, y), strip, differing[0], differing[-1] + 1)
+        if not gaps:
+            return whole
+        pieces = (_run(console, (x, y), strip, *run) for run in zip(begins, ends, strict=True))
+        return min(whole, "".join(pieces), key=len)
+
+
+def _run(console: Console, at: tuple[int, int], strip: Strip, left: int, right: int) -> str:
+    """The cells of *strip*, whose place is *at*, from *left* up to *right*."""
+    cells, (x, y) = cells_of(strip), at
+    while left > 0 and not cells[left][0]:  # the second half of a wide character
+        left -= 1
+    while right < len(cells) and not cells[right][0]:
+        right += 1
+    return Control.move_to(x + left, y).segment.text + strip.crop(left, right).render(console)
 
 
 class _Cells(ChopsUpdate):

@@ -150,7 +150,11 @@ class Lists(ContentSwitcher):
 
     @property
     def orphan(self) -> Orphan | None:
-        """The same of the trash."""
+        """The same of the trash, and of what the plan does to it."""
+        if (row := self._row("plan")) is not None:
+            table = self._model.table
+            orphans = () if table is None else table.view.table.orphans
+            return next((o for o in orphans if o.oid == row.action.oid), None)
         return None if (row := self._row("trash")) is None else row.orphan
 
     @property
