@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, redirect_stdout
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from textual.css.query import NoMatches
 from textual.widgets import Button, Input
 from textual.worker import WorkerState
 
@@ -73,11 +74,19 @@ async def opened(
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
-    """Wait for something to become true, and fail when it does not."""
+    """Wait for something to become true, and fail when it does not; what is not there yet is not true yet."""
     end = monotonic() + PATIENCE_SECONDS
-    while not holds():
+    while not _so(holds):
         assert monotonic() < end, f"it never came to be; the screen says:\n{shown(pilot.app)}"
         await pilot.pause(0.02)
+
+
+def _so(holds: Callable[[], bool]) -> bool:
+    """Whether it is true; of a screen that has come to the front and not its parts, it is not."""
+    try:
+        return holds()
+    except NoMatches:
+        return False
 
 
 async def at_rest(pilot: Pilot[int]) -> None:
@@ -129,8 +138,8 @@ def busy(app: Dashboard) -> bool:
 
 
 async def typed(pilot: Pilot[int], text: str) -> None:
-    """Type a text into the place that has the focus."""
-    assert isinstance(pilot.app.screen.focused, Input)
+    """Type a text into the place that has the focus, as soon as there is one."""
+    await until(pilot, lambda: isinstance(pilot.app.screen.focused, Input))
     await pilot.press(*text)
 
 

@@ -117,7 +117,11 @@ async def test_an_hour_is_dropped_and_made_again(logs: str) -> None:
     victim = name(midnight(-1) + timedelta(hours=22))
 
     async with opened(logs, requested=LOGS) as (app, pilot):
-        await pilot.press("up", "enter", "home", "down", "D")
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: len(listed(app)) == 24 and isinstance(app.screen.focused, Listing))
+        await pilot.press("home", "down")
+        await until(pilot, lambda: victim in text_of(app, "#details"))
+        await pilot.press("D")
         await agreed(app, pilot, type_in=victim)
         dropped = partition_names(logs, "logs")
         await until(pilot, lambda: "gap" in shown(app))
@@ -168,6 +172,7 @@ async def test_today_has_the_heat_of_the_hours_that_are_over(logs: str) -> None:
 
     async with opened(logs, requested=LOGS) as (app, pilot):
         await pilot.press("up")
+        await until(pilot, lambda: app.screen.query_one(Calendar).day == midnight(-1).date())
         today = midnight(0)
         week = text_of(app, "#calendar").splitlines()[1 + today.weekday()]
 
@@ -187,7 +192,7 @@ async def test_another_table_is_not_narrowed_to_the_day_that_was_opened(logs: st
         await pilot.press("up", "enter")
         await until(pilot, lambda: len(listed(app)) == 24)
         await pilot.press("o")
-        await until(pilot, lambda: "public.other" in shown(app))
+        await until(pilot, lambda: "public.other" in shown(app) and isinstance(app.screen.focused, Listing))
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.model.name is not None and app.model.name.name == "other")
         await until(pilot, lambda: "other_2001" in listed(app))

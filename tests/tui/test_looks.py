@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards import at_rest, lasting, shown, until
+from dashboards import at_rest, lasting, shown, typed, until
 from pgalmanac.actions import ActionKind
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
@@ -205,13 +205,19 @@ async def lost(pilot: Pilot[int]) -> None:
     await at_rest(pilot)
 
 
+async def pressed(pilot: Pilot[int], *keys: str) -> None:
+    """Press one key after the other, each when what the one before it opened has the keys."""
+    for key in keys:
+        await pilot.press(key)
+        await at_rest(pilot)
+
+
 def after(*keys: str) -> Any:  # noqa: ANN401  # what run_before takes
     """These keys, once the first look is there."""
 
     async def play(pilot: Pilot[int]) -> None:
         await settled(pilot)
-        await pilot.press(*keys)
-        await at_rest(pilot)
+        await pressed(pilot, *keys)
 
     return play
 
@@ -233,7 +239,7 @@ async def test_in_ascii_nothing_else_reaches_the_screen(keys: tuple[str, ...]) -
 
     async with dashboard.run_test(size=(80, 24), notifications=True) as pilot:
         await settled(pilot)
-        await pilot.press(*keys)
+        await pressed(pilot, *keys)
         dashboard.notify("größer")
         await at_rest(pilot)
         screen = shown(dashboard)
@@ -253,8 +259,7 @@ async def test_without_colour_nothing_is_painted_in_any(monkeypatch: pytest.Monk
 
     async with dashboard.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        await pilot.press(*keys)
-        await at_rest(pilot)
+        await pressed(pilot, *keys)
         styles = [s.style for strip in dashboard.screen._compositor.render_strips() for s in strip]
 
     colours = [c for style in styles if style is not None for c in (style.color, style.bgcolor) if c is not None]
@@ -285,12 +290,12 @@ async def test_the_cursor_leaves_the_mark_of_its_day_in_sight(offset: int, mark:
         await settled(pilot)
         calendar = dashboard.screen.query_one(Calendar)
         before = calendar.text().splitlines()
-        await pilot.press("g", *f"{offset:+}", "enter")
-        await at_rest(pilot)
+        await pilot.press("g")
+        await typed(pilot, f"{offset:+}")
+        await pressed(pilot, "enter")
         assert calendar.day == TODAY + timedelta(days=offset)
         lit = calendar.text().splitlines()
-        await pilot.press("tab")
-        await at_rest(pilot)
+        await pressed(pilot, "tab")
         dimmed = calendar.text().splitlines()
         y = 1 + calendar.day.weekday()
         x = next(x for x in range(80) if calendar.day_at(x, y) == calendar.day)

@@ -15,7 +15,9 @@ from pgalmanac.config import Layer, Settings
 from pgalmanac.inspection import Request
 from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.screens.change import ChangeScreen
+from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.screens.reading import HelpScreen
+from pgalmanac_tui.widgets.listing import Listing
 from support import add_default, add_partitions, add_rows, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
@@ -209,9 +211,12 @@ async def test_keys_act_on_the_row_of_the_trash_and_on_no_day(database: str) -> 
         await until(pilot, lambda: said(app, "only what belongs to the table is counted"))
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await until(pilot, lambda: "missing today" in text_of(app, "#text"))
         told = " ".join(text_of(app, "#text").split())
         assert not app.model.counted
-        await pilot.press("escape", "u")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await pilot.press("u")
         await planned(app, pilot)
         assert not app._notifications  # they would lie on the dialog's buttons
 
@@ -228,7 +233,9 @@ async def test_keys_act_on_the_default_partition_and_on_no_day(database: str) ->
     async with opened(database, size=(120, 40)) as (app, pilot):
         await pilot.press("down", "slash")
         await typed(pilot, "default")
-        await pilot.press("enter", "c")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen.focused, Listing))
+        await pilot.press("c")
         await until(pilot, lambda: said(app, "events_default has no period: choose a day"))
         await pilot.press("u")
         await until(pilot, lambda: said(app, "events_default was not dropped: choose a day"))

@@ -7,7 +7,7 @@ import os
 import signal
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.widgets import Button, Input
 
@@ -20,6 +20,7 @@ from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.screens.reading import HelpScreen
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.lines import Lines
+from pgalmanac_tui.widgets.listing import Listing
 from pgalmanac_tui.widgets.pager import Pager
 from support import add_partitions, connect, create_events, partition_names, rows, today
 
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 def name(days: int) -> str:
     """The partition of the day that is so many days from today."""
     return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
+
+
+def listed(app: Dashboard) -> Listing[Any]:
+    """The runs on the main screen."""
+    return app.screen.query_one("#runs", Listing)
 
 
 def header(app: Dashboard) -> str:
@@ -244,13 +250,17 @@ async def test_a_partition_that_cannot_be_typed_is_dropped_by_what_is_shown_of_i
         dialog = await planned(app, pilot)
         screens = [shown(app)]
         await pilot.press("shift+tab")
-        assert isinstance(app.screen.focused, Input)
+        await until(pilot, lambda: isinstance(app.screen.focused, Input))
         dialog.query_one("#name", Input).value = AS_SHOWN
         await until(pilot, lambda: not dialog.query_one("#apply", Button).disabled)
         await pilot.press("enter")
         await ended(pilot, dialog)
         screens.append(shown(app))
-        await pilot.press("enter", "3", "enter")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await pilot.press("3")
+        await until(pilot, lambda: listed(app).has_focus and len(listed(app).rows) > 0)
+        await pilot.press("enter")
         await until(pilot, lambda: "DROP TABLE" in shown(app))
         screens.append(shown(app))
 
