@@ -7,7 +7,7 @@ import gc
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +15,8 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from textual.app import SystemCommand
+from textual.screen import Screen
 from textual.worker import Worker
 
 from pgalmanac.config import Settings
@@ -100,6 +102,12 @@ class Dashboard(Shell):
         self._in_almanac: Mapping[int, PartitionCount] = self.model.counted
         self._paused, self._fresh = False, False
         self._change: Worker[Any] | None = None
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers: all that keys do, and the theme."""
+        if isinstance(screen, MainScreen):
+            yield from screen.commands()
+        yield SystemCommand("theme", "light, dark, or the terminal's own colours", self.action_change_theme)
 
     def get_default_screen(self) -> MainScreen:
         """The one screen that is always there."""

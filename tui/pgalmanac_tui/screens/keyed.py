@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from textual import events
+from textual.app import SystemCommand
 from textual.screen import Screen
 
-from pgalmanac_tui.screens.keys import BINDINGS, told, why_off
+from pgalmanac_tui.screens.keys import BINDINGS, commands, told, why_off
 from pgalmanac_tui.screens.lists import Lists
 from pgalmanac_tui.widgets.calendar import Calendar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pgalmanac_tui.screens.doing import Doing
     from pgalmanac_tui.screens.host import Host
 
@@ -111,7 +114,22 @@ class KeyedScreen(Screen[None]):
         """Say why, when a greyed key is pressed."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             if (why := self._why_off(binding.action)) is not None:
-                self.notify(f"{binding.description} is off: {why}", markup=False, timeout=6)
+                self._say_off(binding.description, why)
+
+    def _say_off(self, word: str, why: str) -> None:
+        self.notify(f"{word} is off: {why}", markup=False, timeout=6)
+
+    def commands(self) -> Iterator[SystemCommand]:
+        """What the keys do, for the palette."""
+        for word, text, action in commands(self, self._why_off):
+            yield SystemCommand(word, text, partial(self._chosen, word, action))
+
+    async def _chosen(self, word: str, action: str) -> None:
+        """Do what was chosen from the palette, or say why not."""
+        if (why := self._why_off(action)) is not None:
+            self._say_off(word, why)
+        else:
+            await self.run_action(action)
 
     def action_help(self) -> None:
         """All keys of what has the focus and of the screen."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pgalmanac_tui.model import Model
 
-__all__ = ["BINDINGS", "Told", "told", "why_off"]
+__all__ = ["BINDINGS", "Told", "commands", "told", "why_off"]
 
 # The keys, the word, what they do, and why they are off or None.
 Told = tuple[str, str, str, str | None]
@@ -79,3 +79,10 @@ def told(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[Told
         known[0].append(binding.key_display or screen.app.get_key_display(binding) if not known[0] else key)
     for keys, word, tooltip, off in by_binding.values():
         yield " ".join(keys), word, tooltip, off
+
+
+def commands(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[tuple[str, str, str]]:
+    """What the screen's keys do, each once: the word, what it does or *why* it is off, and the action."""
+    found = {a.binding.action: a.binding for a in screen.active_bindings.values() if a.node is screen}
+    for action, binding in found.items():
+        yield binding.description, why(action) or binding.tooltip, action
