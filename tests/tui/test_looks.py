@@ -228,7 +228,7 @@ TO_A_PIN = after(*"g-12", "enter", "enter")
 @pytest.mark.parametrize(
     "keys",
     [
-        *((), ("f",), ("up", "D"), ("question_mark",), ("colon",), ("y",), ("g",), ("slash", "x"), ("o",)),
+        *((), ("f",), ("up", "D"), ("question_mark",), ("colon", "z", "z"), ("y",), ("g",), ("slash", "x"), ("o",)),
         *(("2",), ("3", "enter"), ("4",), ("5",), ("6",)),
     ],
 )
