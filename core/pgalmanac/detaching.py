@@ -60,7 +60,7 @@ class Detaching:
             except LOCK_ERRORS as exc:  # of a look at who is in the way: nothing is marked
                 raise GaveUp(attempts=1, sqlstate=exc.sqlstate, blockers=()) from exc
             await self.session.execute(ddl.detach_concurrently(self.view.table, action.partition).sql)
-        except BaseException:
+        except BaseException:  # a cancel too: the session is used again
             await settle(self.session)
             raise
         return attempts
