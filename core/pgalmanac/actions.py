@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from pgalmanac.model import Bounds, Pin, TableName
+from pgalmanac.model import Bounds, Partition, Pin, TableName
 
 if TYPE_CHECKING:  # it composes SQL, which brings the driver, and the dashboard's first picture does not wait for that
     from pgalmanac.mend import Mend
@@ -106,7 +106,7 @@ class Action:
     makes_schema: bool = False
     pin: Pin | None = None
     mend: Mend | None = None
-    replaces: TableName | None = None
+    replaces: Partition | None = None
     # Where it is archived.
     url: str | None = None
 

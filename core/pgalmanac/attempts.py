@@ -34,10 +34,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastLook:
-    """A last look, sent together with the locks that keep its answer true, and what judges its only row by raising."""
+    """A last look, sent together with the locks that keep its answer true, and what judges its rows by raising."""
 
     look: sql.Composed
-    judge: Callable[[tuple[Any, ...] | None], None]
+    judge: Callable[[Sequence[tuple[Any, ...]]], None]
 
 
 @dataclass(slots=True)
@@ -99,20 +99,22 @@ async def run_script(
     *,
     deadline_ms: int,
     guard: LastLook | None = None,
+    bounded: bool = False,
     first: sql.Composable = _NOTHING,
     last: sql.Composable = _NOTHING,
 ) -> int:
     """Run *script* in one transaction and return how many rows it moved; an error leaves the transaction open.
 
-    *guard* looks once *prepare* is done, with the locks that it took, and its judge raises to prevent the rest. The
-    settings of *first* and *last*, each ending in a semicolon, go along before the transaction and after its COMMIT.
+    *guard* looks once *prepare* is done, with the locks that it took, and its judge raises to prevent the rest. For
+    *bounded* see under_locks. The settings of *first* and *last*, each ending in a semicolon, go along before the
+    transaction and after its COMMIT.
     """
     before = sql.Composed([first, begin(session, deadline_ms)])
     if not script.locks and guard is None:
         # Nothing that a writer would wait for: one round trip for the whole transaction.
         return await send(session, script.all, before=before, end=_COMMIT + last)
     moved = await send(session, script.prepare, before=before, guard=guard)
-    return moved + await under_locks(session, script, deadline_ms=deadline_ms, last=last)
+    return moved + await under_locks(session, script, deadline_ms=deadline_ms, bounded=bounded, last=last)
 
 
 async def under_locks(
@@ -123,14 +125,15 @@ async def under_locks(
     All in one round trip: a client that freezes, or a network that goes silent, must not keep locks that writers wait
     for. PostgreSQL's lock_timeout counts every lock anew, so each gets what the ones before it left; statement_timeout
     bounds a LOCK TABLE that names several. The work itself has no timeout: it is short, and half of it is none. Only
-    *bounded* work, whose length depends on the data, has to be done within the same deadline.
+    *bounded* work, whose length depends on the data, has to be done within the same deadline; then a lock has a tenth
+    less, so that the error tells one that was not to be had from work that took too long.
     """
     left = sql.SQL(
-        "SELECT pg_catalog.set_config(name, GREATEST(1, {deadline} OPERATOR(pg_catalog.-) "
+        "SELECT pg_catalog.set_config(name, GREATEST(1, most OPERATOR(pg_catalog.-) "
         "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()) "
         "OPERATOR(pg_catalog.*) 1000)::pg_catalog.int4)::pg_catalog.text, true) "
-        "FROM (VALUES ('lock_timeout'), ('statement_timeout')) AS s(name); "
-    ).format(deadline=deadline_ms)
+        "FROM (VALUES ('lock_timeout', {lock}), ('statement_timeout', {deadline})) AS s(name, most); "
+    ).format(deadline=deadline_ms, lock=deadline_ms * 9 // 10 if bounded else deadline_ms)
     # statement_timestamp() is when the server received this message, the same for every statement in it.
     locks = sql.Composed([left + lock.sql + sql.SQL("; ") for lock in script.locks])
     # The guard looks with our path; the user's own triggers want theirs.
@@ -160,12 +163,12 @@ async def send(
     text = sql.SQL("; ").join([s.sql for s in statements])
     look = end if guard is None else guard.look
     cursor = await session.execute(sql.Composed([before, text, sql.SQL("; "), look]))
-    moved, seen = 0, None
+    moved, seen = 0, list[tuple[Any, ...]]()
     while True:
         if (cursor.statusmessage or "").startswith("INSERT"):
             moved += cursor.rowcount
         if guard is not None and cursor.description is not None:
-            seen = await cursor.fetchone()
+            seen = await cursor.fetchall()
         if not cursor.nextset():
             break
     if guard is not None:

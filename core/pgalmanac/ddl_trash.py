@@ -113,7 +113,8 @@ def reattach(
 
     In it the table is given what it is *lacking*: nobody sees it as a partition that is open to others than its like,
     and a new owner needs no right to the schema of the trash. The empty partition that it *replaces* goes in it too,
-    under the locks of a drop, by which it is known to be empty still.
+    under the locks of a drop, by which it is known to be empty still. That the whole table waits then, and not only who
+    wants to the default partition, is why this is to be *bounded* work where there are rows to look through.
     """
     locks = [ddl.lock_tables([name], "ACCESS EXCLUSIVE")]
     going = Script() if replaces is None else ddl.detach_and_drop(parent, replaces)
@@ -124,7 +125,7 @@ def reattach(
         locks.append(ddl.lock_tables([parent.name], "SHARE UPDATE EXCLUSIVE"))
         locks.append(ddl.lock_tables([parent.default.name], "ACCESS EXCLUSIVE"))
     return Script(
-        prepare=(ddl.keep_still([name]),),
+        prepare=(*going.prepare, ddl.keep_still([name])),
         locks=(*locks, *ddl.foreign_key_locks(parent)),
         work=(
             *going.work,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
@@ -37,8 +37,12 @@ _LONGEST_OPEN_PAUSE: Final = 5.0
 _NOTHING: Final = sql.SQL("")
 # After so many no partition is detached any more to be archived: each one would be written in vain and attached again.
 _STORE_REFUSALS: Final = 2
-# How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
+# How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them; and how
+# often work that makes all writers wait is tried in the time that they wait for a lock.
 _MOVE_ATTEMPTS: Final = 3
+
+# One transaction of a step; the rows that it moved.
+Attempt = Callable[[], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,24 +135,36 @@ class Executor:
             steps, at_once = steps.quiet, at_once.quiet
         # Rows that are changed all the time are never to be had beforehand, many rows never at once: so in turns.
         ways = cycle((True,) if structure.published else (False, True))
-        too_long, default = 0, table.default.name
 
-        async def attempt() -> int:
-            nonlocal too_long
-            try:
-                return await (self._move_at_once(at_once) if next(ways) else self._move_once(steps))
-            except errors.QueryCanceled as exc:
-                too_long += 1
-                if structure.published is None or too_long < _MOVE_ATTEMPTS:
-                    raise
-                raise GuardError(
-                    f"its rows in {default} are published by {structure.published}, so that writers would wait"
-                    f" for all of them to move, which takes longer than lock_timeout_ms ({self._deadline_ms}); raise"
-                    " that for one run in a quiet hour"
-                ) from exc
+        async def move() -> int:
+            return await (self._move_at_once(at_once) if next(ways) else self._move_once(steps))
 
+        attempt: Attempt = move
+        if structure.published is not None:
+            attempt = self._in_time(
+                move,
+                f"its rows in {table.default.name} are published by {structure.published}, so that writers would wait"
+                " for all of them to move",
+            )
         rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
         return Done(attempts=attempts, rows=rows, moved=True)
+
+    def _in_time(self, attempt: Attempt, why: str) -> Attempt:
+        """The same attempt, refused with *why* when its bounded work was not done in its time again and again."""
+        left = _MOVE_ATTEMPTS
+
+        async def tried() -> int:
+            nonlocal left
+            try:
+                return await attempt()
+            except errors.QueryCanceled as exc:
+                left -= 1
+                if left:
+                    raise
+                remedy = f"which takes longer than lock_timeout_ms ({self._deadline_ms}); raise that for one run"
+                raise GuardError(f"{why}, {remedy} in a quiet hour") from exc
+
+        return tried
 
     async def _move_at_once(self, steps: Script) -> int:
         await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms))
@@ -252,10 +268,12 @@ class Executor:
         await bound(self.session, self.view.table, action.oid or 0, action.partition, action.bounds)
         seen: list[tuple[int, int]] = []
         guard = attach_guard(self.view, action, seen.append)
-        steps = script(self.view, action, None)
-        _, attempts = await retried(
-            self.session, self.budget, self._oids(action), partial(self._once, steps, guard=guard)
-        )
+        steps, table = script(self.view, action, None), self.view.table
+        attempt: Attempt = partial(self._once, steps, guard=guard)
+        if action.replaces is not None and table.default is not None and table.default_has_rows is not False:
+            why = f"{table.default.name} is looked through for rows of its period while all wait for {table.name}"
+            attempt = self._in_time(partial(self._once, steps, guard=guard, bounded=True), why)
+        _, attempts = await retried(self.session, self.budget, self._oids(action), attempt)
         size, rows = seen[-1]
         return Done(attempts=attempts, bytes=size, rows=rows)
 
@@ -318,8 +336,8 @@ class Executor:
         rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
         return Done(attempts=attempts, rows=rows)
 
-    async def _once(self, steps: Script, guard: LastLook | None = None) -> int:
-        return await run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard)
+    async def _once(self, steps: Script, guard: LastLook | None = None, *, bounded: bool = False) -> int:
+        return await run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard, bounded=bounded)
 
     async def secure(self, action: Action) -> None:
         """Give a table in the trash the constraint that saves the way back a scan; undo does it where this could not.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -22,11 +23,11 @@ __all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard
 # Our own look, in a transaction that runs under the role's path.
 _LOOK: Final[LiteralString] = """
 SET LOCAL search_path = pg_catalog;
-SELECT pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(), {asked}
+SELECT c.oid::int8, pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(), {asked}
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = {parent}
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
- WHERE c.oid = {oid} AND n.nspname = {schema} AND c.relname = {name}
+ WHERE (c.oid, n.nspname, c.relname) IN ({wanted})
    AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
 """
 _FIGURES: Final[LiteralString] = f"pg_total_relation_size(c.oid), {ESTIMATED_ROWS}"
@@ -51,6 +52,8 @@ class ParentHeld(Exception):  # noqa: N818  # no error: somebody is at work
         self.holders = holders
 
 
+# What was looked at and is there, a row for each table.
+Rows = Sequence[tuple[Any, ...]]
 # Told the size in bytes and the estimated rows of a table that is what was planned for.
 Tell = Callable[[tuple[int, int]], None]
 
@@ -63,8 +66,8 @@ def drop_guard(seen: View, action: Action, source: Source, tell: Tell) -> LastLo
     bringing to the trash what is detached already takes nothing away.
     """
 
-    def judge(row: tuple[Any, ...] | None) -> None:
-        comment, now, figures = _same(seen, action, source, row)
+    def judge(rows: Rows) -> None:
+        comment, now, figures = _same(seen, action, source, rows)
         _demanded(seen, action, comment, now)
         tell(figures)
 
@@ -74,8 +77,8 @@ def drop_guard(seen: View, action: Action, source: Source, tell: Tell) -> LastLo
 def mark_guard(seen: View, action: Action, *, quiet: bool) -> LastLook:
     """As drop_guard, before a concurrent detach; with *quiet* ParentHeld while somebody holds the parent."""
 
-    def judge(row: tuple[Any, ...] | None) -> None:
-        comment, now, (held,) = _same(seen, action, Source.ATTACHED, row)
+    def judge(rows: Rows) -> None:
+        comment, now, (held,) = _same(seen, action, Source.ATTACHED, rows)
         _demanded(seen, action, comment, now)
         if held:
             raise ParentHeld(frozenset(held))
@@ -89,18 +92,23 @@ async def check_drop(session: Session, seen: View, action: Action, source: Sourc
     guard = drop_guard(seen, action, source, found.append)
     cursor = await session.execute(guard.look)
     cursor.nextset()
-    guard.judge(await cursor.fetchone())
+    guard.judge(await cursor.fetchall())
     return found[-1]
 
 
 def attach_guard(seen: View, action: Action, tell: Tell) -> LastLook:
-    """Looks at what is about to be attached and raises GuardError when it is another table."""
+    """Looks at what is about to be attached, and at what it replaces; GuardError when one of them is another table."""
+    other = action.replaces
+    standing = () if other is None else (replace(action, partition=other.name, oid=other.oid),)
 
-    def judge(row: tuple[Any, ...] | None) -> None:
-        _, _, figures = _same(seen, action, Source.DETACHED, row)
+    def judge(rows: Rows) -> None:
+        for one in standing:
+            comment, now, _ = _same(seen, one, Source.ATTACHED, rows)
+            _free(seen.at(now), one, comment)
+        _, _, figures = _same(seen, action, Source.DETACHED, rows)
         tell(figures)
 
-    return LastLook(look=_look(seen, action, _FIGURES), judge=judge)
+    return LastLook(look=_look(seen, action, _FIGURES, *standing), judge=judge)
 
 
 def _demanded(seen: View, action: Action, comment: str | None, now: datetime) -> None:
@@ -108,9 +116,7 @@ def _demanded(seen: View, action: Action, comment: str | None, now: datetime) ->
     if action.kind is ActionKind.TRASH and action.source is not Source.ATTACHED:
         return
     at_now = seen.at(now)
-    pin = read_pin(comment)
-    if pin is not None and pin.holds(at_now.today):
-        raise GuardError(str(pin), status=Status.REFUSED if action.reason is Reason.MANUAL else Status.SKIPPED)
+    _free(at_now, action, comment)
     if action.bounds.contains(at_now.now):
         raise GuardError(f"{action.partition} holds the present; nothing is dropped")
     mark = read_mark(comment)
@@ -123,21 +129,28 @@ def _demanded(seen: View, action: Action, comment: str | None, now: datetime) ->
         raise GuardError(f"{action.partition} is not past retention by the server's clock; nothing is dropped")
 
 
-def _look(seen: View, action: Action, asked: LiteralString) -> sql.Composed:
+def _free(at_now: View, action: Action, comment: str | None) -> None:
+    """Raise GuardError for a table with a pin in force, which nothing drops."""
+    pin = read_pin(comment)
+    if pin is not None and pin.holds(at_now.today):
+        raise GuardError(str(pin), status=Status.REFUSED if action.reason is Reason.MANUAL else Status.SKIPPED)
+
+
+def _look(seen: View, action: Action, asked: LiteralString, *others: Action) -> sql.Composed:
+    wanted = (sql.SQL("({}, {}, {})").format(a.oid, a.partition.schema, a.partition.name) for a in (action, *others))
     return sql.SQL(_LOOK).format(
         asked=sql.SQL(asked).format(oid=sql.Literal(seen.table.oid)),
         parent=sql.Literal(seen.table.oid),
-        oid=sql.Literal(action.oid),
-        schema=sql.Literal(action.partition.schema),
-        name=sql.Literal(action.partition.name),
+        wanted=sql.SQL(", ").join(wanted),
     )
 
 
-def _same(seen: View, action: Action, source: Source, row: tuple[Any, ...] | None) -> tuple[str | None, datetime, Any]:
+def _same(seen: View, action: Action, source: Source, rows: Rows) -> tuple[str | None, datetime, Any]:
     """The comment, the server's clock and what was asked of the table that was planned for; GuardError if it is not."""
-    if row is None:
-        raise GuardError(f"{action.partition} is not the table that was planned to go; look again")
-    bound, pending, comment, now, *asked = row
+    found_rows = [row for row in rows if row[0] == action.oid]
+    if not found_rows:
+        raise GuardError(f"{action.partition} is not the table that was planned for; look again")
+    _, bound, pending, comment, now, *asked = found_rows[0]
     found = Source.DETACHED if pending is None else Source.PENDING if pending else Source.ATTACHED
     if found is not source:
         raise GuardError(f"{action.partition} was {source} when this was planned and is {found} now; look again")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source
 from pgalmanac.dropping import gone
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind
 from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
 from pgalmanac.targets import meant, names, orphans_in
@@ -49,23 +49,24 @@ def _taking(seen: View, action: Action) -> list[Partition]:
     return [p for p in seen.table.partitions if p.bounds is not None and p.bounds.overlaps(action.bounds)]
 
 
-def _replaced(seen: View, action: Action, facts: Facts) -> TableName | None:
+def _replaced(seen: View, action: Action, facts: Facts) -> Partition | None:
     """The partition of the same bounds that holds nothing, as maintain makes one where a day was dropped by hand."""
     match _taking(seen, action):
         case [one] if one.oid in facts.empties and one.bounds == action.bounds and not seen.pinned(one.pin):
-            return None if one.detach_pending else one.name
+            return None if one.detach_pending else one
         case _:
             return None
 
 
 def _why_not_attached(seen: View, action: Action, facts: Facts) -> str | None:
     """Why a detached table cannot be a partition again, or None."""
-    taking = [p.name for p in _taking(seen, action) if p.name != action.replaces]
+    replaced = None if action.replaces is None else action.replaces.name
+    taking = [p.name for p in _taking(seen, action) if p.name != replaced]
     if taking:
         listed = ", ".join(map(str, taking))
         remedy = f"if it holds nothing you need: pgalmanac drop {taking[0].name} --now"
         return f"its period is taken by {listed} ({remedy})"
-    if action.target not in {None, action.partition, action.replaces} and action.target in facts.taken:
+    if action.target not in {None, action.partition, replaced} and action.target in facts.taken:
         return f"the name {action.target} is taken by another relation; rename or drop that one"
     if action.mend is not None and action.mend.refusal is not None:
         return action.mend.refusal

@@ -129,7 +129,7 @@ def _by_hand(view: View, action: Action) -> Script:
             action.bounds,
             comment,
             lacking=lacking,
-            replaces=action.replaces,
+            replaces=None if action.replaces is None else action.replaces.name,
         )
     return Script(work=(ddl.comment_on(action.partition, comment),))
 

@@ -446,6 +446,70 @@ def test_a_row_that_comes_between_plan_and_undo_keeps_its_place(log: str) -> Non
     assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-1)}") == [(ROWS,)]
 
 
+# What somebody does to the empty partition of a day between the plan of an undo and the undo.
+MEANWHILE: Final = {
+    "another table of its name, in another place": (
+        "ALTER TABLE log DETACH PARTITION {name}",
+        "DROP TABLE {name}",
+        "CREATE TABLE {name} PARTITION OF log FOR VALUES FROM ('2001-01-01') TO ('2001-01-02')",
+    ),
+    "another table of its name, in its place": (
+        "ALTER TABLE log DETACH PARTITION {name}",
+        "DROP TABLE {name}",
+        "CREATE TABLE {name} PARTITION OF log FOR VALUES FROM ('{lower}') TO ('{upper}')",
+    ),
+    "moved to another place": (
+        "ALTER TABLE log DETACH PARTITION {name}",
+        "ALTER TABLE log ATTACH PARTITION {name} FOR VALUES FROM ('2001-01-01') TO ('2001-01-02')",
+    ),
+    "pinned": ('COMMENT ON TABLE {name} IS \'pgalmanac-pin: {{"reason": "mine"}}\'',),
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_what_makes_room_for_an_undo_is_the_partition_that_was_shown(log: str, meanwhile: str) -> None:
+    """Another table in its place, or one that is wanted by now, is nobody's to drop, though it holds nothing."""
+    run(log, "drop", period(-1))
+    run(log)
+    oids: list[Any] = []
+
+    def change(_: object) -> None:
+        texts = (text.format(name=day_name(-1), lower=midnight(-1), upper=midnight(0)) for text in MEANWHILE[meanwhile])
+        execute(log, *texts)
+        oids.extend(rows(log, "SELECT %s::regclass::oid", day_name(-1)))
+
+    request = Request(command="undrop", target=period(-1))
+    report = asyncio.run(perform(settings(log, grace_days=7), request, observer=pin_once(change))).tables[0]
+
+    assert [o.status for o in report.outcomes] == [Status.REFUSED]
+    assert str(report.outcomes[0].error).startswith("pinned: mine") == (meanwhile == "pinned")
+    assert rows(log, "SELECT %s::regclass::oid", day_name(-1)) == oids
+    assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-1)}") == [(ROWS,)]
+
+
+def test_an_undo_in_place_does_not_stop_all_writers_for_a_look_through_the_default_partition(
+    empty_database: str,
+) -> None:
+    """They wait no longer than for a lock; the sentence says what takes longer, and what makes it possible."""
+    shaped(empty_database, "default")
+    run(empty_database, "drop", period(-1))
+    run(empty_database)
+    execute(
+        empty_database,
+        f"INSERT INTO log (id, ts) SELECT n, timestamptz '{midnight(-40)}' FROM generate_series(1, 300000) n",
+    )
+    refused = run(empty_database, "undrop", period(-1), lock_timeout_ms=5, retry_seconds=60)
+    before = rows(empty_database, f"SELECT count(*) FROM {day_name(-1)}")
+    done = run(empty_database, "undrop", period(-1), lock_timeout_ms=60_000, retry_seconds=60)
+
+    assert [o.status for o in refused.outcomes] == [Status.REFUSED]
+    assert "log_default" in str(refused.outcomes[0].error)
+    assert "lock_timeout_ms" in str(refused.outcomes[0].error)
+    assert before == [(0,)]
+    assert [(o.status, o.error) for o in done.outcomes] == [(Status.DONE, None)]
+    assert rows(empty_database, f"SELECT count(*) FROM {day_name(-1)}") == [(ROWS,)]
+
+
 def test_stray_rows_of_the_period_keep_it_in_the_trash(empty_database: str) -> None:
     """Rows that came for the day while it was away stand in the default partition."""
     shaped(empty_database, "default")

@@ -85,7 +85,7 @@ def _attached(plan: Plan, glyphs: Glyphs) -> Iterator[tuple[str, str]]:
     for action in _of(plan, ActionKind.ATTACH):
         yield "attach", f"{(action.target or action.partition).name}: {_amount([action], glyphs)}"
         if action.replaces is not None:
-            yield "replace", f"{action.replaces.name}, which is empty"
+            yield "replace", f"{action.replaces.name.name}, which is empty"
         if action.mend is not None and _lacks(action.mend):
             yield "mend", "the columns, constraints and indexes that the table was given meanwhile"
         if action.pin is not None:
