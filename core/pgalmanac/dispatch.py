@@ -19,7 +19,7 @@ from pgalmanac.db import credential
 from pgalmanac.errors import UsageError
 from pgalmanac.log import Stderr
 from pgalmanac.model import TableRef
-from pgalmanac.opening import DEMO_TABLES, settings_of
+from pgalmanac.opening import DEMO_TABLES, is_terminal, settings_of
 from pgalmanac.process import Watch, patiently, run
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import RunReport
@@ -185,7 +185,7 @@ def _confirm(plan: RunReport, request: maintain.Request, stderr: Stderr) -> froz
     agreed = frozenset(a.oid for a in shown_actions if a.oid is not None)
     if not names:
         return agreed  # nothing is going to be dropped; the report of the run says why
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise UsageError("drop asks for a name and there is no terminal", hint="add --yes; --dry-run shows the plan")
     table = plan.tables[0]
     full = names[0] if len(names) == 1 and ".." not in request.target else table.table
@@ -208,7 +208,7 @@ def _trigger(arguments: Arguments) -> Literal["scheduler", "manual", "startup"]:
             return said
         case _:
             pass
-    if "INVOCATION_ID" not in os.environ or sys.stdin.isatty():
+    if "INVOCATION_ID" not in os.environ or is_terminal(sys.stdin):
         return "manual"
     if _seconds_since_boot() < _BOOT_SECONDS:
         return "startup"

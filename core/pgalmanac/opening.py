@@ -10,15 +10,16 @@ import signal
 import sys
 from dataclasses import replace
 from importlib import import_module
-from typing import Final
+from typing import Final, TextIO
 
 from pgalmanac.arguments import Arguments
 from pgalmanac.config import Settings, load
+from pgalmanac.errors import UsageError
 from pgalmanac.log import Stderr, secrets_of
 from pgalmanac.model import TableRef
 from pgalmanac.signals import terminate
 
-__all__ = ["DEMO_TABLES", "open_dashboard", "settings_of"]
+__all__ = ["DEMO_TABLES", "is_terminal", "open_dashboard", "settings_of"]
 
 # What the demo fills its database with.
 DEMO_TABLES: Final = ("events", "device_logs")
@@ -42,9 +43,21 @@ def settings_of(arguments: Arguments, stderr: Stderr) -> Settings:
     return settings
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody is at the other end of it; Python has None for a stream that was closed before it started."""
+    return stream is not None and stream.isatty()
+
+
 def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
     """Show the dashboard until it is left; the process exit code. Raises PgalmanacError when it cannot be opened."""
     signal.signal(signal.SIGTERM, terminate)
+    # Nobody could leave it: without a terminal it would paint into a file for ever.
+    terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    if not terminal and not (arguments.demo and arguments.reset):
+        raise UsageError(
+            "the dashboard needs a terminal",
+            hint="ssh -t gives one; without it name a command, such as pgalmanac check",
+        )
     settings = settings_of(arguments, stderr)
     if not arguments.demo:
         return _show(settings)
@@ -52,7 +65,7 @@ def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
     tables = settings.requested or tuple(TableRef(name=name) for name in DEMO_TABLES)
     with demo_server(reset=arguments.reset, progress=stderr.progress) as conninfo:
         stderr.clear()
-        if arguments.reset and not sys.stdin.isatty():
+        if not terminal:
             return 0
         return _show(replace(settings, dsn=conninfo, requested=tables, label=settings.label or "demo"))
 

@@ -7,12 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 
 import pgalmanac
 from acceptance.running import On, Result, Run
-from support import add_partitions
+from support import add_partitions, today
 
 
 def test_version_and_help(run: Run) -> None:
@@ -22,6 +23,30 @@ def test_version_and_help(run: Run) -> None:
         actual = run(*arguments)
         assert (0, "") == (actual.code, actual.err)
         assert actual.out.startswith("usage: pgalmanac")
+
+
+def test_without_a_terminal_there_is_no_dashboard(run: Run) -> None:
+    """`ssh host pgalmanac`, cron: it painted into the pipe for ever, with nobody at a key that would leave it."""
+    actual = run()
+
+    assert (64, "") == (actual.code, actual.out)
+    assert actual.err.startswith("pgalmanac: the dashboard needs a terminal: ssh -t gives one")
+
+
+def test_a_closed_stdin_is_no_terminal(database: str, program: str, environment: Mapping[str, str]) -> None:
+    """What `<&-` leaves of stdin is no stream at all: nobody types there, and that is no internal error."""
+    add_partitions(database, days=[-1, 0])
+    variables = {**environment, "PGALMANAC_DSN": database, "INVOCATION_ID": "0" * 32, "TRIGGER_UNIT": "a.timer"}
+    yesterday = f"events_{today() - timedelta(days=1):%Y_%m_%d}"
+    for command, expected in [(["drop", yesterday], 64), (["maintain"], 0), ([], 64)]:
+        actual = subprocess.run(
+            ["sh", "-c", 'exec "$@" <&-', "sh", program, *command],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert expected == actual.returncode, (command, actual.stderr)
 
 
 IMPORTED = re.compile(r"^import time:.*\|\s+(\S+)$", re.MULTILINE)
