@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, LiteralString
 
-from psycopg import AsyncCursor, errors, sql
+from psycopg import errors, sql
 
 from pgalmanac.bounds import EARLIEST, parse_bounds
 from pgalmanac.db import LOCK_CLASS, Session, translated
@@ -88,10 +88,12 @@ ESTIMATED_ROWS: Final[LiteralString] = (
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
 _PARTITIONS: Final[LiteralString] = (
     _TARGET
-    + """
+    + f"""
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, s.spcname::text AS tablespace, i.inhdetachpending AS pending,
-       pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment
+       pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment, {ESTIMATED_ROWS} AS rows,
+       concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid),
+                 pg_stat_get_tuples_deleted(c.oid)) AS counters
   FROM target JOIN pg_inherits i ON i.inhparent = target.oid JOIN pg_class c ON c.oid = i.inhrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0;
@@ -164,11 +166,9 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> Par
     )
     with translated(f"the catalog of {ref}"):
         try:
-            cursor = await session.execute(query)
+            locked, parent_rows, partition_rows, orphan_rows = await session.read(query)
         finally:
             await session.rollback()
-        results = await _results(cursor)
-    locked, parent_rows, partition_rows, orphan_rows = results
     parents = [_Parent(*row) for row in parent_rows]
     orphans = [_OrphanRow(*row) for row in orphan_rows]
     if not parents:
@@ -180,16 +180,6 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> Par
         table = replace(table, default_has_rows=await _has_rows(session, table.default))
     schema = parents[0].partman_schema
     return table if schema is None else replace(table, pg_partman=await _in_partman(session, schema, table.name))
-
-
-async def _results(cursor: AsyncCursor[TupleRow]) -> list[list[TupleRow]]:
-    """The rows of each SELECT among the statements of one round trip."""
-    found: list[list[TupleRow]] = []
-    while True:
-        if cursor.description is not None:
-            found.append(await cursor.fetchall())
-        if not cursor.nextset():
-            return found
 
 
 async def _missing(session: Session, ref: TableRef) -> ConfigError:
@@ -292,6 +282,8 @@ def _partition(  # noqa: PLR0917  # the columns of the SELECT above, of which th
     pending: bool,  # noqa: FBT001  # a column
     bound: str | None,
     comment: str | None,
+    rows: int,
+    counters: str,
 ) -> Partition:
     mark = read_mark(comment)
     ours = mark is not None and (mark.system_id, mark.parent_oid, mark.oid) == (system_id, parent_oid, oid)
@@ -307,6 +299,8 @@ def _partition(  # noqa: PLR0917  # the columns of the SELECT above, of which th
         comment=comment,
         mark=mark if ours else None,
         pin=read_pin(comment),
+        rows=rows,
+        counters=counters,
     )
 
 

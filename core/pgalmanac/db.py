@@ -116,6 +116,16 @@ class Session:
         """Run one statement, or several without parameters in one round trip."""
         return await self.conn.execute(query, params)
 
+    async def read(self, query: sql.Composed) -> list[list[TupleRow]]:
+        """Run several statements in one round trip: the rows of each that gives rows."""
+        cursor = await self.execute(query)
+        found: list[list[TupleRow]] = []
+        while True:
+            if cursor.description is not None:
+                found.append(await cursor.fetchall())
+            if not cursor.nextset():
+                return found
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, failed or not."""

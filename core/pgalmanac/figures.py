@@ -8,7 +8,6 @@ from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
 
-from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.counts import DEFAULT_BREAKDOWN, key_time
 from pgalmanac.db import Session
 from pgalmanac.ddl import key_literal, qualified
@@ -27,12 +26,9 @@ _BREAKDOWN_PARTITIONS: Final = 120
 # Each of the looks below; without an index on the key even one partition can take long.
 _SECONDS: Final = 2
 
-_TOTAL: Final[LiteralString] = f"""
-SELECT COALESCE(sum({ESTIMATED_ROWS}), 0)::int8,
-       EXISTS (SELECT FROM pg_attribute
-                WHERE attrelid = {{parent}} AND attname = {{column}} AND attnum > 0 AND NOT attisdropped)
-  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = {{parent}};
-"""  # made of constants
+_HAS_COLUMN: Final[LiteralString] = """
+SELECT true FROM pg_attribute WHERE attrelid = {parent} AND attname = {column} AND attnum > 0 AND NOT attisdropped;
+"""
 _FREQUENCIES: Final[LiteralString] = """
 SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
   FROM unnest({oids}::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
@@ -53,38 +49,39 @@ async def statistics(
     if counts and all(c.exact for c in counts):
         return await _counted(session, seen, counts, seconds)
     column = _column(seen)
-    total, (oldest, newest), frequencies = await _estimated(session, seen)
-    rows, has_column = total
+    has_column, (oldest, newest), frequencies = await _estimated(session, seen)
     return Statistics(
         partitions=len(seen.table.partitions),
-        rows=rows,
+        rows=sum(p.rows for p in seen.table.children),
         exact=False,
         oldest_event=oldest,
         newest_event=newest,
         breakdown_column=column if has_column else None,
-        breakdown=tuple(frequencies) if has_column else (),
+        breakdown=frequencies if has_column else (),
     )
 
 
 async def _estimated(
     session: Session, seen: View
-) -> tuple[tuple[int, bool], tuple[datetime | None, datetime | None], list[tuple[str, int]]]:
-    """Rows and whether there is a column to break down by; oldest and newest key; frequencies. In one round trip."""
+) -> tuple[bool, tuple[datetime | None, datetime | None], tuple[tuple[str, int], ...]]:
+    """Whether there is a column to break down by; oldest and newest key; frequencies. In one round trip."""
     oldest = seen.table.ranged[:_EDGE_LOOKS]
     past = _until_now(seen)
     names = {"parent": sql.Literal(seen.table.oid), "column": sql.Literal(_column(seen))}
-    frequencies = sql.SQL(_FREQUENCIES).format(
-        **names, oids=sql.Literal([p.oid for p in past[:_BREAKDOWN_PARTITIONS]]), limit=sql.Literal(_TOP)
-    )
-    total = sql.SQL(_TOTAL).format(**names)
+    has_column = sql.SQL(_HAS_COLUMN).format(**names)
+    # What has no rows has no frequent ones; the view of them is the dearest of these to plan.
+    oids = [p.oid for p in past[:_BREAKDOWN_PARTITIONS] if p.rows]
+    frequencies = sql.SQL(_FREQUENCIES).format(**names, oids=sql.Literal(oids), limit=sql.Literal(_TOP))
+    others = [has_column, frequencies] if oids else [has_column]
     edges = sql.SQL("SELECT {}, {};").format(_first(seen, oldest, "min"), _first(seen, past[:_EDGE_LOOKS], "max"))
     try:
-        (found,), (edge,), values = await _together(session, total, edges, frequencies)
+        (edge,), found, *values = await _together(session, edges, *others)
     except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
         # One partition that is locked, gone or closed to us must not hide what the others say.
-        (found,), values = await _together(session, total, frequencies)
+        found, *values = await _together(session, *others)
         edge = (await _edge(session, seen, oldest, "min"), await _edge(session, seen, past[:_EDGE_LOOKS], "max"))
-    return (found[0], found[1]), (key_time(edge[0]), key_time(edge[1])), [(value, rows) for value, rows in values]
+    frequent = values[0] if values else []
+    return bool(found), (key_time(edge[0]), key_time(edge[1])), tuple((value, rows) for value, rows in frequent)
 
 
 async def _together(session: Session, *queries: sql.Composed, seconds: float = _SECONDS) -> list[list[tuple[Any, ...]]]:
@@ -93,15 +90,9 @@ async def _together(session: Session, *queries: sql.Composed, seconds: float = _
         "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; SET LOCAL max_parallel_workers_per_gather = 0;"
     ).format(max(int(seconds * 1000), 1))
     try:
-        cursor = await session.execute(sql.Composed([begin, *queries, sql.SQL("COMMIT")]))
+        return await session.read(sql.Composed([begin, *queries, sql.SQL("COMMIT")]))
     finally:
         await session.rollback()
-    results: list[list[tuple[Any, ...]]] = []
-    while True:
-        if cursor.description is not None:
-            results.append(await cursor.fetchall())
-        if not cursor.nextset():
-            return results
 
 
 def _first(seen: View, partitions: Sequence[Partition], function: LiteralString) -> sql.Composable:

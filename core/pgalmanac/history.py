@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-import psycopg
 from psycopg import errors, sql
 
 import pgalmanac
@@ -406,8 +405,3 @@ async def _create(session: Session, query: sql.Composed) -> None:
         await session.execute(query)
     except (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject):
         return
-
-
-def unavailable(exc: psycopg.Error | HistoryError) -> str:
-    """Why the history could not be used, in one line."""
-    return one_line(exc)

@@ -185,7 +185,10 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """One partition as `pg_inherits` has it. Bounds are None when they cannot be read as a range of time."""
+    """One partition as `pg_inherits` has it. Bounds are None when they cannot be read as a range of time.
+
+    *rows* is the server's estimate. *counters* change when rows were written or a new file took its place.
+    """
 
     oid: int
     name: TableName
@@ -198,6 +201,8 @@ class Partition:
     comment: str | None = None
     mark: Mark | None = None
     pin: Pin | None = None
+    rows: int = field(default=0, compare=False)
+    counters: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +274,11 @@ class PartitionedTable:
         """Pick out what is in force."""
         ranged = tuple(p for p in self.partitions if p.bounds is not None and not p.detach_pending)
         object.__setattr__(self, "ranged", ranged)
+
+    @property
+    def children(self) -> tuple[Partition, ...]:
+        """All partitions, the default one too."""
+        return self.partitions if self.default is None else (*self.partitions, self.default)
 
     @property
     def pending(self) -> tuple[Partition, ...]:

@@ -14,6 +14,7 @@ from pgalmanac.actions import Status
 from pgalmanac.diagnose import runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import Finding
+from pgalmanac.model import Partition
 from pgalmanac.report_kept import kept_action, kept_document
 from pgalmanac.report_nagios import check_level
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
@@ -121,13 +122,14 @@ def _check(table: TableReport) -> dict[str, Any]:
 
 
 def _status(table: TableReport) -> dict[str, Any]:
+    known = {} if table.view is None else {p.oid: p for p in table.view.table.children}
     return {
         "table": table.table,
         "today": _today(table.view),
         "error": _error(table.error),
         "findings": _findings(table.findings),
         "statistics": _statistics(table.statistics, table.view),
-        "partitions": [_partition(count, table.view) for count in table.counts],
+        "partitions": [_partition(count, known.get(count.oid), table.view) for count in table.counts],
     }
 
 
@@ -139,9 +141,7 @@ _TABLES: Final[Mapping[str, Callable[[TableReport], dict[str, Any]]]] = {
 }
 
 
-def _partition(count: PartitionCount, seen: View | None) -> dict[str, Any]:
-    partitions = () if seen is None else (*seen.table.partitions, seen.table.default)
-    found = next((p for p in partitions if p is not None and p.oid == count.oid), None)
+def _partition(count: PartitionCount, found: Partition | None, seen: View | None) -> dict[str, Any]:
     bounds = None if found is None else found.bounds
     return {
         "name": str(count.name),

@@ -15,7 +15,7 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import History, task_name
-from pgalmanac.model import PartitionedTable
+from pgalmanac.model import PartitionedTable, RelationKind
 
 __all__ = ["measure", "sizes", "trend"]
 
@@ -26,23 +26,16 @@ _MOST: Final = 1000
 _RECENT_DAYS: Final = 64
 _RECENT: Final = 92
 
-# A partition that never held a row and never will, until its day comes, is not worth a row. One under an ACCESS
-# EXCLUSIVE lock is looked at by the next run.
+# One under an ACCESS EXCLUSIVE lock is looked at by the next run. The counters are older than the size, so that what
+# is written between the two is a change for the next run.
 _MEASURE: Final[LiteralString] = f"""
 WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
                    AND pid IS DISTINCT FROM pg_backend_pid()),
-     now AS MATERIALIZED (
-    SELECT c.oid, c.relfilenode, c.reltuples, pg_stat_get_tuples_inserted(c.oid) AS inserted,
-           pg_stat_get_tuples_updated(c.oid) AS updated, pg_stat_get_tuples_deleted(c.oid) AS deleted
-      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent = {{parent}} AND c.relkind = 'r'),
      changed AS (
-    SELECT now.oid, k.counters
-      FROM now LEFT JOIN LATERAL (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = now.oid::int8
-                                   ORDER BY s.measured_at DESC LIMIT 1) last ON true,
-           LATERAL (SELECT concat_ws('/', relfilenode, inserted, updated, deleted) AS counters) k
-     WHERE (last.counters IS NOT NULL OR reltuples > 0 OR inserted + updated + deleted > 0)
-       AND k.counters IS DISTINCT FROM last.counters AND now.oid NOT IN (SELECT relation FROM locked)
+    SELECT now.oid, now.counters FROM unnest({{oids}}::oid[], {{counters}}::text[]) AS now(oid, counters)
+      LEFT JOIN LATERAL (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = now.oid::int8
+                          ORDER BY s.measured_at DESC LIMIT 1) last ON true
+     WHERE now.counters IS DISTINCT FROM last.counters AND now.oid NOT IN (SELECT relation FROM locked)
      ORDER BY now.oid DESC LIMIT {{most}})
 INSERT INTO {{stats}} (parent_oid, partition, partition_oid, bounds, measured_at, rows, rows_exact, bytes, counters)
 SELECT {{parent}}, format('%I.%I', n.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
@@ -70,15 +63,30 @@ SELECT partition_oid, rows, bytes, rows_exact, measured_at FROM {stats}
 
 
 async def measure(history: History, table: PartitionedTable) -> int:
-    """Store rows and bytes of the partitions that changed since they were last stored; how many those were."""
-    if not history.has_stats:
+    """Store rows and bytes of the partitions that changed since they were last stored; how many those were.
+
+    *table* is as it was after the work. One of which the server knows no row, now or ever, is not worth a row.
+    """
+    written = [p for p in table.children if p.kind is RelationKind.TABLE and (p.rows or _written(p.counters))]
+    if not history.has_stats or not written:
         return 0
-    query = sql.SQL(_MEASURE).format(stats=qualified(history.stats), parent=sql.Literal(table.oid), most=_MOST)
+    query = sql.SQL(_MEASURE).format(
+        stats=qualified(history.stats),
+        parent=sql.Literal(table.oid),
+        oids=sql.Literal([p.oid for p in written]),
+        counters=sql.Literal([p.counters for p in written]),
+        most=_MOST,
+    )
     try:
         cursor = await history.session.execute(query)
     except errors.LockNotAvailable:  # locked between the look at pg_locks and the size: the next run's
         return 0
     return cursor.rowcount
+
+
+def _written(counters: str) -> bool:
+    """Whether the counters, behind the number of the file, have counted anything."""
+    return not counters.endswith("/0/0/0")
 
 
 async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Sizes:

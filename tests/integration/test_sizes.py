@@ -54,6 +54,21 @@ async def test_a_run_stores_what_changed_and_nothing_else(database: str) -> None
 
 
 @pytest.mark.pg(">= 15")
+async def test_the_default_partition_is_measured_and_summed_up_too(database: str) -> None:
+    """Its rows are rows of the table; a day of far ago is left where it is."""
+    support.add_default(database)
+    support.add_partitions(database, days=[0], rows_a_day=50)
+    support.add_rows(database, day=-400, count=7)
+    support.rows(database, "SELECT pg_stat_force_next_flush()")
+
+    report = await run(database)
+
+    assert report.statistics is not None
+    assert report.statistics.rows == 57
+    assert ("public.events_default", 7) in [row[:2] for row in support.rows(database, STATS)]
+
+
+@pytest.mark.pg(">= 15")
 async def test_the_trend_of_a_partition_is_what_runs_saw(database: str) -> None:
     """Oldest first, as the dashboard draws it."""
     support.add_partitions(database, days=range(-1, 1), rows_a_day=50)
