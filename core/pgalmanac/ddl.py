@@ -7,14 +7,15 @@ work and COMMIT are one message to the server.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.marks import marked, unmarked
-from pgalmanac.model import Bounds, KeyType, Mark, Partition, PartitionedTable, TableName
+from pgalmanac.marks import UNMARKED
+from pgalmanac.model import Bounds, KeyType, PartitionedTable, TableName
 
 __all__ = [
     "BOUNDS_CHECK",
@@ -34,7 +35,6 @@ __all__ = [
     "key_literal",
     "lock_tables",
     "qualified",
-    "set_mark",
     "verbatim",
 ]
 
@@ -172,21 +172,32 @@ def finalize(parent: PartitionedTable, name: TableName) -> Script:
     )
 
 
-def clear_mark(partition: Partition) -> Script:
+def clear_mark(name: TableName) -> Script:
     """Give a partition that is not to be dropped its comment back."""
-    return Script(work=(comment_on(partition.name, unmarked(partition.comment)),))
+    return Script(work=(comment_on(name, UNMARKED),))
 
 
-def set_mark(partition: Partition, mark: Mark) -> Statement:
-    """Write the mark that lets a later run finish what this one began."""
-    return comment_on(partition.name, marked(partition.comment, mark))
+def comment_on(name: TableName, lines: Mapping[str, str | None]) -> Statement:
+    """Write *lines* at the comment's end, each instead of those that begin as its key says (None: instead of nothing).
 
-
-def comment_on(name: TableName, text: str | None) -> Statement:
-    """Write the comment; None takes it away."""
+    The rest is read under the lock of COMMENT, and so is whatever people wrote there since the plan. COMMENT takes a
+    literal only, hence the DO.
+    """
+    table = sql.Literal(qualified(name).as_string(None))
+    body = sql.SQL(
+        "BEGIN LOCK TABLE ONLY {name} IN SHARE UPDATE EXCLUSIVE MODE; "
+        "EXECUTE pg_catalog.format('COMMENT ON TABLE %s IS %L', {table}, pg_catalog.concat_ws(pg_catalog.chr(10), "
+        "(SELECT pg_catalog.string_agg(line, pg_catalog.chr(10) ORDER BY place) FROM pg_catalog.unnest("
+        "pg_catalog.string_to_array(pg_catalog.obj_description({table}::pg_catalog.regclass, 'pg_class'), "
+        "pg_catalog.chr(10))) WITH ORDINALITY AS said(line, place) WHERE {kept}){added})); END"
+    ).format(
+        name=qualified(name),
+        table=table,
+        kept=sql.SQL(" AND ").join(sql.SQL("NOT pg_catalog.starts_with(line, {})").format(begin) for begin in lines),
+        added=sql.Composed([sql.SQL(", {}").format(line) for line in lines.values() if line is not None]),
+    )
     return Statement(
-        sql=sql.SQL("COMMENT ON TABLE {} IS {}").format(qualified(name), sql.Literal(text)),
-        lock=f"SHARE UPDATE EXCLUSIVE on {name}",
+        sql=sql.SQL("DO {}").format(sql.Literal(body.as_string(None))), lock=f"SHARE UPDATE EXCLUSIVE on {name}"
     )
 
 

@@ -14,8 +14,9 @@ from psycopg import sql
 from pgalmanac import ddl
 from pgalmanac.ddl import BOUNDS_CHECK, Script, Statement, qualified
 from pgalmanac.ddl_structure import Structure, dress, replica_identity
+from pgalmanac.marks import UNMARKED, marked, pinned
 from pgalmanac.mend import Column, Mend
-from pgalmanac.model import Bounds, PartitionedTable, TableName
+from pgalmanac.model import Bounds, Mark, PartitionedTable, Pin, TableName
 
 __all__ = [
     "add_bounds_check",
@@ -37,10 +38,10 @@ def make_schema(name: str) -> Statement:
     return Statement(sql=sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)), lock=_NOBODY)
 
 
-def detach_into(parent: PartitionedTable, name: TableName, target: TableName, comment: str) -> Script:
+def detach_into(parent: PartitionedTable, name: TableName, target: TableName, mark: Mark) -> Script:
     """DETACH, move and mark in one transaction, where the concurrent way is forbidden."""
     detached = ddl.detach(parent, name)
-    return replace(detached, work=(*detached.work, *_moved(name, target), ddl.comment_on(target, comment)))
+    return replace(detached, work=(*detached.work, *_moved(name, target), ddl.comment_on(target, marked(mark))))
 
 
 def move_into(name: TableName, target: TableName) -> Script:
@@ -104,8 +105,8 @@ def reattach(
     name: TableName,
     target: TableName,
     bounds: Bounds,
-    comment: str | None,
     *,
+    pin: Pin | None = None,
     lacking: Structure | None = None,
     replaces: TableName | None = None,
 ) -> Script:
@@ -115,6 +116,7 @@ def reattach(
     and a new owner needs no right to the schema of the trash. The empty partition that it *replaces* goes in it too,
     under the locks of a drop, by which it is known to be empty still. That the whole table waits then, and not only who
     wants to the default partition, is why this is to be *bounded* work where there are rows to look through.
+    *pin* is one that the table has not yet.
     """
     locks = [ddl.lock_tables([name], "ACCESS EXCLUSIVE")]
     going = Script() if replaces is None else ddl.detach_and_drop(parent, replaces)
@@ -134,7 +136,7 @@ def reattach(
             ddl.attach_partition(parent, target, bounds),
             *(() if lacking is None else replica_identity(target, lacking)),
             _drop_bounds_check(target),
-            ddl.comment_on(target, comment),
+            ddl.comment_on(target, UNMARKED if pin is None else {**UNMARKED, **pinned(pin)}),
         ),
     )
 

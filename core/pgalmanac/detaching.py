@@ -17,7 +17,8 @@ from pgalmanac.db import LOCK_TIMEOUT, Session
 from pgalmanac.ddl import Script
 from pgalmanac.guard import ParentHeld, mark_guard
 from pgalmanac.locks import blockers, holders
-from pgalmanac.steps import mark_of, partition_of
+from pgalmanac.marks import marked
+from pgalmanac.steps import mark_of
 from pgalmanac.view import View
 
 __all__ = ["SETTLE", "Detaching", "settle"]
@@ -72,7 +73,7 @@ class Detaching:
         would leave it half done. The guard looks before the mark is written over what somebody may have written
         since the plan.
         """
-        mark = ddl.set_mark(partition_of(self.view, action), mark_of(self.view, action, self.run_id))
+        mark = ddl.comment_on(action.partition, marked(mark_of(self.view, action, self.run_id)))
         marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ")
 

@@ -257,7 +257,7 @@ class Executor:
                 return await self._drop(action, detached(self.view, action, Source.PENDING), Source.PENDING)
             except GaveUp as exc:
                 raise GaveUp(attempts=exc.attempts, sqlstate=sqlstate, blockers=exc.blockers or who) from exc
-        await run_script(self.session, ddl.clear_mark(partition_of(self.view, action)), deadline_ms=self._deadline_ms)
+        await run_script(self.session, ddl.clear_mark(action.partition), deadline_ms=self._deadline_ms)
         raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)
 
     async def _attach(self, action: Action) -> Done:

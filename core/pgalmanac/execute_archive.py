@@ -36,7 +36,7 @@ from pgalmanac.ddl_trash import reattach
 from pgalmanac.errors import ArchiveError
 from pgalmanac.guard import GuardError, attach_guard, check_drop
 from pgalmanac.locks import blockers
-from pgalmanac.marks import edges, read_mark, unmarked
+from pgalmanac.marks import edges, read_mark
 from pgalmanac.plan_archive import folder_for, period_of, target_of
 from pgalmanac.results import Progress
 from pgalmanac.trash import bound
@@ -99,7 +99,7 @@ async def put_back(session: Session, view: View, action: Action) -> str:
     if mark.keep_until is not None:
         return "it stays in the trash"
     seen = replace(action, kind=ActionKind.ATTACH, source=Source.DETACHED)
-    steps = reattach(table, name, name, action.bounds, unmarked(comment))
+    steps = reattach(table, name, name, action.bounds)
     guard = attach_guard(view, seen, lambda _: None)
     deadline_ms = view.policy.lock_timeout_ms
     # A budget of its own: that of the run may well have gone by while the archive was written.

@@ -16,6 +16,7 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import HOLDERS
 from pgalmanac.marks import read_mark, read_pin
+from pgalmanac.steps import new_pin, pin_of
 from pgalmanac.view import View
 
 __all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard", "mark_guard"]
@@ -105,7 +106,9 @@ def attach_guard(seen: View, action: Action, tell: Tell) -> LastLook:
         for one in standing:
             comment, now, _ = _same(seen, one, Source.ATTACHED, rows)
             _free(seen.at(now), one, comment)
-        _, _, figures = _same(seen, action, Source.DETACHED, rows)
+        comment, _, figures = _same(seen, action, Source.DETACHED, rows)
+        if new_pin(seen, action) is not None and (pin := read_pin(comment)) != pin_of(seen, action):
+            raise GuardError(f"{action.partition} got another pin since this was planned ({pin}); look again")
         tell(figures)
 
     return LastLook(look=_look(seen, action, _FIGURES, *standing), judge=judge)

@@ -1,28 +1,33 @@
 """What pgalmanac writes into a partition's comment: the mark of a detach, and the pin that forbids dropping it. Pure.
 
 Each is a line of its own at the comment's end, so that what people wrote there survives. Both are read with the
-snapshot; a pin is a word of people's about the rows, so that a restored dump keeps it.
+snapshot, and written by ddl.comment_on into what the comment says by then. A pin is a word of people's about the rows,
+so that a restored dump keeps it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final, cast
 
 from pgalmanac.model import Bounds, Mark, Pin
 
-__all__ = ["PIN_PREFIX", "PREFIX", "edges", "marked", "pinned", "read_mark", "read_pin", "unmarked", "unpinned"]
+__all__ = ["PIN_PREFIX", "PREFIX", "UNMARKED", "UNPINNED", "edges", "marked", "pinned", "read_mark", "read_pin"]
 
 PREFIX: Final = "pgalmanac-mark: "
 PIN_PREFIX: Final = "pgalmanac-pin: "
+# Lines of a comment by how they begin, each instead of any that begins so; None is none.
+UNMARKED: Final[Mapping[str, str | None]] = {PREFIX: None}
+UNPINNED: Final[Mapping[str, str | None]] = {PIN_PREFIX: None}
 
 # A line that means to be a pin and cannot be read: whoever wrote it wanted the partition kept.
 UNREADABLE: Final = Pin(reason="the pin in its comment cannot be read")
 
 
-def marked(comment: str | None, mark: Mark) -> str:
-    """The comment with *mark* as its last line, instead of any earlier mark."""
+def marked(mark: Mark) -> Mapping[str, str]:
+    """The line of *mark*, instead of any earlier mark."""
     value: dict[str, Any] = {
         "system_id": mark.system_id,
         "parent_oid": mark.parent_oid,
@@ -34,12 +39,7 @@ def marked(comment: str | None, mark: Mark) -> str:
     }
     if mark.keep_until is not None:
         value |= {"keep_until": mark.keep_until.isoformat(), "home": mark.home, "at": _written(mark.at)}
-    return _with_line(unmarked(comment), PREFIX, value)
-
-
-def unmarked(comment: str | None) -> str | None:
-    """The comment without a mark; None when there is nothing else."""
-    return _without_line(comment, PREFIX)
+    return {PREFIX: PREFIX + json.dumps(value)}
 
 
 def read_mark(comment: str | None) -> Mark | None:
@@ -48,15 +48,10 @@ def read_mark(comment: str | None) -> Mark | None:
     return None if value is None else _mark(value)
 
 
-def pinned(comment: str | None, pin: Pin) -> str:
-    """The comment with *pin* as its last line, instead of any earlier pin."""
+def pinned(pin: Pin) -> Mapping[str, str]:
+    """The line of *pin*, instead of any earlier pin."""
     value = {"reason": pin.reason, "until": _written(pin.until), "by": pin.by, "at": _written(pin.at)}
-    return _with_line(unpinned(comment), PIN_PREFIX, value)
-
-
-def unpinned(comment: str | None) -> str | None:
-    """The comment without a pin; None when there is nothing else."""
-    return _without_line(comment, PIN_PREFIX)
+    return {PIN_PREFIX: PIN_PREFIX + json.dumps(value)}
 
 
 def read_pin(comment: str | None) -> Pin | None:
@@ -71,16 +66,6 @@ def edges(bounds: Bounds) -> tuple[str | None, str | None]:
         None if bounds.lower is None else bounds.lower.isoformat(),
         None if bounds.upper is None else bounds.upper.isoformat(),
     )
-
-
-def _with_line(comment: str | None, prefix: str, value: dict[str, Any]) -> str:
-    return (comment + "\n" if comment else "") + prefix + json.dumps(value)
-
-
-def _without_line(comment: str | None, prefix: str) -> str | None:
-    if comment is None:
-        return None
-    return "\n".join(line for line in comment.split("\n") if not line.startswith(prefix)) or None
 
 
 def _line(comment: str | None, prefix: str) -> object:

@@ -9,11 +9,11 @@ from pgalmanac.actions import GOING, Action, ActionKind, Reason, Source
 from pgalmanac.ddl import Script, Statement
 from pgalmanac.ddl_archive import held, release
 from pgalmanac.ddl_structure import Structure
-from pgalmanac.marks import edges, marked, pinned, unmarked, unpinned
-from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, TableName
+from pgalmanac.marks import UNPINNED, edges, marked, pinned
+from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, Pin, TableName
 from pgalmanac.view import View
 
-__all__ = ["detached", "detaches_concurrently", "mark_of", "partition_of", "script", "shown"]
+__all__ = ["detached", "detaches_concurrently", "mark_of", "new_pin", "partition_of", "pin_of", "script", "shown"]
 
 
 def detaches_concurrently(table: PartitionedTable) -> bool:
@@ -34,14 +34,15 @@ def partition_of(view: View, action: Action) -> Partition:
     raise LookupError(msg)
 
 
-def _comment_of(view: View, action: Action) -> str | None:
-    """What is written on the table of an action, a partition or one that was. Raises LookupError."""
+def pin_of(view: View, action: Action) -> Pin | None:
+    """The pin that the snapshot has of the table of an action, a partition or one that was."""
     known: tuple[Partition | Orphan, ...] = (*view.table.partitions, *view.table.orphans)
-    for relation in known:
-        if relation.oid == action.oid:
-            return relation.comment
-    msg = f"{action.partition} is not in the snapshot"
-    raise LookupError(msg)
+    return next((relation.pin for relation in known if relation.oid == action.oid), None)
+
+
+def new_pin(view: View, action: Action) -> Pin | None:
+    """The pin that is to be written, where the table has not got it already."""
+    return None if action.pin == pin_of(view, action) else action.pin
 
 
 def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
@@ -75,7 +76,7 @@ def script(view: View, action: Action, structure: Structure | None, *, run_id: s
             return ddl_create.create(table, action.partition, action.bounds, structure)
         case ActionKind.FINALIZE:
             if action.source is Source.ATTACHED:
-                return ddl.clear_mark(partition_of(view, action))
+                return ddl.clear_mark(action.partition)
             return ddl.finalize(table, action.partition)
         case ActionKind.DROP | ActionKind.TRASH:
             return _going(view, action, run_id)
@@ -109,17 +110,11 @@ def _going(view: View, action: Action, run_id: str | None) -> Script:
         return _unfinished(view.table, action)
     if action.kind is ActionKind.DROP:
         return ddl.detach_and_drop(view.table, action.partition)
-    comment = marked(partition_of(view, action).comment, mark_of(view, action, run_id))
-    return ddl_trash.detach_into(view.table, action.partition, _target(action), comment)
+    return ddl_trash.detach_into(view.table, action.partition, _target(action), mark_of(view, action, run_id))
 
 
 def _by_hand(view: View, action: Action) -> Script:
     """Undo and pins: what is written on the table changes, and nothing else or its place."""
-    comment = unmarked(_comment_of(view, action)) if action.kind is ActionKind.ATTACH else _comment_of(view, action)
-    if action.kind is ActionKind.UNPIN:
-        comment = unpinned(comment)
-    elif action.pin is not None:
-        comment = pinned(comment, action.pin)
     if action.kind is ActionKind.ATTACH:
         lacking = None if action.mend is None else action.mend.dress
         return ddl_trash.reattach(
@@ -127,11 +122,12 @@ def _by_hand(view: View, action: Action) -> Script:
             action.partition,
             _target(action),
             action.bounds,
-            comment,
+            pin=new_pin(view, action),
             lacking=lacking,
             replaces=None if action.replaces is None else action.replaces.name,
         )
-    return Script(work=(ddl.comment_on(action.partition, comment),))
+    lines = UNPINNED if action.kind is ActionKind.UNPIN or action.pin is None else pinned(action.pin)
+    return Script(work=(ddl.comment_on(action.partition, lines),))
 
 
 def _target(action: Action) -> TableName:
@@ -163,9 +159,8 @@ def shown(view: View, action: Action, structure: Structure | None) -> tuple[Stat
         return release(view.table, action.partition, pending=action.source is Source.PENDING).all
     detaches = action.kind in GOING or (action.kind is ActionKind.ARCHIVE and action.reason is not Reason.COPY)
     if detaches and action.source is Source.ATTACHED and detaches_concurrently(view.table):
-        partition = partition_of(view, action)
         statements = (
-            ddl.set_mark(partition, mark_of(view, action, None)),
+            ddl.comment_on(action.partition, marked(mark_of(view, action, None))),
             ddl.detach_concurrently(view.table, action.partition),
             *(detached(view, action, Source.DETACHED).all if action.kind in GOING else (held(action.partition),)),
         )
