@@ -274,6 +274,7 @@ def exact_counts(bench: Bench, rounds: int, days: int, rows: int) -> Iterator[Ca
                 who.NAIVE: (sys.executable, ["statement", dsn, naive]),
                 "pgalmanac, first time": (sys.executable, ["pgalmanac", dsn, "count"]),
                 "pgalmanac, again": (sys.executable, ["pgalmanac", dsn, "count again"]),
+                "pgalmanac, again, the counting alone": (sys.executable, ["pgalmanac open", dsn]),
             },
             rounds=rounds,
             environment={"XDG_CACHE_HOME": folder},
@@ -285,11 +286,13 @@ def exact_counts(bench: Bench, rounds: int, days: int, rows: int) -> Iterator[Ca
         name=f"exact counts of {days} partitions with {rows} rows each",
         conditions="rows, oldest and newest of each partition, vacuumed and in the server's cache, no breakdown; "
         f"{os.cpu_count()} cores; the naive query is one GROUP BY tableoid, pgalmanac is status --exact over 2 "
-        "connections, then from its cache",
+        "connections, then from its cache; all from connecting to the report, but for the last, which is in a session "
+        "that has seen the table, as a dashboard's",
         results=tuple(results),
         goals=(
             ratio(found, "pgalmanac, first time", who.NAIVE, 0.5),
             ratio(found, "pgalmanac, again", who.NAIVE, 0.02),
+            ratio(found, "pgalmanac, again, the counting alone", who.NAIVE, 0.02),
         ),
     )
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -118,7 +118,8 @@ def calls(
                     times.setdefault(name, []).append(answer)
         for worker in workers.values():
             if worker.stdin is not None:
-                worker.stdin.close()
+                with suppress(BrokenPipeError):  # it has ended by itself, and a note says of what
+                    worker.stdin.close()
     return [Result(contestant=n, times=tuple(times.get(n, ())), note=notes.get(n, "")) for n in contestants]
 
 
