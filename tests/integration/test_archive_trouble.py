@@ -24,7 +24,7 @@ import pytest
 
 from pgalmanac import archive_parquet, archive_source, maintain
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.archive_store import open_store
+from pgalmanac.archive_store import Store, open_store
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
 from pgalmanac.errors import ArchiveError, PrivilegeError
@@ -259,16 +259,22 @@ async def test_a_store_that_keeps_saying_no_is_not_tried_for_every_partition(exp
     assert 5 == again.dropped
 
 
-async def test_what_cannot_be_attached_again_says_where_it_is(expired: str, tmp_path: Path) -> None:
+async def test_what_cannot_be_attached_again_says_where_it_is(
+    expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A row for the day came into the default partition meanwhile: the report and check say what there is to do."""
     add_default(expired)
+    settle = Store.settle
 
-    def late(event: object) -> None:
-        if isinstance(event, Progress):
+    def gone(self: Store, path: str) -> None:
+        if path.endswith(".parquet"):  # the only file, and all of it
             add_rows(expired, day=-91, count=1)
             shutil.rmtree(tmp_path)  # the store is gone
+        settle(self, path)
 
-    report = (await maintain.perform(settings(expired, tmp_path.as_uri()), MAINTAIN, observer=late)).tables[0]
+    monkeypatch.setattr(Store, "settle", gone)
+    report = await run(expired, tmp_path.as_uri())
+    monkeypatch.undo()
     found = await maintain.check(settings(expired, tmp_path.as_uri()))
     os.mkdir(tmp_path)  # noqa: PTH102  # the other way is refused in a coroutine
     again = await run(expired, tmp_path.as_uri())
