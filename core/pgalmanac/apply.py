@@ -126,13 +126,14 @@ def _done(session: Session, seen: View, structure: Structure | None, blank: Outc
 
 def _gave_up(blank: Outcome, exc: GaveUp) -> Outcome:
     who = "; ".join(exc.blockers) if exc.blockers else "whoever held it is gone by now; try again"
+    tries = "1 attempt" if exc.attempts == 1 else f"{exc.attempts} attempts"
     return replace(
         blank,
         status=Status.FAILED,
         attempts=exc.attempts,
         sqlstate=exc.sqlstate,
         blockers=exc.blockers,
-        error=f"the lock was not to be had in {exc.attempts} attempts: {who}",
+        error=f"the lock was not to be had in {tries}: {who}",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from pgalmanac.actions import GOING, ActionKind, Guard, Status
 from pgalmanac.findings import Code, Finding, Level, PastRuns
 from pgalmanac.model import Bounds, Mark, quote
-from pgalmanac.plan import Plan
+from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.view import View, oldest_kept, unmanaged
 
 __all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "runway_days"]
@@ -90,10 +90,11 @@ def _gaps(seen: View) -> Iterator[Finding]:
         if hole.lower is None or hole.upper is None:
             continue
         lower, upper = (f"{seen.calendar.shown(t):%Y-%m-%d %H:%M%z}" for t in (hole.lower, hole.upper))
+        back = (seen.today - seen.calendar.day(hole.lower)).days
         yield _warning(
             Code.GAP,
             f"{seen.table.name}: {seen.label(period)} is covered in part; {lower} to {upper} is missing; "
-            "run pgalmanac fix",
+            f"run pgalmanac fix{f' --back {back}' if back > FIX_DAYS else ''}",
         )
 
 
@@ -258,7 +259,9 @@ def _history(seen: View, past: PastRuns) -> Iterator[Finding]:
     if past.last_failed is not None:
         yield _warning(Code.LAST_RUN_FAILED, f"the last run of {name} ended in error: {past.last_failed}")
     if past.last_success is None:
-        yield _warning(Code.LAST_SUCCESS_OLD, f"no successful run of {name} is recorded; run pgalmanac maintain")
+        yield _warning(
+            Code.LAST_SUCCESS_OLD, f"no successful maintenance of {name} is recorded; run pgalmanac maintain"
+        )
     elif seen.table.now - past.last_success > SUCCESS_MAX_AGE:
         hours = int((seen.table.now - past.last_success).total_seconds() // 3600)
         yield _critical(

@@ -112,7 +112,7 @@ BEGIN
         RETURN;
     END;
     IF last_success IS NULL THEN
-        message := format('no successful run of %s is recorded; run pgalmanac maintain', name);
+        message := format('no successful maintenance of %s is recorded; run pgalmanac maintain', name);
         RETURN NEXT;
     ELSIF clock_timestamp() - last_success > success_max_age THEN
         level := 'critical';

@@ -18,7 +18,7 @@ from pgalmanac.ddl_structure import Structure
 from pgalmanac.facts import read_facts
 from pgalmanac.findings import PastRuns
 from pgalmanac.model import PartitionedTable, Pin, TableRef
-from pgalmanac.plan import Plan, plan_create, plan_drop, plan_fix, plan_maintain
+from pgalmanac.plan import FIX_DAYS, Plan, plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.plan_archive import plan_archive, plan_restore, target_of, with_archives
 from pgalmanac.policy import Policy
 from pgalmanac.recorder import Recorder
@@ -42,8 +42,8 @@ class Request:
 
     command: Literal["maintain", "fix", "create", "drop", "undrop", "pin", "unpin", "archive", "restore"]
     target: str = ""
-    back: int = 30
-    ahead: int = 30
+    back: int = FIX_DAYS
+    ahead: int = FIX_DAYS
     now: bool = False
     reason: str = ""
     until: date | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from pgalmanac.actions import GOING, NO_FACTS, Action, ActionKind, Facts, Reason, Status
 from pgalmanac.creating import create, creates, gaps, limited, lower_of, named_once
@@ -19,7 +20,10 @@ from pgalmanac.policy import Policy
 from pgalmanac.targets import meant, parse_range
 from pgalmanac.view import View, undroppable, view
 
-__all__ = ["Plan", "plan_create", "plan_drop", "plan_fix", "plan_maintain"]
+__all__ = ["FIX_DAYS", "Plan", "plan_create", "plan_drop", "plan_fix", "plan_maintain"]
+
+# So many days before and after today fix looks at, unless it is told otherwise.
+FIX_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,8 @@ def plan_fix(
 ) -> Plan:
     """Finish, and create all that is missing from today - *back* days (never past retention) to today + *ahead* days.
 
-    Periods that are covered in part get the remainder.
+    Periods that are covered in part get the remainder. The present one comes first, then the future: where inserts
+    fail, whatever delays one of the past must not delay that.
     """
     seen = view(table, policy)
     first = seen.day(-back) if seen.cutoff is None else max(seen.day(-back), seen.cutoff)
@@ -89,9 +94,10 @@ def plan_fix(
         *creates(seen, facts, seen.day(0), seen.day(ahead + 1), Reason.PREMAKE, remainders=True),
     ]
     unique = {a.bounds: a for a in reversed(made)}
-    return Plan(
-        view=seen, actions=(*unfinished(seen, facts, clock), *limited(seen, sorted(unique.values(), key=lower_of)))
+    ordered = sorted(
+        unique.values(), key=lambda a: (a.bounds.upper is not None and a.bounds.upper <= seen.now, lower_of(a))
     )
+    return Plan(view=seen, actions=(*unfinished(seen, facts, clock), *limited(seen, ordered)))
 
 
 def plan_create(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, periods: str) -> Plan:

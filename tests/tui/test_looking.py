@@ -401,7 +401,7 @@ async def test_in_a_few_lines_the_lists_are_reached_too(database: str) -> None:
         await until(pilot, lambda: "1 Partitions" in shown(app) and f"events_{today():%Y_%m_%d}" in shown(app))
         assert "Mon" not in shown(app)
         await pilot.press("2")
-        await until(pilot, lambda: "never" in shown(app) or "no successful run" in shown(app))
+        await until(pilot, lambda: "never" in shown(app) or "no successful maintenance" in shown(app))
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "Mon" in shown(app) and "2 Findings" in shown(app))
         await pilot.resize_terminal(40, 10)

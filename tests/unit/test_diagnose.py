@@ -60,6 +60,20 @@ def test_what_is_wrong_is_found(bounds: list[Bounds | Partition], expected: dict
     assert found(events(bounds)) == expected
 
 
+@pytest.mark.parametrize(("offset", "command"), [(-9, "fix"), (-45, "fix --back 45")])
+def test_what_is_missing_of_a_day_is_made_by_a_fix_that_reaches_it(offset: int, command: str) -> None:
+    """By itself fix looks thirty days back, and whoever was sent there found nothing to do."""
+    whole = [day(o) for o in range(-90, 31) if o != offset]
+    lower = day(offset).lower
+    assert lower is not None
+    table = events([*whole, Bounds(lower=lower, upper=lower + timedelta(hours=22))])
+    plan = plan_maintain(table, replace(POLICY, interval=Interval.DAILY))
+
+    said = [f.message for f in diagnose(plan.view, plan, RAN) if f.code is Code.GAP]
+
+    assert [message.rpartition("; run pgalmanac ")[2] for message in said] == [command]
+
+
 def test_runway_counts_whole_days_after_today() -> None:
     """30 after a fresh maintain; 0 when tomorrow or today is missing; a gap ends it."""
 

@@ -204,12 +204,19 @@ def test_a_partly_covered_period_is_left_to_fix() -> None:
 
 
 def test_fix_reaches_back_but_never_past_retention() -> None:
-    """Thirty days back where the retention is ninety, ten where it is ten."""
+    """Thirty days back where the retention is ninety, ten where it is ten; the present day is made before the past."""
     wide = plan_fix(events([]), POLICY, back=30, ahead=0)
     narrow = plan_fix(events([]), replace(POLICY, retention_days=10), back=30, ahead=0)
 
-    assert created(wide.actions) == [day(o) for o in range(-30, 1)]
-    assert created(narrow.actions) == [day(o) for o in range(-10, 1)]
+    assert created(wide.actions) == [day(o) for o in (0, *range(-30, 0))]
+    assert created(narrow.actions) == [day(o) for o in (0, *range(-10, 0))]
+
+
+def test_fix_makes_what_inserts_need_now_first() -> None:
+    """Also where the present period began before today; and then the future, before any gap."""
+    fixed = plan_fix(events([]), replace(POLICY, interval=Interval.MONTHLY), back=62, ahead=30)
+
+    assert [a.partition.name for a in fixed.todo] == [f"events_2025_{m}" for m in (11, 12, "09", 10)]
 
 
 def test_the_fuse_names_the_command_that_allows_it() -> None:
