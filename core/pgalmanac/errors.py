@@ -1,6 +1,7 @@
 """Everything that can end a run, drawn as a tree; each class carries its process exit code.
 
     PgalmanacError          70  an internal error, when nothing below fits
+    ├── ProofError           1  an insert for now was not proved to find its partition
     ├── UsageError          64  a command line that cannot be obeyed
     ├── ConfigError         78  a file or variable that is wrong, or names what is not there
     │   └── PoolerError     78  a transaction pooler stands between us and the server
@@ -29,6 +30,7 @@ __all__ = [
     "PgalmanacError",
     "PoolerError",
     "PrivilegeError",
+    "ProofError",
     "ServerError",
     "TableBusyError",
     "Terminated",
@@ -51,6 +53,12 @@ class PgalmanacError(Exception):
     def __str__(self) -> str:
         """Message and remedy in one line, as it is shown on stderr."""
         return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+class ProofError(PgalmanacError):
+    """An insert for now would not find a partition; the sentence says what the server answered."""
+
+    exit_code = 1
 
 
 class UsageError(PgalmanacError):

@@ -18,7 +18,7 @@ from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, is_lost, one_line, scrub, translated
 from pgalmanac.diagnose import diagnose
-from pgalmanac.errors import ConnectError, PgalmanacError, PrivilegeError, UsageError
+from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
 from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
 from pgalmanac.findings import Code, Finding, Level
@@ -28,7 +28,7 @@ from pgalmanac.history import History, HistoryError, RunRecord
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.model import TableRef
 from pgalmanac.plan import Plan
-from pgalmanac.proof import ProofError, prove_insert
+from pgalmanac.proof import prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
 from pgalmanac.run import Observer, Run
@@ -183,7 +183,7 @@ async def _proved(session: Session, now: View, report: TableReport) -> TableRepo
     try:
         return replace(report, proved=await prove_insert(session, now))
     except ProofError as exc:
-        return replace(report, error=PgalmanacError(str(exc), hint="run pgalmanac check"))
+        return replace(report, error=exc)
 
 
 async def _next_plan(
@@ -237,7 +237,7 @@ async def _probed(session: Session, seen: Inspection, report: TableReport) -> Ta
     try:
         return replace(report, proved=await prove_insert(session, seen.view))
     except ProofError as exc:
-        finding = Finding(level=Level.CRITICAL, code=Code.PROBE_FAILED, message=str(exc))
+        finding = Finding(level=Level.CRITICAL, code=Code.PROBE_FAILED, message=exc.message)
         return replace(report, findings=(*report.findings, finding))
     finally:
         if not session.conn.closed:
@@ -300,24 +300,26 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
     """The newest recorded runs, newest first; one with its actions when *run_id* is given. Empty without a history."""
     async with connect(settings.dsn, read_only=True) as session:
         try:
-            history = await History.open(session, settings.history_table)
-            return () if history is None else await history.read(limit=limit, run_id=run_id)
-        except (HistoryError, psycopg.Error) as exc:
-            raise PgalmanacError(
-                f"the run history cannot be read ({scrub(one_line(exc))})", hint="pgalmanac init makes it"
-            ) from exc
+            with translated("the run history"):
+                history = await History.open(session, settings.history_table)
+                return () if history is None else await history.read(limit=limit, run_id=run_id)
+        except HistoryError as exc:
+            raise ConfigError(str(exc)) from exc
 
 
 async def initialise(settings: Settings) -> tuple[str, ...]:
     """Make the history tables where they are missing, and partition_health; the names of both tables.
 
-    Raises PrivilegeError where the role may not.
+    Raises PrivilegeError where the role may not, ConfigError where another table has the history's name.
     """
     async with connect(settings.dsn) as session:
         try:
-            history = await History.make(session, settings.history_table)
+            with translated("the run history"):
+                history = await History.make(session, settings.history_table)
         except HistoryError as exc:
-            raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc
+            if isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc
+            raise ConfigError(str(exc)) from exc
         await make_health_function(session, history)
         await session.durable()
         return str(history.runs), str(history.actions)

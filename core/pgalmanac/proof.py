@@ -10,16 +10,13 @@ from psycopg import errors, sql
 from pgalmanac.attempts import begin
 from pgalmanac.db import Session, is_lost, one_line
 from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.errors import ProofError
 from pgalmanac.strays import can_silence_triggers
 from pgalmanac.view import View
 
-__all__ = ["ProofError", "prove_insert"]
+__all__ = ["prove_insert"]
 
 _SILENCE: LiteralString = "SET LOCAL session_replication_role = replica; "
-
-
-class ProofError(Exception):
-    """An insert for now would not find a partition; the sentence says what the server answered."""
 
 
 async def prove_insert(session: Session, seen: View) -> str:
@@ -51,5 +48,8 @@ async def prove_insert(session: Session, seen: View) -> str:
     finally:
         await session.rollback()
     if found is None:
-        raise ProofError(f"an insert into {table.name} for now was not proved to find a partition: {answer}")
+        raise ProofError(
+            f"an insert into {table.name} for now was not proved to find a partition: {answer}",
+            hint="run pgalmanac check",
+        )
     return found

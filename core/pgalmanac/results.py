@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Final
 
 from pgalmanac.actions import Action, ActionKind, Status
-from pgalmanac.errors import BusyError, PgalmanacError, PrivilegeError
+from pgalmanac.errors import BusyError, PgalmanacError
 from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.model import Server, TableName
 from pgalmanac.view import View
@@ -220,15 +220,13 @@ _FAILED: Final = 1
 
 
 def exit_code(tables: Sequence[TableReport]) -> int:
-    """0 done · 1 something failed or was refused · 75 only locked tables · 77 no right to any table.
+    """0 done · 1 something failed or was refused · 75 only locked tables.
 
-    A run in which every table ended in the same way ends in that error's own code.
+    A run in which every table ended in the same way (77: no right to any of them) ends in that error's own code.
     """
     if not any(t.failed or t.locked for t in tables):
         return 0
     if not any(t.failed for t in tables):
         return BusyError.exit_code
     codes = {t.error.exit_code if t.error is not None else _FAILED for t in tables}
-    if codes == {PrivilegeError.exit_code} or (len(tables) == 1 and len(codes) == 1):
-        return codes.pop()
-    return _FAILED
+    return codes.pop() if len(codes) == 1 else _FAILED

@@ -277,6 +277,39 @@ def test_a_missing_privilege_names_the_grant(database: str, run: Run, make_role:
     assert partition_names(database) == []
 
 
+def test_a_proof_that_fails_is_a_failure_and_no_internal_error(
+    database: str, run: Run, make_role: Callable[..., str]
+) -> None:
+    """Who may not insert learns from fix that nothing was proved: 1, and nobody is asked to report it."""
+    add_partitions(database, days=range(-31, 32))
+    actual = run("fix", "--dsn", make_conninfo(database, user=make_role()), "--json")
+
+    assert (1, 1) == (actual.code, actual.document["exit_code"])
+    assert "permission denied for table events" in actual.document["tables"][0]["error"]["message"]
+
+
+def test_a_history_that_cannot_be_read(database: str, on: On, run: Run, make_role: Callable[..., str]) -> None:
+    """Without SELECT on it 77; another table of its name 78, also for init: neither is an internal error."""
+    on(database, "init")
+    denied = run("history", "--dsn", make_conninfo(database, user=make_role()))
+    foreign = [on(database, command, PGALMANAC_HISTORY_TABLE="events") for command in ("history", "init")]
+
+    assert (77, "the run history: permission denied for table housekeeper_runs: grant it to this role") == (
+        denied.code,
+        sentence(denied),
+    )
+    for actual in foreign:
+        assert 78 == actual.code
+        assert "public.events exists without the column" in sentence(actual)
+
+
+def test_tables_that_all_fail_alike_end_in_their_own_code(database: str, on: On) -> None:
+    """Two tables that are not there are a configuration to be mended, as one is: systemd does not try it again."""
+    actual = on(database, "maintain", "--table", "nowhere", "--table", "neither", "--json")
+
+    assert (78, 78) == (actual.code, actual.document["exit_code"])
+
+
 def test_a_day_for_a_monthly_table(empty_database: str, on: On) -> None:
     """Somebody thinks in days and the table in months: 64 and the month that a day might mean; nothing is dropped."""
     with connect(empty_database) as connection:
