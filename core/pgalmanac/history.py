@@ -308,12 +308,12 @@ class History:
         return str(row[0]) if row else ""
 
     async def record(self, run_id: str, seq: int, outcome: Outcome, calendar: Calendar) -> None:
-        """Write one action; *seq* counts from 1."""
+        """Write one action, if it is not written yet; *seq* counts from 1."""
         action = outcome.action
         query = sql.SQL(
             "INSERT INTO {} (run_id, seq, action, partition, lower, upper, reason, sql, status, attempts, started_at, "
             "duration_ms, rows, bytes, sqlstate, error) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
         ).format(qualified(self.actions))
         lower, upper = (None if m is None else calendar.shown(m) for m in (action.bounds.lower, action.bounds.upper))
         values = [run_id, seq, action.kind, str(action.partition), lower, upper, action.reason]

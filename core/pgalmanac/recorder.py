@@ -38,6 +38,9 @@ class Recorder:
     # A session of its own, opened when it is needed.
     _apart: Callable[[], Awaitable[Session]] | None = None
     _moved: bool = False
+    _reopened: bool = False
+    # Actions that could not be recorded.
+    _missing: int = 0
     _writing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -67,16 +70,19 @@ class Recorder:
         What a run does is recorded *apart*, in a session that neither a rollback nor a lost connection of the working
         one touches. A run that has nothing to do has nothing to undo, and does without a second session.
         """
-        if apart:
-            await self._move_apart()
+        if apart and self._apart is not None and not await self._move_apart():
+            self.history = None
         if self._wanted is not None and self._session is not None and self.trouble is None:
             self.history = await self._try(History.make(self._session, self._wanted, self.history))
         if self.history is not None:
-            self._writing = asyncio.create_task(self._begin(self.history.begin(table, triggered_by, details)))
+            self._writing = asyncio.create_task(self._begin(table, triggered_by, details))
             await self._written()
 
-    async def _begin(self, row: Awaitable[str]) -> None:
-        self.run_id = await self._try(row)
+    async def _begin(self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any]) -> None:
+        async def row(history: History) -> None:
+            self.run_id = await history.begin(table, triggered_by, details)
+
+        await self._write(row)
 
     async def record(self, outcome: Outcome, calendar: Calendar) -> None:
         """Write a finished action, in its order; in a session of its own while the next action is begun.
@@ -96,8 +102,8 @@ class Recorder:
     async def _record(self, before: asyncio.Task[None] | None, seq: int, outcome: Outcome, calendar: Calendar) -> None:
         if before is not None:
             await before
-        if self.history is not None and self.run_id is not None:
-            await self._try(self.history.record(self.run_id, seq, outcome, calendar))
+        if (run_id := self.run_id) is not None:
+            self._missing += not await self._write(lambda h: h.record(run_id, seq, outcome, calendar))
 
     async def _written(self) -> None:
         """Wait for what is being written, which goes on when the waiting is called off."""
@@ -123,31 +129,60 @@ class Recorder:
             return Sizes()
 
     async def finish(self, *, error: str | None, output: str, details: Mapping[str, Any], keep_days: int) -> None:
-        """Close the run's row."""
+        """Close the run's row, which says how many actions are not recorded."""
         try:
             await self._written()
         except asyncio.CancelledError:  # nobody waits any longer
             if self._writing is not None:
                 self._writing.cancel()
             raise
-        if self.history is not None and self.history.session.conn.closed:
-            await self._move_apart()
-        if self.history is not None and self.run_id is not None:
+        if self._missing:
+            actions = "1 of its actions is" if self._missing == 1 else f"{self._missing} of its actions are"
+            self.trouble = f"{actions} not recorded ({self.trouble})"
+            output = f"{output}; {self.trouble}" if output else self.trouble
+            details = {**details, "unrecorded": self._missing}
+        if (run_id := self.run_id) is not None:
             await self._recover()
-            await self._try(
-                self.history.finish(self.run_id, error=error, output=output, details=details, keep_days=keep_days)
+            self._reopened = False
+            await self._write(
+                lambda h: h.finish(run_id, error=error, output=output, details=details, keep_days=keep_days)
             )
 
-    async def _move_apart(self) -> None:
+    async def _write(self, wanted: Callable[[History], Awaitable[None]]) -> bool:
+        """Whether *wanted* was done. Where the session is lost it is tried again in a new one, which is opened once.
+
+        Somebody waits for each attempt to connect, if only the action after the next.
+        """
+
+        async def done(history: History) -> bool:
+            await wanted(history)
+            return True
+
+        trouble = self.trouble
+        if self.history is None:
+            return False
+        if await self._try(done(self.history)):
+            return True
+        if self._reopened or not self.history.session.conn.closed:
+            return False
+        self._reopened = True
+        if not await self._move_apart() or not await self._try(done(self.history)):
+            return False
+        self.trouble = trouble
+        return True
+
+    async def _move_apart(self) -> bool:
+        """Whether the history has a session of its own now, a new one."""
         if self._apart is None:
-            return
+            return False
         try:
             self._session = await self._apart()
         except PgalmanacError as exc:
-            self.history, self.trouble = None, self.trouble or exc.message
-        else:
-            self._moved = True
-            self.history = None if self.history is None else replace(self.history, session=self._session)
+            self.trouble = self.trouble or exc.message
+            return False
+        self._moved = True
+        self.history = None if self.history is None else replace(self.history, session=self._session)
+        return True
 
     async def _try(self, wanted: Awaitable[T]) -> T | None:
         try:

@@ -12,18 +12,23 @@ from psycopg import sql
 from pgalmanac import maintain
 from pgalmanac.actions import Status
 from pgalmanac.config import Layer, Settings
+from pgalmanac.db import connect as connected
 from pgalmanac.detaching import Detaching
+from pgalmanac.errors import ConnectError
+from pgalmanac.findings import Code
 from pgalmanac.history import History
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.locks import holders
 from pgalmanac.recorder import Recorder
+from pgalmanac.results import Outcome
 from support import add_partitions, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from pgalmanac.actions import Action
     from pgalmanac.db import Session
     from pgalmanac.periods import Calendar
-    from pgalmanac.results import Outcome
 
 PATIENCE_SECONDS = 60
 
@@ -132,6 +137,67 @@ async def test_what_was_done_is_recorded_when_the_run_is_called_off(
     assert 2 == len(partition_names(database)) - before
     assert [(2,)] == rows(database, "SELECT count(*) FROM housekeeper_run_actions WHERE status = 'done'")
     assert [("error", "interrupted")] == rows(database, "SELECT status, error FROM housekeeper_runs")
+
+
+def end_sessions_of_the_history(conninfo: str) -> None:
+    """As an administrator, or a network, ends the session that writes the history."""
+    rows(
+        conninfo,
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND query LIKE '%INSERT INTO%housekeeper_run%'",
+    )
+
+
+@pytest.mark.parametrize("action", [1, 2])
+async def test_a_history_whose_session_is_lost_is_written_in_a_new_one(database: str, action: int) -> None:
+    """The run goes on, and its history has every action once, also the one whose answer was lost."""
+    add_partitions(database, days=[-100, *range(-3, 1)], rows_a_day=1)
+    outcomes: list[Outcome] = []
+
+    def ends(event: object) -> None:
+        if isinstance(event, Outcome):
+            outcomes.append(event)
+            if len(outcomes) == action:
+                end_sessions_of_the_history(database)
+
+    (table,) = (await maintain.perform(settings(database), MAINTAIN, observer=ends)).tables
+    actions = rows(database, "SELECT seq, partition, status FROM housekeeper_run_actions ORDER BY seq")
+
+    assert actions == [(n, str(o.action.partition), "done") for n, o in enumerate(table.outcomes, 1)]
+    assert [("success",)] == rows(database, "SELECT status FROM housekeeper_runs")
+    assert Code.HISTORY_UNAVAILABLE not in {f.code for f in table.findings}
+
+
+async def test_what_is_not_recorded_is_counted_and_changes_nothing(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No new session is to be had until the end: all is done, and the run's row and the report say what lacks."""
+    add_partitions(database, days=[-100, *range(-3, 1)], rows_a_day=1)
+    opened = list[str]()
+
+    def refused_once(dsn: str, **options: bool) -> AbstractAsyncContextManager[Session]:
+        opened.extend([] if options else [dsn])  # that of the history is neither locking nor read-only
+        if len(opened) == 2:
+            opened.append("refused")
+            raise ConnectError("cannot reach the database (it is starting up)", hint="later")
+        return connected(dsn, **options)
+
+    def ends(event: object) -> None:
+        if isinstance(event, Outcome) and event.action.partition.name == name(1):
+            end_sessions_of_the_history(database)
+
+    monkeypatch.setattr("pgalmanac.run.connect", refused_once)
+    (table,) = (await maintain.perform(settings(database), MAINTAIN, observer=ends)).tables
+    ((status, output, unrecorded),) = rows(
+        database, "SELECT status, output, (details ->> 'unrecorded')::int FROM housekeeper_runs"
+    )
+    ((recorded,),) = rows(database, "SELECT count(*) FROM housekeeper_run_actions")
+    (finding,) = [f.message for f in table.findings if f.code is Code.HISTORY_UNAVAILABLE]
+
+    assert {Status.DONE} == {o.status for o in table.outcomes}
+    assert (status, unrecorded + recorded) == ("success", len(table.outcomes))
+    assert f"{unrecorded} of its actions are not recorded (" in output
+    assert f"{unrecorded} of its actions are not recorded (" in finding
 
 
 async def test_a_record_that_cannot_be_made_leaves_no_run_open(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
