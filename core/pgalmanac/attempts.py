@@ -78,10 +78,12 @@ class GaveUp(Exception):  # noqa: N818  # not an error of the program but the en
 
 
 async def retried(
-    session: Session, budget: Budget, oids: Sequence[int], attempt: Callable[[], Awaitable[T]]
+    session: Session, budget: Budget, oids: Sequence[int], attempt: Callable[[], Awaitable[T]], *, attempts: int = 0
 ) -> tuple[T, int]:
-    """The result of *attempt* and how many there were. Raises GaveUp with the holders of locks on *oids*."""
-    attempts = 0
+    """The result of *attempt* and how many there were, after so many *attempts* before.
+
+    Raises GaveUp with the holders of locks on *oids*.
+    """
     while True:
         attempts += 1
         try:

@@ -77,34 +77,38 @@ class Detaching:
         marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ")
 
+        tried = 0
+
         async def attempt(*, quiet: bool) -> None:
+            nonlocal tried
+            tried += 1
             patient = path.format(self.session.server.search_path) + sql.SQL(
                 "SET lock_timeout = 0; SET statement_timeout = {}; "
             ).format(max(int(self.budget.left * 1000), _LEAST_MS))
             guard = mark_guard(self.view, action, quiet=quiet)
             await run_script(self.session, marking, deadline_ms=self.budget.deadline_ms, guard=guard, last=patient)
 
-        looks = 1
+        mark_it = partial(retried, self.session, self.budget, self.oids)
         try:
-            _, attempts = await retried(self.session, self.budget, self.oids, partial(attempt, quiet=True))
+            _, attempts = await mark_it(partial(attempt, quiet=True))
         except ParentHeld as exc:
             await self.session.rollback()
-            looks = await self._until_quiet(exc.holders)
-            _, attempts = await retried(self.session, self.budget, self.oids, partial(attempt, quiet=False))
-        return max(attempts, looks)
+            looks = await self._until_quiet(exc.holders, tried)
+            _, attempts = await mark_it(partial(attempt, quiet=False), attempts=looks)
+        return attempts
 
-    async def _until_quiet(self, before: frozenset[str]) -> int:
-        """Wait until no transaction holds the parent for longer than one deadline; how often that was looked at.
+    async def _until_quiet(self, before: frozenset[str], attempts: int) -> int:
+        """Wait until no transaction holds the parent for longer than one deadline.
 
-        The detach would wait for it, and leave the partition half detached if that took too long.
+        The detach would wait for it, and leave the partition half detached if that took too long. Each look that finds
+        somebody adds to the *attempts* so far; how many there are is returned.
         """
-        looks = 1
         while True:
             await asyncio.sleep(self.budget.deadline_ms / 1000)
             now = await holders(self.session, self.view.table.oid)
             if not before & now:
-                return looks
+                return attempts
             before = now
             if not self.budget.left:
-                raise GaveUp(attempts=looks, sqlstate=None, blockers=await blockers(self.session, self.oids))
-            looks += 1
+                raise GaveUp(attempts=attempts, sqlstate=None, blockers=await blockers(self.session, self.oids))
+            attempts += 1

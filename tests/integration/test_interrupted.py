@@ -18,12 +18,13 @@ from pgalmanac.errors import ConnectError
 from pgalmanac.findings import Code
 from pgalmanac.history import History
 from pgalmanac.inspection import MAINTAIN
-from pgalmanac.locks import holders
+from pgalmanac.locks import blockers, holders
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome
 from support import add_partitions, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pgalmanac.actions import Action
@@ -105,6 +106,31 @@ async def test_a_look_that_is_cancelled_before_the_mark_takes_no_comment(
 
     assert [Status.FAILED] == [o.status for o in table.outcomes]
     assert [("keep it for the audit",)] == rows(database, "SELECT obj_description(%s::regclass)", EXPIRED)
+
+
+async def test_every_attempt_at_a_drop_is_counted(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that met a lock, one that found the parent held, and the one that succeeded."""
+    add_partitions(database, days=[-100, *range(-3, 31)], rows_a_day=1)
+
+    with connect(database) as reader, connect(database) as analyst:
+        analyst.execute("BEGIN")
+        analyst.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(sql.Identifier(EXPIRED)))
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM ONLY events")
+
+        async def released(session: Session, oids: Sequence[int]) -> tuple[str, ...]:
+            analyst.execute("COMMIT")
+            return await blockers(session, oids)
+
+        async def left(session: Session, oid: int) -> frozenset[str]:
+            reader.execute("COMMIT")
+            return await holders(session, oid)
+
+        monkeypatch.setattr("pgalmanac.attempts.blockers", released)
+        monkeypatch.setattr("pgalmanac.detaching.holders", left)
+        (table,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+
+    assert [(Status.DONE, 3)] == [(o.status, o.attempts) for o in table.outcomes]
 
 
 async def test_what_was_done_is_recorded_when_the_run_is_called_off(
