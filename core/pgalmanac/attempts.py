@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from psycopg import errors, sql
 
 from pgalmanac.db import Session
-from pgalmanac.ddl import Script, Statement
+from pgalmanac.ddl import Remark, Script, Statement, qualified
 from pgalmanac.locks import blockers
 
 __all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "LastLook", "begin", "retried", "run_script", "send", "under_locks"]
@@ -112,11 +112,22 @@ async def run_script(
     transaction and after its COMMIT.
     """
     before = sql.Composed([first, begin(session, deadline_ms)])
-    if not script.locks and guard is None:
+    looks, said = [] if guard is None else [guard], list[str | None]()
+    if script.remark is not None:
+        looks.append(_look_at(script.remark, said))
+    if not script.locks and not looks:
         # Nothing that a writer would wait for: one round trip for the whole transaction.
         return await send(session, script.all, before=before, end=_COMMIT + last)
-    moved = await send(session, script.prepare, before=before, guard=guard)
+    moved = await send(session, script.prepare, before=before, looks=looks)
+    script = script.commented(said[-1]) if said else script
     return moved + await under_locks(session, script, deadline_ms=deadline_ms, bounded=bounded, last=last)
+
+
+def _look_at(remark: Remark, said: list[str | None]) -> LastLook:
+    """What a comment says now that its table is locked."""
+    table = sql.Literal(qualified(remark.until_then).as_string(None))
+    look = sql.SQL("SELECT pg_catalog.obj_description(pg_catalog.to_regclass({}), 'pg_class')").format(table)
+    return LastLook(look=look, judge=lambda rows: said.append(rows[0][0]))
 
 
 async def under_locks(
@@ -159,20 +170,19 @@ async def send(
     *,
     before: sql.Composed,
     end: sql.Composable = _NOTHING,
-    guard: LastLook | None = None,
+    looks: Sequence[LastLook] = (),
 ) -> int:
-    """Several statements, and the guard's look after them, in one round trip; how many rows their INSERTs moved."""
-    text = sql.SQL("; ").join([s.sql for s in statements])
-    look = end if guard is None else guard.look
-    cursor = await session.execute(sql.Composed([before, text, sql.SQL("; "), look]))
-    moved, seen = 0, list[tuple[Any, ...]]()
+    """Several statements, and *looks* after them, in one round trip; how many rows their INSERTs moved."""
+    parts = sql.SQL("; ").join([*(s.sql for s in statements), *(one.look for one in looks), end])
+    cursor = await session.execute(before + parts)
+    moved, seen = 0, list[list[tuple[Any, ...]]]()
     while True:
         if (cursor.statusmessage or "").startswith("INSERT"):
             moved += cursor.rowcount
-        if guard is not None and cursor.description is not None:
-            seen = await cursor.fetchall()
+        if looks and cursor.description is not None:
+            seen.append(await cursor.fetchall())
         if not cursor.nextset():
             break
-    if guard is not None:
-        guard.judge(seen)
+    for one, rows in zip(looks, seen[len(seen) - len(looks) :], strict=True):
+        one.judge(rows)
     return moved

@@ -7,18 +7,18 @@ work and COMMIT are one message to the server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.marks import UNMARKED
+from pgalmanac.marks import UNMARKED, Lines, rewritten
 from pgalmanac.model import Bounds, KeyType, PartitionedTable, TableName
 
 __all__ = [
     "BOUNDS_CHECK",
+    "Remark",
     "Script",
     "Statement",
     "attach_partition",
@@ -35,6 +35,7 @@ __all__ = [
     "key_literal",
     "lock_tables",
     "qualified",
+    "remark",
     "verbatim",
 ]
 
@@ -48,6 +49,18 @@ BOUNDS_CHECK: Final = "pgalmanac_bounds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What a comment is to say besides what people wrote there, also since the plan: *lines*, as marks.rewritten.
+
+    The rest is read of *until_then*, the table's name before the transaction, once *prepare* has locked it.
+    """
+
+    name: TableName
+    until_then: TableName
+    lines: Lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One statement and, in words, the locks that other sessions feel."""
 
@@ -55,6 +68,7 @@ class Statement:
     lock: str
     # A move of rows: a DELETE that means no deletion.
     moves: bool = False
+    remark: Remark | None = None
 
     @property
     def quiet(self) -> Statement:
@@ -77,6 +91,16 @@ class Script:
     def all(self) -> tuple[Statement, ...]:
         """Every statement in order, as a plan shows them."""
         return (*self.prepare, *self.locks, *self.work)
+
+    @property
+    def remark(self) -> Remark | None:
+        """What is to be written into a comment, if anything."""
+        return next((s.remark for s in self.work if s.remark is not None), None)
+
+    def commented(self, comment: str | None) -> Script:
+        """The same script with its remark written into *comment*."""
+        work = (s if s.remark is None else comment_on(s.remark.name, s.remark.lines, comment) for s in self.work)
+        return replace(self, work=tuple(work))
 
     @property
     def quiet(self) -> Script:
@@ -172,32 +196,22 @@ def finalize(parent: PartitionedTable, name: TableName) -> Script:
     )
 
 
-def clear_mark(name: TableName) -> Script:
+def clear_mark(name: TableName, comment: str | None) -> Script:
     """Give a partition that is not to be dropped its comment back."""
-    return Script(work=(comment_on(name, UNMARKED),))
+    return remark(name, UNMARKED, comment)
 
 
-def comment_on(name: TableName, lines: Mapping[str, str | None]) -> Statement:
-    """Write *lines* at the comment's end, each instead of those that begin as its key says (None: instead of nothing).
+def remark(name: TableName, lines: Lines, comment: str | None) -> Script:
+    """Write *lines* into the comment of a table, of which nothing else changes."""
+    return Script(prepare=(keep_still([name]),), work=(comment_on(name, lines, comment),))
 
-    The rest is read under the lock of COMMENT, and so is whatever people wrote there since the plan. COMMENT takes a
-    literal only, hence the DO.
-    """
-    table = sql.Literal(qualified(name).as_string(None))
-    body = sql.SQL(
-        "BEGIN LOCK TABLE ONLY {name} IN SHARE UPDATE EXCLUSIVE MODE; "
-        "EXECUTE pg_catalog.format('COMMENT ON TABLE %s IS %L', {table}, pg_catalog.concat_ws(pg_catalog.chr(10), "
-        "(SELECT pg_catalog.string_agg(line, pg_catalog.chr(10) ORDER BY place) FROM pg_catalog.unnest("
-        "pg_catalog.string_to_array(pg_catalog.obj_description({table}::pg_catalog.regclass, 'pg_class'), "
-        "pg_catalog.chr(10))) WITH ORDINALITY AS said(line, place) WHERE {kept}){added})); END"
-    ).format(
-        name=qualified(name),
-        table=table,
-        kept=sql.SQL(" AND ").join(sql.SQL("NOT pg_catalog.starts_with(line, {})").format(begin) for begin in lines),
-        added=sql.Composed([sql.SQL(", {}").format(line) for line in lines.values() if line is not None]),
-    )
+
+def comment_on(name: TableName, lines: Lines, comment: str | None, *, until_then: TableName | None = None) -> Statement:
+    """Write *lines* into the comment, which a plan shows as the snapshot has it; see Remark."""
     return Statement(
-        sql=sql.SQL("DO {}").format(sql.Literal(body.as_string(None))), lock=f"SHARE UPDATE EXCLUSIVE on {name}"
+        sql=sql.SQL("COMMENT ON TABLE {} IS {}").format(qualified(name), sql.Literal(rewritten(comment, lines))),
+        lock=f"SHARE UPDATE EXCLUSIVE on {name}",
+        remark=Remark(name=name, until_then=until_then or name, lines=lines),
     )
 
 

@@ -38,10 +38,13 @@ def make_schema(name: str) -> Statement:
     return Statement(sql=sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)), lock=_NOBODY)
 
 
-def detach_into(parent: PartitionedTable, name: TableName, target: TableName, mark: Mark) -> Script:
+def detach_into(
+    parent: PartitionedTable, name: TableName, target: TableName, mark: Mark, comment: str | None
+) -> Script:
     """DETACH, move and mark in one transaction, where the concurrent way is forbidden."""
     detached = ddl.detach(parent, name)
-    return replace(detached, work=(*detached.work, *_moved(name, target), ddl.comment_on(target, marked(mark))))
+    marking = ddl.comment_on(target, marked(mark), comment, until_then=name)
+    return replace(detached, work=(*detached.work, *_moved(name, target), marking))
 
 
 def move_into(name: TableName, target: TableName) -> Script:
@@ -105,6 +108,7 @@ def reattach(
     name: TableName,
     target: TableName,
     bounds: Bounds,
+    comment: str | None,
     *,
     pin: Pin | None = None,
     lacking: Structure | None = None,
@@ -118,6 +122,7 @@ def reattach(
     wants to the default partition, is why this is to be *bounded* work where there are rows to look through.
     *pin* is one that the table has not yet.
     """
+    lines = UNMARKED if pin is None else {**UNMARKED, **pinned(pin)}
     locks = [ddl.lock_tables([name], "ACCESS EXCLUSIVE")]
     going = Script() if replaces is None else ddl.detach_and_drop(parent, replaces)
     if replaces is not None:
@@ -136,7 +141,7 @@ def reattach(
             ddl.attach_partition(parent, target, bounds),
             *(() if lacking is None else replica_identity(target, lacking)),
             _drop_bounds_check(target),
-            ddl.comment_on(target, UNMARKED if pin is None else {**UNMARKED, **pinned(pin)}),
+            ddl.comment_on(target, lines, comment, until_then=name),
         ),
     )
 

@@ -14,11 +14,9 @@ from pgalmanac import ddl
 from pgalmanac.actions import Action
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, retried, run_script
 from pgalmanac.db import LOCK_TIMEOUT, Session
-from pgalmanac.ddl import Script
 from pgalmanac.guard import ParentHeld, mark_guard
 from pgalmanac.locks import blockers, holders
-from pgalmanac.marks import marked
-from pgalmanac.steps import mark_of
+from pgalmanac.steps import marking
 from pgalmanac.view import View
 
 __all__ = ["SETTLE", "Detaching", "settle"]
@@ -70,11 +68,9 @@ class Detaching:
         """Mark what is to be detached, when nobody is in the way, and leave the session as the detach wants it.
 
         Returns how many attempts that took. A concurrent detach works outside any transaction, and a short lock_timeout
-        would leave it half done. The guard looks before the mark is written over what somebody may have written
-        since the plan.
+        would leave it half done. The guard looks before the mark is written.
         """
-        mark = ddl.comment_on(action.partition, marked(mark_of(self.view, action, self.run_id)))
-        marking = Script(prepare=(ddl.keep_still([action.partition]),), work=(mark,))
+        steps = marking(self.view, action, self.run_id)
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, false); ")
 
         tried = 0
@@ -86,7 +82,7 @@ class Detaching:
                 "SET lock_timeout = 0; SET statement_timeout = {}; "
             ).format(max(int(self.budget.left * 1000), _LEAST_MS))
             guard = mark_guard(self.view, action, quiet=quiet)
-            await run_script(self.session, marking, deadline_ms=self.budget.deadline_ms, guard=guard, last=patient)
+            await run_script(self.session, steps, deadline_ms=self.budget.deadline_ms, guard=guard, last=patient)
 
         mark_it = partial(retried, self.session, self.budget, self.oids)
         try:

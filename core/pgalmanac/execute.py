@@ -25,7 +25,7 @@ from pgalmanac.guard import GuardError, attach_guard, drop_guard
 from pgalmanac.locks import blockers
 from pgalmanac.model import RelationKind
 from pgalmanac.results import Progress
-from pgalmanac.steps import detached, detaches_concurrently, partition_of, script
+from pgalmanac.steps import comment_of, detached, detaches_concurrently, partition_of, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.trash import bound, make_trash
 from pgalmanac.view import View
@@ -257,7 +257,8 @@ class Executor:
                 return await self._drop(action, detached(self.view, action, Source.PENDING), Source.PENDING)
             except GaveUp as exc:
                 raise GaveUp(attempts=exc.attempts, sqlstate=sqlstate, blockers=exc.blockers or who) from exc
-        await run_script(self.session, ddl.clear_mark(action.partition), deadline_ms=self._deadline_ms)
+        steps = ddl.clear_mark(action.partition, comment_of(self.view, action))
+        await run_script(self.session, steps, deadline_ms=self._deadline_ms)
         raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)
 
     async def _attach(self, action: Action) -> Done:

@@ -99,7 +99,7 @@ async def put_back(session: Session, view: View, action: Action) -> str:
     if mark.keep_until is not None:
         return "it stays in the trash"
     seen = replace(action, kind=ActionKind.ATTACH, source=Source.DETACHED)
-    steps = reattach(table, name, name, action.bounds)
+    steps = reattach(table, name, name, action.bounds, comment)
     guard = attach_guard(view, seen, lambda _: None)
     deadline_ms = view.policy.lock_timeout_ms
     # A budget of its own: that of the run may well have gone by while the archive was written.

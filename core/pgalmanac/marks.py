@@ -1,7 +1,7 @@
 """What pgalmanac writes into a partition's comment: the mark of a detach, and the pin that forbids dropping it. Pure.
 
 Each is a line of its own at the comment's end, so that what people wrote there survives. Both are read with the
-snapshot, and written by ddl.comment_on into what the comment says by then. A pin is a word of people's about the rows,
+snapshot, and written into what the comment says by then (ddl.Remark). A pin is a word of people's about the rows,
 so that a restored dump keeps it.
 """
 
@@ -14,19 +14,32 @@ from typing import Any, Final, cast
 
 from pgalmanac.model import Bounds, Mark, Pin
 
-__all__ = ["PIN_PREFIX", "PREFIX", "UNMARKED", "UNPINNED", "edges", "marked", "pinned", "read_mark", "read_pin"]
+__all__ = [
+    "PIN_PREFIX",
+    "PREFIX",
+    "UNMARKED",
+    "UNPINNED",
+    "Lines",
+    "edges",
+    "marked",
+    "pinned",
+    "read_mark",
+    "read_pin",
+    "rewritten",
+]
 
 PREFIX: Final = "pgalmanac-mark: "
 PIN_PREFIX: Final = "pgalmanac-pin: "
 # Lines of a comment by how they begin, each instead of any that begins so; None is none.
-UNMARKED: Final[Mapping[str, str | None]] = {PREFIX: None}
-UNPINNED: Final[Mapping[str, str | None]] = {PIN_PREFIX: None}
+Lines = Mapping[str, str | None]
+UNMARKED: Final[Lines] = {PREFIX: None}
+UNPINNED: Final[Lines] = {PIN_PREFIX: None}
 
 # A line that means to be a pin and cannot be read: whoever wrote it wanted the partition kept.
 UNREADABLE: Final = Pin(reason="the pin in its comment cannot be read")
 
 
-def marked(mark: Mark) -> Mapping[str, str]:
+def marked(mark: Mark) -> Lines:
     """The line of *mark*, instead of any earlier mark."""
     value: dict[str, Any] = {
         "system_id": mark.system_id,
@@ -48,7 +61,7 @@ def read_mark(comment: str | None) -> Mark | None:
     return None if value is None else _mark(value)
 
 
-def pinned(pin: Pin) -> Mapping[str, str]:
+def pinned(pin: Pin) -> Lines:
     """The line of *pin*, instead of any earlier pin."""
     value = {"reason": pin.reason, "until": _written(pin.until), "by": pin.by, "at": _written(pin.at)}
     return {PIN_PREFIX: PIN_PREFIX + json.dumps(value)}
@@ -58,6 +71,12 @@ def read_pin(comment: str | None) -> Pin | None:
     """The pin in a comment; one that cannot be read is a pin all the same."""
     value = _line(comment, PIN_PREFIX)
     return None if value is None else _pin(value)
+
+
+def rewritten(comment: str | None, lines: Lines) -> str | None:
+    """The comment with *lines* at its end; None when there is nothing else."""
+    kept = [] if comment is None else [line for line in comment.split("\n") if not line.startswith(tuple(lines))]
+    return "\n".join([*kept, *(line for line in lines.values() if line is not None)]) or None
 
 
 def edges(bounds: Bounds) -> tuple[str | None, str | None]:

@@ -13,7 +13,17 @@ from pgalmanac.marks import UNPINNED, edges, marked, pinned
 from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, Pin, TableName
 from pgalmanac.view import View
 
-__all__ = ["detached", "detaches_concurrently", "mark_of", "new_pin", "partition_of", "pin_of", "script", "shown"]
+__all__ = [
+    "comment_of",
+    "detached",
+    "detaches_concurrently",
+    "marking",
+    "new_pin",
+    "partition_of",
+    "pin_of",
+    "script",
+    "shown",
+]
 
 
 def detaches_concurrently(table: PartitionedTable) -> bool:
@@ -34,10 +44,22 @@ def partition_of(view: View, action: Action) -> Partition:
     raise LookupError(msg)
 
 
-def pin_of(view: View, action: Action) -> Pin | None:
-    """The pin that the snapshot has of the table of an action, a partition or one that was."""
+def _relation(view: View, action: Action) -> Partition | Orphan | None:
+    """The table of an action in the snapshot, a partition or one that was."""
     known: tuple[Partition | Orphan, ...] = (*view.table.partitions, *view.table.orphans)
-    return next((relation.pin for relation in known if relation.oid == action.oid), None)
+    return next((relation for relation in known if relation.oid == action.oid), None)
+
+
+def comment_of(view: View, action: Action) -> str | None:
+    """What the snapshot has written on the table of an action."""
+    relation = _relation(view, action)
+    return None if relation is None else relation.comment
+
+
+def pin_of(view: View, action: Action) -> Pin | None:
+    """The pin that the snapshot has of the table of an action."""
+    relation = _relation(view, action)
+    return None if relation is None else relation.pin
 
 
 def new_pin(view: View, action: Action) -> Pin | None:
@@ -62,6 +84,11 @@ def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
     )
 
 
+def marking(view: View, action: Action, run_id: str | None) -> Script:
+    """The mark that lets a later run finish what this one begins."""
+    return ddl.remark(action.partition, marked(mark_of(view, action, run_id)), comment_of(view, action))
+
+
 def script(view: View, action: Action, structure: Structure | None, *, run_id: str | None = None) -> Script:  # noqa: PLR0911  # a table of cases
     """The transaction of this step. *structure* is needed to create; the concurrent detach has no transaction."""
     table = view.table
@@ -76,7 +103,7 @@ def script(view: View, action: Action, structure: Structure | None, *, run_id: s
             return ddl_create.create(table, action.partition, action.bounds, structure)
         case ActionKind.FINALIZE:
             if action.source is Source.ATTACHED:
-                return ddl.clear_mark(action.partition)
+                return ddl.clear_mark(action.partition, comment_of(view, action))
             return ddl.finalize(table, action.partition)
         case ActionKind.DROP | ActionKind.TRASH:
             return _going(view, action, run_id)
@@ -110,7 +137,8 @@ def _going(view: View, action: Action, run_id: str | None) -> Script:
         return _unfinished(view.table, action)
     if action.kind is ActionKind.DROP:
         return ddl.detach_and_drop(view.table, action.partition)
-    return ddl_trash.detach_into(view.table, action.partition, _target(action), mark_of(view, action, run_id))
+    mark, comment = mark_of(view, action, run_id), comment_of(view, action)
+    return ddl_trash.detach_into(view.table, action.partition, _target(action), mark, comment)
 
 
 def _by_hand(view: View, action: Action) -> Script:
@@ -122,12 +150,13 @@ def _by_hand(view: View, action: Action) -> Script:
             action.partition,
             _target(action),
             action.bounds,
+            comment_of(view, action),
             pin=new_pin(view, action),
             lacking=lacking,
             replaces=None if action.replaces is None else action.replaces.name,
         )
     lines = UNPINNED if action.kind is ActionKind.UNPIN or action.pin is None else pinned(action.pin)
-    return Script(work=(ddl.comment_on(action.partition, lines),))
+    return ddl.remark(action.partition, lines, comment_of(view, action))
 
 
 def _target(action: Action) -> TableName:
@@ -160,7 +189,7 @@ def shown(view: View, action: Action, structure: Structure | None) -> tuple[Stat
     detaches = action.kind in GOING or (action.kind is ActionKind.ARCHIVE and action.reason is not Reason.COPY)
     if detaches and action.source is Source.ATTACHED and detaches_concurrently(view.table):
         statements = (
-            ddl.comment_on(action.partition, marked(mark_of(view, action, None))),
+            *marking(view, action, None).work,
             ddl.detach_concurrently(view.table, action.partition),
             *(detached(view, action, Source.DETACHED).all if action.kind in GOING else (held(action.partition),)),
         )

@@ -11,19 +11,18 @@ from psycopg import sql
 
 from integration.test_recovery import TRASH, day_name, period, pin_once, run, shaped
 from pgalmanac.actions import ActionKind, Status
+from pgalmanac.attempts import run_script
 from pgalmanac.db import connect as connected
-from pgalmanac.ddl import Statement, comment_on
+from pgalmanac.ddl import Statement, remark
 from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.maintain import perform
-from pgalmanac.marks import PIN_PREFIX, PREFIX, UNMARKED, UNPINNED, marked, pinned, read_mark, read_pin
+from pgalmanac.marks import PIN_PREFIX, PREFIX, UNMARKED, UNPINNED, Lines, marked, pinned, read_mark, read_pin
 from pgalmanac.model import Pin, TableName
 from snapshots import NOW, day, mark
 from support import connect, rows
 from under_fire import execute, planned, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pgalmanac.model import PartitionedTable
     from pgalmanac.results import TableReport
 
@@ -62,10 +61,11 @@ def test_lines_take_the_place_of_their_like_and_of_nothing_else(empty_database: 
     """In any order, twice, and taken off again: what people wrote is what it was, to the letter."""
     name = TableName(schema="public", name='odd %s "name" $$')
 
-    async def write(*changes: Mapping[str, str | None]) -> str | None:
+    async def write(*changes: Lines) -> str | None:
         async with connected(empty_database) as session:
             for lines in changes:
-                await session.execute(comment_on(name, lines).sql)
+                # As it was planned: of a table on which nothing was written yet.
+                await run_script(session, remark(name, lines, None), deadline_ms=1000)
         return comment(empty_database, str(name))
 
     with connect(empty_database) as connection:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgalmanac.marks import PIN_PREFIX, PREFIX, marked, pinned, read_mark, read_pin
+from pgalmanac.marks import PIN_PREFIX, PREFIX, UNMARKED, UNPINNED, marked, pinned, read_mark, read_pin, rewritten
 from pgalmanac.model import Pin
 from snapshots import NOW, day, mark
 
@@ -20,13 +20,25 @@ made_pins = st.builds(Pin, reason=words, until=st.none() | st.dates(), by=st.tex
 
 @given(st.none() | words, made_pins)
 def test_a_pin_and_a_mark_share_a_comment_with_what_people_wrote(own: str | None, pin: Pin) -> None:
-    """Whatever the order, each is read back as it was written."""
-    lines = [*marked(MARK).values(), *pinned(pin).values()]
+    """Whatever the order, each is read back as it was written, and taking one off leaves the rest."""
+    both = rewritten(rewritten(own, pinned(pin)), marked(MARK))
+    other = rewritten(rewritten(own, marked(MARK)), pinned(pin))
 
-    for made in (lines, lines[::-1]):
-        comment = "\n".join([*([] if own is None else [own]), *made])
+    for comment in (both, other, rewritten(own, {**pinned(pin), **marked(MARK)})):
         assert read_mark(comment) == MARK
         assert read_pin(comment) == pin
+        assert rewritten(comment, {**UNMARKED, **UNPINNED}) == own
+        assert read_pin(rewritten(comment, UNMARKED)) == pin
+        assert read_mark(rewritten(comment, UNPINNED)) == MARK
+
+
+@given(made_pins, made_pins)
+def test_a_second_pin_takes_the_place_of_the_first(first: Pin, second: Pin) -> None:
+    """There is one pin at a time."""
+    comment = rewritten(rewritten("mine", pinned(first)), pinned(second)) or ""
+
+    assert read_pin(comment) == second
+    assert comment.count(PIN_PREFIX) == 1
 
 
 @pytest.mark.parametrize("value", ["", "{", "null", "[]", "{}", '{"reason": "x", "until": "soon"}', '{"until": null}'])
@@ -40,7 +52,7 @@ def test_a_pin_that_cannot_be_read_holds(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "{", "null", '{"oid": 1}', marked(MARK)[PREFIX][len(PREFIX) :].replace("2025", "soon")]
+    "value", ["", "{", "null", '{"oid": 1}', str(marked(MARK)[PREFIX])[len(PREFIX) :].replace("2025", "soon")]
 )
 def test_a_mark_that_cannot_be_read_is_none(value: str) -> None:
     """What is not surely ours is never dropped."""
