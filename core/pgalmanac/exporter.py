@@ -80,7 +80,8 @@ async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> O
     if recorder.history is not None and recorder.trouble is None:
         try:
             runs = await recorder.history.read(limit=_RUNS, task=task_name(table))
-            ended = [run for run in runs if run.status in {"success", "error"}]
+            ours = (run for run in runs if run.details.get("parent_oid", table.oid) == table.oid)
+            ended = [run for run in ours if run.status in {"success", "error"}]
         except psycopg.Error:
             await session.rollback()  # diagnose says what is the matter with the history
     complete = _newest_complete(seen.view)

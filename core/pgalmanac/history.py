@@ -71,7 +71,8 @@ _PROGRAM: Final = "pgalmanac"
 _INTERRUPTED: Final[LiteralString] = """
 UPDATE {runs} SET status = 'error', error = 'interrupted', completed_at = clock_timestamp(),
        duration_ms = round(EXTRACT(epoch FROM clock_timestamp() - started_at) * 1000)
- WHERE task_name = {task} AND status = 'running' AND details ->> 'program' = {program};
+ WHERE task_name = {task} AND status = 'running' AND details ->> 'program' = {program}
+   AND COALESCE(details ->> 'parent_oid', {parent}) = {parent};
 """
 # The end of a run is on the disk before anybody hears of it.
 _FINISH: Final[LiteralString] = """
@@ -236,6 +237,11 @@ class History:
         return self.stats.name in self.beside
 
     @property
+    def _output_is_json(self) -> bool:
+        """Whether the column `output` of somebody else's table is JSON: a text is a string there, with its quotes."""
+        return self.output_type in {"json", "jsonb"}
+
+    @property
     def actions(self) -> TableName:
         """The table of actions: `housekeeper_run_actions` beside `housekeeper_runs`."""
         return TableName(schema=self.runs.schema, name=_beside(self.runs.name, "actions"))
@@ -246,21 +252,27 @@ class History:
         return TableName(schema=self.runs.schema, name=_beside(self.runs.name, "stats"))
 
     async def past(self, table: PartitionedTable) -> PastRuns:
-        """What diagnosing needs to know of the runs of *table*."""
+        """What diagnosing needs to know of the runs of *table*.
+
+        A task's name has a schema only where that is not the first of the role's search path: a table of the same name
+        in the first schema of somebody else's has the same, and is told apart by the row's details.
+        """
         details = sql.SQL("details" if self.has_details else "NULL::jsonb AS details")
+        ours = sql.SQL("COALESCE(details ->> 'parent_oid', %(parent)s) = %(parent)s" if self.has_details else "true")
         maintained = sql.SQL("COALESCE(details ->> 'command', 'maintain') = 'maintain'" if self.has_details else "true")
         query = sql.SQL(
-            "WITH r AS (SELECT id, started_at, completed_at, status::text AS status, error::text AS error, {details} "
-            "FROM {runs} WHERE task_name = %(task)s) "
+            "WITH r AS (SELECT started_at, completed_at, status::text AS status, error::text AS error, {details}, "
+            "{ours} AS ours FROM {runs} WHERE task_name = %(task)s) "
             "SELECT (SELECT max(started_at)::timestamptz FROM r), "
             "(SELECT max(COALESCE(completed_at, started_at))::timestamptz FROM r "
-            " WHERE status = 'success' AND {maintained}), "
+            " WHERE ours AND status = 'success' AND {maintained}), "
             "(SELECT CASE status WHEN 'error' THEN COALESCE(error, 'no reason was recorded') END FROM r "
-            " WHERE status <> 'running' AND {maintained} ORDER BY started_at DESC LIMIT 1), "
-            "(SELECT details FROM r WHERE status IN ('success', 'error') AND details ? 'partitions' "
+            " WHERE ours AND status <> 'running' AND {maintained} ORDER BY started_at DESC LIMIT 1), "
+            "(SELECT details FROM r WHERE ours AND status IN ('success', 'error') AND details ? 'partitions' "
             " ORDER BY started_at DESC LIMIT 1)"
-        ).format(details=details, runs=qualified(self.runs), maintained=maintained)
-        row = await (await self.session.execute(query, {"task": task_name(table)})).fetchone()
+        ).format(details=details, ours=ours, runs=qualified(self.runs), maintained=maintained)
+        wanted = {"task": task_name(table), "parent": str(table.oid)}
+        row = await (await self.session.execute(query, wanted)).fetchone()
         started, success, failed, last = row or (None, None, None, None)
         known: dict[str, Any] = last or {}
         until = known.get("covered_until")
@@ -283,6 +295,7 @@ class History:
             "by": sql.Literal(triggered_by),
             "details": sql.Literal(_details(details)),
             "program": sql.Literal(_PROGRAM),
+            "parent": sql.Literal(str(table.oid)),
         }
         columns: dict[str, sql.Composable] = {
             "task_name": values["task"],
@@ -337,7 +350,7 @@ class History:
             "program": sql.Literal(_PROGRAM),
             "keep_days": sql.Literal(keep_days),
         }
-        output_value = sql.SQL("to_jsonb({output}::text)" if self.output_type in {"json", "jsonb"} else "{output}")
+        output_value = sql.SQL("to_jsonb({output}::text)" if self._output_is_json else "{output}")
         with_details = sql.SQL(", details = COALESCE(details, '{{}}') || {details}::jsonb" if self.has_details else "")
         query = sql.SQL(
             _FINISH + (_PRUNE if self.has_details else "") + (_PRUNE_STATS if self.has_stats else "")
@@ -351,10 +364,15 @@ class History:
         """The newest *limit* runs, newest first, of every table or of one *task*; or one run with its actions."""
         query = sql.SQL(
             "SELECT id::text, task_name::text, started_at::timestamptz, completed_at::timestamptz, status::text, "
-            "duration_ms::float8, output::text, error::text, triggered_by::text, created_at::timestamptz, {} FROM {} "
+            "duration_ms::float8, {output}, error::text, triggered_by::text, created_at::timestamptz, {details} "
+            "FROM {runs} "
             "WHERE (%(id)s::text IS NULL OR id::text = %(id)s) AND (%(task)s::text IS NULL OR task_name = %(task)s) "
             "ORDER BY started_at DESC, id DESC LIMIT %(limit)s"
-        ).format(sql.SQL("details" if self.has_details else "NULL::jsonb"), qualified(self.runs))
+        ).format(
+            output=sql.SQL("output #>> '{}'" if self._output_is_json else "output::text"),
+            details=sql.SQL("details" if self.has_details else "NULL::jsonb"),
+            runs=qualified(self.runs),
+        )
         rows = await (await self.session.execute(query, {"id": run_id, "task": task, "limit": limit})).fetchall()
         actions = await self._actions_of(run_id) if run_id is not None and rows else ()
         return tuple(

@@ -13,6 +13,7 @@ from pgalmanac import maintain
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
+from pgalmanac.exporter import observe
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.model import TableRef
@@ -375,7 +376,30 @@ async def test_an_existing_history_table_is_used_as_it_is(database: str) -> None
         ("events-partition-maintenance", "success"),
     ]
     assert len(recorded[0].actions) == 31
+    assert recorded[0].output == "public.events: 31 created, 0 dropped"
     assert report.findings == ()
+
+
+async def test_a_table_of_the_same_name_has_a_history_of_its_own(database: str) -> None:
+    """For two roles each with an events in its first schema: no success hides the other's silence, or ends its run."""
+    history = TableRef(schema="public", name="housekeeper_runs")
+    other = f"{database} options='-c search_path=other,public'"
+    with connect(database) as connection:
+        connection.execute("CREATE SCHEMA other CREATE TABLE events (at timestamptz NOT NULL) PARTITION BY RANGE (at)")
+    await run(database)
+    with connect(database) as connection:
+        connection.execute("UPDATE housekeeper_runs SET status = 'running'")
+    theirs = await run(other, history_table=history)
+    before = await maintain.check(Settings(dsn=database))
+    figures = await observe(Settings(dsn=database))
+
+    assert theirs.table == "other.events"
+    assert rows(database, "SELECT task_name, status FROM housekeeper_runs ORDER BY id") == [
+        ("events-partition-maintenance", "running"),
+        ("events-partition-maintenance", "success"),
+    ]
+    assert Code.LAST_SUCCESS_OLD in [f.code for f in before.tables[0].findings]
+    assert figures.tables[0].last_run is None
 
 
 async def test_a_history_that_cannot_be_written_prevents_nothing(database: str) -> None:
