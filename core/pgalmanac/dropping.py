@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -124,7 +125,7 @@ def drops(seen: View, facts: Facts, clock: str | None) -> list[Action]:
         elif (why := unmanaged(seen, partition)) or (why := facts.blocked.get(partition.oid)):
             action = action.skipped(why)
         actions.append(with_room(action, facts))
-    return guarded(seen, actions, clock, "pgalmanac maintain --max-drops {n}")
+    return guarded(seen, actions, clock, "maintain")
 
 
 def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now: bool = False) -> Action:
@@ -166,15 +167,19 @@ def with_room(action: Action, facts: Facts) -> Action:
     return action
 
 
-def guarded(seen: View, actions: Sequence[Action], clock: str | None, remedy: str) -> list[Action]:
-    """All drops or none: an untrusted clock or more of them than the fuse allows refuses every one."""
+def guarded(seen: View, actions: Sequence[Action], clock: str | None, command: str) -> list[Action]:
+    """All drops or none: an untrusted clock or more of them than the fuse allows refuses every one.
+
+    The *command* that would allow them says which table is meant: it must not raise the fuse of every other as well.
+    """
     planned = [a for a in actions if a.status is Status.PLANNED]
     fuse = seen.policy.fuse(seen.interval)
     if clock is not None:
         note, guard = clock, Guard.CLOCK
     elif len(planned) > fuse:
-        note = f"{len(planned)} are due and the fuse is {fuse}; allow it with: {remedy.format(n=len(planned))}"
-        guard = Guard.FUSE
+        verb = "is" if len(planned) == 1 else "are"
+        remedy = f"pgalmanac {command} --table {shlex.quote(str(seen.table.name))} --max-drops {len(planned)}"
+        note, guard = f"{len(planned)} {verb} due and the fuse is {fuse}; allow it with: {remedy}", Guard.FUSE
     else:
         return list(actions)
     return [a.refused(note, guard) if a.status is Status.PLANNED else a for a in actions]

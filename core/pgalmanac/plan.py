@@ -7,6 +7,7 @@ which nothing is to be done is never asked for them.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -158,5 +159,4 @@ def plan_drop(
         elif why := facts.blocked.get(orphan.oid):
             action = action.refused(why)
         actions.append(action)
-    remedy = f"pgalmanac drop {target} --max-drops {{n}}"
-    return Plan(view=seen, actions=tuple(guarded(seen, actions, clock, remedy)))
+    return Plan(view=seen, actions=tuple(guarded(seen, actions, clock, f"drop {shlex.quote(target)}")))

@@ -16,7 +16,7 @@ from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import Finding
 from pgalmanac.model import Partition
 from pgalmanac.report_kept import kept_action, kept_document
-from pgalmanac.report_nagios import check_level
+from pgalmanac.report_nagios import check_findings, check_level
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 from pgalmanac.view import View
 
@@ -116,7 +116,7 @@ def _check(table: TableReport) -> dict[str, Any]:
         "partitions": None if seen is None else len(seen.table.partitions),
         "oldest": str(partitions[0].name) if partitions else None,
         "newest": str(partitions[-1].name) if partitions else None,
-        "findings": _findings(table.findings),
+        "findings": _findings(check_findings(table)),
     }
     return document if table.proved is None else {**document, "proved": table.proved}
 

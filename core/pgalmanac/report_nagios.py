@@ -14,7 +14,7 @@ from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.log import shown
 from pgalmanac.results import RunReport, TableReport
 
-__all__ = ["CODES", "check_code", "nagios_error", "nagios_text"]
+__all__ = ["CODES", "check_code", "check_findings", "nagios_error", "nagios_text"]
 
 CODES: Final = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 
@@ -54,12 +54,13 @@ def nagios_error(message: str, *, code: int) -> str:
 
 def _all(report: RunReport) -> Iterator[Finding]:
     """Every finding, the worst first; an error of a table that brought no finding of its own counts as one."""
-    found: list[Finding] = [*report.findings, *(f for t in report.tables for f in _of(t))]
+    found: list[Finding] = [*report.findings, *(f for t in report.tables for f in check_findings(t))]
     order: Sequence[Level] = (Level.CRITICAL, Level.WARNING, Level.INFO)
     yield from sorted(found, key=lambda f: order.index(f.level))
 
 
-def _of(table: TableReport) -> Iterator[Finding]:
+def check_findings(table: TableReport) -> Iterator[Finding]:
+    """What check finds of a table; that it could not be looked at is a finding too."""
     yield from table.findings
     if table.error is not None and not any(f.level is Level.CRITICAL for f in table.findings):
         yield Finding(level=Level.CRITICAL, code=Code.UNREACHABLE, message=f"{table.table}: {table.error}")

@@ -116,7 +116,7 @@ async def test_the_fuse_holds_and_creating_goes_on(database: str) -> None:
     (error,) = rows(database, "SELECT error FROM housekeeper_runs WHERE status = 'error'")[0]
 
     assert (report.created, report.dropped, report.count(Status.REFUSED)) == (30, 0, 40)
-    assert "pgalmanac maintain --max-drops 40" in error
+    assert "pgalmanac maintain --table public.events --max-drops 40" in error
     assert [f.code for f in report.findings] == [Code.FUSE]
 
 

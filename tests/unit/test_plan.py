@@ -225,7 +225,9 @@ def test_the_fuse_names_the_command_that_allows_it() -> None:
     refused = [a for a in plan.actions if a.status is Status.REFUSED]
 
     assert len(refused) == 40
-    assert refused[0].note == "40 are due and the fuse is 31; allow it with: pgalmanac maintain --max-drops 40"
+    assert refused[0].note == (
+        "40 are due and the fuse is 31; allow it with: pgalmanac maintain --table public.events --max-drops 40"
+    )
     assert len(created(plan.actions)) == 31
 
 
@@ -426,7 +428,22 @@ def test_a_manual_drop_obeys_the_fuse_and_says_how_to_pass_it() -> None:
     plan = plan_drop(events(map(day, range(-50, 5))), POLICY, target="2025-09-15..2025-10-20")
 
     assert {a.status for a in plan.actions} == {Status.REFUSED}
-    assert "pgalmanac drop 2025-09-15..2025-10-20 --max-drops 36" in (plan.actions[0].note or "")
+    assert "pgalmanac drop 2025-09-15..2025-10-20 --table public.events --max-drops 36" in (plan.actions[0].note or "")
+
+
+def test_the_way_past_the_fuse_is_a_command_line_whatever_the_names() -> None:
+    """What a shell would take apart is quoted for it, and braces are no gaps to be filled in."""
+    name = TableName(schema="app", name="It's {n}")
+    table = replace(events([day(-2), day(0)]), name=name)
+    odd = replace(table.partitions[0], name=replace(table.partitions[0].name, name="old {x}; $y"))
+    plan = plan_drop(
+        replace(table, partitions=(odd, *table.partitions[1:])), replace(POLICY, max_drops=0), target="old {x}; $y"
+    )
+
+    assert plan.actions[0].note == (
+        "1 is due and the fuse is 0; allow it with: pgalmanac drop 'old {x}; $y'"
+        """ --table 'app."It'"'"'s {n}"' --max-drops 1"""
+    )
 
 
 def test_only_what_was_confirmed_is_dropped() -> None:

@@ -227,6 +227,10 @@ def test_json_of_check() -> None:
     }
     assert actual["tables"][1]["error"] == {"message": "there is no table gone", "hint": "name another"}
     assert actual["tables"][1]["today_exists"] is None
+    # What the text says in a line of its own is no secret to a program either.
+    assert [("critical", "unreachable", "public.gone: there is no table gone: name another")] == [
+        (f["level"], f["code"], f["message"]) for f in actual["tables"][1]["findings"]
+    ]
 
 
 def test_json_of_status() -> None:
