@@ -47,6 +47,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "catalog and statements",
         frozenset(
             {
+                "attaching",
                 "attempts",
                 "catalog",
                 "discovery",

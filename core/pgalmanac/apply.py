@@ -6,15 +6,18 @@ connection, a cancelled task and errors of the program itself end the run.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Final
 
 import psycopg
 from psycopg import errors
 
 from pgalmanac.actions import GOING, Action, ActionKind, Reason, Status
+from pgalmanac.attaching import away, put_back
 from pgalmanac.attempts import Budget, GaveUp
 from pgalmanac.db import Session, is_lost, one_line, scrub
 from pgalmanac.ddl_structure import Structure
@@ -26,6 +29,10 @@ from pgalmanac.steps import shown
 from pgalmanac.view import View
 
 __all__ = ["apply", "planned"]
+
+# How long a run that is called off may take to attach what it had detached for an archive: systemd's patience with it
+# is 90 seconds, of which some go to the end of what was under way, and some to the history.
+PUT_BACK_SECONDS: Final = 30
 
 
 def planned(session: Session, plan: Plan, structure: Structure | None) -> tuple[Outcome, ...]:
@@ -53,10 +60,11 @@ async def apply(
     *,
     run_id: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> AsyncIterator[Outcome]:
+) -> AsyncGenerator[Outcome]:
     """Try every planned action in order; *structure* may be None only when nothing is to be created.
 
-    Raises psycopg.Error when the connection is lost, after yielding the outcome that was under way.
+    Raises psycopg.Error when the connection is lost, after yielding the outcome that was under way. When it is called
+    off, or closed, nothing stays detached for its archive that can be attached again in time.
     """
     budget = Budget(seconds=plan.view.policy.retry_seconds, deadline_ms=plan.view.policy.lock_timeout_ms)
     executor = Executor(
@@ -69,20 +77,20 @@ async def apply(
             yield blank
             continue
         started, clock = datetime.now(UTC), perf_counter()
-        lost: psycopg.Error | None = None
+        lost: BaseException | None
         try:
-            outcome = _done(session, plan.view, structure, blank, await executor.run(action))
-        except GaveUp as exc:
-            outcome = _gave_up(blank, exc)
-        except GuardError as exc:
-            outcome = replace(blank, status=exc.status, error=str(exc), attempts=1)
-        except psycopg.Error as exc:
-            lost = exc if is_lost(exc) else None
-            outcome = _failed(blank, exc)
-        # What was archived is kept as it is until the drop, which comes next.
-        if lost is None and not executor.held:
-            outcome, lost = await _closed(session, executor, outcome)
-        yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
+            outcome, lost = await _tried(session, plan.view, structure, blank, executor)
+        except asyncio.CancelledError as exc:
+            if not _is_archived(plan.view, action):
+                raise
+            where, lost = await _called_off(session, executor, action), exc
+            outcome = replace(blank, status=Status.FAILED, error=f"called off; {where}", attempts=1)
+        try:
+            yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
+        except GeneratorExit:
+            if executor.held:
+                await _called_off(session, executor, action)
+            raise
         if lost is not None:
             raise lost
         if action.kind is ActionKind.TRASH and outcome.status is Status.DONE:
@@ -90,6 +98,43 @@ async def apply(
     # Last, because it reads the tables: the partitions are gone from their parent, and in nobody's way.
     for action in kept:
         await executor.secure(action)
+
+
+def _is_archived(seen: View, action: Action) -> bool:
+    """Whether the action is an archive before a drop, or that drop."""
+    if action.kind is ActionKind.ARCHIVE:
+        return action.reason is not Reason.COPY
+    return action.kind is ActionKind.DROP and seen.policy.archive is not None
+
+
+async def _called_off(session: Session, executor: Executor, action: Action) -> str:
+    """Attach again what was detached for its archive, if that can be had in time. Says where its rows are."""
+    executor.held.clear()
+    try:
+        async with asyncio.timeout(PUT_BACK_SECONDS):
+            await session.rollback()
+            return await put_back(session, executor.view, action)
+    except (TimeoutError, psycopg.Error) as exc:
+        why = "there was no more time" if isinstance(exc, TimeoutError) else one_line(exc)
+        return away(action.partition, why)
+
+
+async def _tried(
+    session: Session, seen: View, structure: Structure | None, blank: Outcome, executor: Executor
+) -> tuple[Outcome, psycopg.Error | None]:
+    """What became of the action, with its transaction closed; and the error of a connection that was lost."""
+    try:
+        outcome = _done(session, seen, structure, blank, await executor.run(blank.action))
+    except GaveUp as exc:
+        outcome = _gave_up(blank, exc)
+    except GuardError as exc:
+        outcome = replace(blank, status=exc.status, error=str(exc), attempts=1)
+    except psycopg.Error as exc:
+        outcome = _failed(blank, exc)
+        if is_lost(exc):
+            return outcome, exc
+    # What was archived is kept as it is until the drop, which comes next.
+    return (outcome, None) if executor.held else await _closed(session, executor, outcome)
 
 
 async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tuple[Outcome, psycopg.Error | None]:
@@ -102,7 +147,7 @@ async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tup
         await session.rollback()
         if action.kind is not ActionKind.ARCHIVE or action.reason is Reason.COPY:
             return outcome, None
-        return replace(outcome, error=f"{outcome.error}; {await executor.put_back(action)}"), None
+        return replace(outcome, error=f"{outcome.error}; {await put_back(session, executor.view, action)}"), None
     except psycopg.Error as exc:
         if is_lost(exc):
             return outcome, exc
@@ -125,6 +170,8 @@ def _done(session: Session, seen: View, structure: Structure | None, blank: Outc
 
 
 def _gave_up(blank: Outcome, exc: GaveUp) -> Outcome:
+    if exc.why is not None:
+        return replace(blank, status=Status.REFUSED, attempts=exc.attempts, sqlstate=exc.sqlstate, error=exc.why)
     who = "; ".join(exc.blockers) if exc.blockers else "whoever held it is gone by now; try again"
     tries = "1 attempt" if exc.attempts == 1 else f"{exc.attempts} attempts"
     return replace(

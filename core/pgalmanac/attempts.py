@@ -22,6 +22,7 @@ __all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "LastLook", "begin", "retried", "r
 _PAUSE: Final = (12.0, 16.0)
 # The server ends a session that holds our advisory lock when nothing was heard of it for five minutes.
 _LONGEST_PAUSE: Final = 60.0
+_BOUNDED_ATTEMPTS: Final = 3
 # What a lock that was not to be had looks like: lock_timeout, statement_timeout (or somebody's cancel), a deadlock
 # that the server broke at our cost.
 LOCK_ERRORS: Final = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected)
@@ -69,27 +70,46 @@ class Budget:
 class GaveUp(Exception):  # noqa: N818  # not an error of the program but the end of its patience
     """The budget is spent and the lock was not to be had."""
 
-    def __init__(self, *, attempts: int, sqlstate: str | None, blockers: tuple[str, ...]) -> None:
-        """Keep what the outcome will say."""
+    def __init__(
+        self, *, attempts: int, sqlstate: str | None, blockers: tuple[str, ...], why: str | None = None
+    ) -> None:
+        """Keep what the outcome will say; *why* where the lock was not what it failed of."""
         super().__init__("the lock was not to be had")
         self.attempts = attempts
         self.sqlstate = sqlstate
         self.blockers = blockers
+        self.why = why
 
 
 async def retried(
-    session: Session, budget: Budget, oids: Sequence[int], attempt: Callable[[], Awaitable[T]], *, attempts: int = 0
+    session: Session,
+    budget: Budget,
+    oids: Sequence[int],
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    attempts: int = 0,
+    bounded: str | None = None,
 ) -> tuple[T, int]:
     """The result of *attempt* and how many there were, after so many *attempts* before.
 
+    *bounded* says what all writers wait for, of work that is to be done within the deadline: it is not tried for long.
     Raises GaveUp with the holders of locks on *oids*.
     """
+    too_long = 0
     while True:
         attempts += 1
         try:
             return await attempt(), attempts
         except LOCK_ERRORS as exc:
             await session.rollback()
+            too_long += isinstance(exc, errors.QueryCanceled)
+            if bounded is not None and too_long == _BOUNDED_ATTEMPTS:
+                remedy = (
+                    f"takes longer than lock_timeout_ms ({budget.deadline_ms}); raise that for one run in a quiet hour"
+                )
+                raise GaveUp(
+                    attempts=attempts, sqlstate=exc.sqlstate, blockers=(), why=f"{bounded}, which {remedy}"
+                ) from exc
             who = await blockers(session, oids)
             if not await budget.pause():
                 raise GaveUp(attempts=attempts, sqlstate=exc.sqlstate, blockers=who) from exc

@@ -8,11 +8,11 @@ from typing import Final
 
 from pgalmanac.actions import GOING, ActionKind, Guard, Status
 from pgalmanac.findings import Code, Finding, Level, PastRuns
-from pgalmanac.model import Bounds, Mark, quote
+from pgalmanac.model import Bounds, Mark, TableName, quote
 from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.view import View, oldest_kept, unmanaged
 
-__all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "runway_days"]
+__all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "left_behind", "runway_days"]
 
 SUCCESS_MAX_AGE: Final = timedelta(hours=26)
 
@@ -43,7 +43,7 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
     return (
         *_coverage(seen),
         *_default(seen, plan),
-        *_unfinished(seen),
+        *left_behind(seen),
         *_kept(seen),
         *(_planned(seen, plan) if plan is not None else ()),
         *_catalog(seen),
@@ -131,7 +131,8 @@ def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
         yield _warning(Code.STRAY_ROWS, message, str(default.name))
 
 
-def _unfinished(seen: View) -> Iterator[Finding]:
+def left_behind(seen: View) -> Iterator[Finding]:
+    """What a run, or somebody, began to detach and did not end: its rows are not seen through the table."""
     for partition in seen.table.pending:
         whose = "" if partition.mark is not None else ", and not by pgalmanac"
         message = f"detaching {partition.name} was begun{whose} and not finished; pgalmanac maintain finishes it"
@@ -139,9 +140,7 @@ def _unfinished(seen: View) -> Iterator[Finding]:
     for orphan in seen.table.orphans:
         if orphan.in_trash:
             continue
-        yield _warning(
-            Code.ORPHAN_TABLE, _orphan_text(seen, str(orphan.name), orphan.mark, orphan.bounds), str(orphan.name)
-        )
+        yield _warning(Code.ORPHAN_TABLE, _orphan_text(seen, orphan.name, orphan.mark, orphan.bounds), str(orphan.name))
 
 
 def _kept(seen: View) -> Iterator[Finding]:
@@ -183,13 +182,16 @@ def _size(number: float) -> str:
 _KIBI: Final = 1024
 
 
-def _orphan_text(seen: View, name: str, mark: Mark, bounds: Bounds) -> str:
+def _orphan_text(seen: View, name: TableName, mark: Mark, bounds: Bounds) -> str:
+    unseen = f"queries on {seen.table.name} do not see its rows"
+    back = f"pgalmanac undrop {name.name} attaches it again"
     if mark.keep_until is not None:
-        return f"{name} was detached and has not reached the trash; pgalmanac maintain brings it there"
+        return (
+            f"{name} was detached and has not reached the trash ({unseen}); pgalmanac maintain brings it there, {back}"
+        )
     if mark.manual or (seen.policy.may_drop and seen.expired(bounds)):
-        unseen = f"queries on {seen.table.name} do not see its rows"
-        return f"{name} was detached to be dropped and is still there ({unseen}); pgalmanac maintain drops it"
-    return f"{name} was detached to be dropped and today's retention keeps it; attach it again or drop it by hand"
+        return f"{name} was detached to be dropped and is still there ({unseen}); {back}, pgalmanac maintain drops it"
+    return f"{name} was detached to be dropped and today's retention keeps it ({unseen}); {back}"
 
 
 def _planned(seen: View, plan: Plan) -> Iterator[Finding]:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import cycle
 from typing import Final
 
 import psycopg
 from psycopg import errors, sql
 
-from pgalmanac import ddl, ddl_trash
+from pgalmanac import ddl
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
-from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
+from pgalmanac.attaching import attach
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, retried, run_script, send, under_locks
 from pgalmanac.db import Session, is_lost
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
-from pgalmanac.guard import GuardError, attach_guard, drop_guard
+from pgalmanac.guard import GuardError, drop_guard
 from pgalmanac.locks import blockers
 from pgalmanac.model import RelationKind
 from pgalmanac.results import Progress
@@ -37,12 +37,8 @@ _LONGEST_OPEN_PAUSE: Final = 5.0
 _NOTHING: Final = sql.SQL("")
 # After so many no partition is detached any more to be archived: each one would be written in vain and attached again.
 _STORE_REFUSALS: Final = 2
-# How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them; and how
-# often work that makes all writers wait is tried in the time that they wait for a lock.
+# How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
 _MOVE_ATTEMPTS: Final = 3
-
-# One transaction of a step; the rows that it moved.
-Attempt = Callable[[], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +84,8 @@ class Executor:
             case ActionKind.RESTORE:
                 return await self._restore(action)
             case ActionKind.ATTACH:
-                return await self._attach(action)
+                attempts, size, rows = await attach(self.session, self.view, action, self.budget, self._oids(action))
+                return Done(attempts=attempts, bytes=size, rows=rows)
             case ActionKind.PIN | ActionKind.UNPIN:
                 return await self._simple(action)
 
@@ -136,35 +133,15 @@ class Executor:
         # Rows that are changed all the time are never to be had beforehand, many rows never at once: so in turns.
         ways = cycle((True,) if structure.published else (False, True))
 
-        async def move() -> int:
+        async def attempt() -> int:
             return await (self._move_at_once(at_once) if next(ways) else self._move_once(steps))
 
-        attempt: Attempt = move
-        if structure.published is not None:
-            attempt = self._in_time(
-                move,
-                f"its rows in {table.default.name} are published by {structure.published}, so that writers would wait"
-                " for all of them to move",
-            )
-        rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
+        bounded = structure.published and (
+            f"its rows in {table.default.name} are published by {structure.published}, so that writers would wait"
+            " for all of them to move"
+        )
+        rows, attempts = await retried(self.session, self.budget, self._oids(), attempt, bounded=bounded)
         return Done(attempts=attempts, rows=rows, moved=True)
-
-    def _in_time(self, attempt: Attempt, why: str) -> Attempt:
-        """The same attempt, refused with *why* when its bounded work was not done in its time again and again."""
-        left = _MOVE_ATTEMPTS
-
-        async def tried() -> int:
-            nonlocal left
-            try:
-                return await attempt()
-            except errors.QueryCanceled as exc:
-                left -= 1
-                if left:
-                    raise
-                remedy = f"which takes longer than lock_timeout_ms ({self._deadline_ms}); raise that for one run"
-                raise GuardError(f"{why}, {remedy} in a quiet hour") from exc
-
-        return tried
 
     async def _move_at_once(self, steps: Script) -> int:
         await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms))
@@ -261,23 +238,6 @@ class Executor:
         await run_script(self.session, steps, deadline_ms=self._deadline_ms)
         raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)
 
-    async def _attach(self, action: Action) -> Done:
-        """Make the table what a partition must be, while nobody waits for it; then attach it, which scans nothing."""
-        for statement in () if action.mend is None else ddl_trash.mended(action.partition, action.mend):
-            step = Script(work=(statement,))
-            await retried(self.session, self.budget, [action.oid or 0], partial(self._once, step))
-        await bound(self.session, self.view.table, action.oid or 0, action.partition, action.bounds)
-        seen: list[tuple[int, int]] = []
-        guard = attach_guard(self.view, action, seen.append)
-        steps, table = script(self.view, action, None), self.view.table
-        attempt: Attempt = partial(self._once, steps, guard=guard)
-        if action.replaces is not None and table.default is not None and table.default_has_rows is not False:
-            why = f"{table.default.name} is looked through for rows of its period while all wait for {table.name}"
-            attempt = self._in_time(partial(self._once, steps, guard=guard, bounded=True), why)
-        _, attempts = await retried(self.session, self.budget, self._oids(action), attempt)
-        size, rows = seen[-1]
-        return Done(attempts=attempts, bytes=size, rows=rows)
-
     async def _archive(self, action: Action) -> Done:
         """Archive it, unless the store has said no so often that it is full or gone, and not just unlucky."""
         if len(self.refusals) >= _STORE_REFUSALS:
@@ -311,12 +271,6 @@ class Executor:
             self.held.add(action.oid)
         return Done(attempts=attempts, rows=manifest.rows, bytes=manifest.bytes)
 
-    async def put_back(self, action: Action) -> str:
-        """After an archive that failed, in words: where its rows are by now."""
-        from pgalmanac import execute_archive  # noqa: PLC0415  # as above
-
-        return await execute_archive.put_back(self.session, self.view, action)
-
     async def _drop_archived(self, action: Action) -> Done:
         if action.oid not in self.held:
             raise GuardError("it is not archived, so it stays", status=Status.FAILED)
@@ -336,9 +290,6 @@ class Executor:
 
         rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
         return Done(attempts=attempts, rows=rows)
-
-    async def _once(self, steps: Script, guard: LastLook | None = None, *, bounded: bool = False) -> int:
-        return await run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard, bounded=bounded)
 
     async def secure(self, action: Action) -> None:
         """Give a table in the trash the constraint that saves the way back a scan; undo does it where this could not.

@@ -13,43 +13,35 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from typing import Final, LiteralString, TypeVar
 
-from psycopg import Error, errors
+from psycopg import errors
 
 from pgalmanac import __version__
-from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
+from pgalmanac.actions import Action, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest, table_folder
 from pgalmanac.archive_restore import load
 from pgalmanac.archive_source import read_columns, read_source
 from pgalmanac.archive_store import Store, open_store
 from pgalmanac.archive_write import Stopped, Watch, existing, write
-from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, retried, run_script, under_locks
-from pgalmanac.db import Session, is_lost, one_line, scrub
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, under_locks
+from pgalmanac.db import Session
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_archive import held, release, table_beside
 from pgalmanac.ddl_create import create
 from pgalmanac.ddl_structure import Structure
-from pgalmanac.ddl_trash import reattach
 from pgalmanac.errors import ArchiveError
-from pgalmanac.guard import GuardError, attach_guard, check_drop
+from pgalmanac.guard import GuardError, check_drop
 from pgalmanac.locks import blockers
-from pgalmanac.marks import edges, read_mark
+from pgalmanac.marks import edges
 from pgalmanac.plan_archive import folder_for, period_of, target_of
 from pgalmanac.results import Progress
-from pgalmanac.trash import bound
 from pgalmanac.view import View
 
-__all__ = ["archive", "drop_held", "probe", "put_back", "restore"]
+__all__ = ["archive", "drop_held", "probe", "restore"]
 
 T = TypeVar("T")
 
-_WHERE: Final[LiteralString] = """
-SELECT i.inhrelid IS NOT NULL, COALESCE(i.inhdetachpending, false), obj_description(c.oid, 'pg_class')
-  FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = %(parent)s WHERE c.oid = %(oid)s
-"""
 # What a table is read and written in: nobody but its writers waits for this transaction, and it may take hours.
 _PATIENT: Final[LiteralString] = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL search_path = pg_catalog"
 
@@ -81,40 +73,6 @@ async def archive(
         return await _archive(session, view, action, run_id=run_id, progress=progress)
     except ArchiveError as exc:
         raise GuardError(str(exc), status=Status.FAILED) from exc
-
-
-async def put_back(session: Session, view: View, action: Action) -> str:
-    """After an archive that failed: attach its table again where it was detached for that. Says where the rows are.
-
-    Raises psycopg.Error when the connection is lost.
-    """
-    oid, name, table = action.oid or 0, action.partition, view.table
-    found = await (await session.execute(_WHERE, {"oid": oid, "parent": table.oid})).fetchone()
-    if found is None:
-        return "it is gone"
-    attached, pending, comment = found
-    mark = read_mark(comment)
-    if (attached and not pending) or mark is None:
-        return "it stays"
-    if mark.keep_until is not None:
-        return "it stays in the trash"
-    seen = replace(action, kind=ActionKind.ATTACH, source=Source.DETACHED)
-    steps = reattach(table, name, name, action.bounds, comment)
-    guard = attach_guard(view, seen, lambda _: None)
-    deadline_ms = view.policy.lock_timeout_ms
-    # A budget of its own: that of the run may well have gone by while the archive was written.
-    budget = Budget(seconds=view.policy.retry_seconds, deadline_ms=deadline_ms)
-    try:
-        await bound(session, table, oid, name, action.bounds)
-        attempt = partial(run_script, session, steps, deadline_ms=deadline_ms, guard=guard)
-        await retried(session, budget, [oid, table.oid], attempt)
-    except (GuardError, GaveUp, Error) as exc:
-        if isinstance(exc, Error) and is_lost(exc):
-            raise
-        await session.rollback()
-        why = "; ".join(exc.blockers) if isinstance(exc, GaveUp) else scrub(one_line(exc))
-        return f"it is detached, its rows: SELECT * FROM {name}; the next maintain begins again ({why})"
-    return "it is attached again"
 
 
 def _standing(action: Action) -> Source:

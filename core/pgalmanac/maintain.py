@@ -17,7 +17,7 @@ from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, is_lost, one_line, scrub, translated
-from pgalmanac.diagnose import diagnose
+from pgalmanac.diagnose import diagnose, left_behind
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
 from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
@@ -104,9 +104,12 @@ async def _perform_one(run: Run, request: Request, ref: TableRef) -> TableReport
         )
         return await _closed(run, recorder, await _looked_again(run, request, seen, report))
     except BaseException as exc:  # cancelled, or a fault of ours: either way the run's row must not stay open
+        error_text = "interrupted" if isinstance(exc, asyncio.CancelledError) else scrub(one_line(exc))
+        if (why := why_failed(TableReport(table=str(table.name), outcomes=tuple(outcomes)))) is not None:
+            error_text += f"; {why}"
+            exc.add_note(why)
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
-                error_text = "interrupted" if isinstance(exc, asyncio.CancelledError) else scrub(one_line(exc))
                 await recorder.finish(error=error_text, output="", details={}, keep_days=run.settings.history_keep_days)
         raise
 
@@ -115,12 +118,12 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
     """Carry the plan out, collecting outcomes; a lost connection is returned, so that the run can still be recorded."""
     calendar = seen.view.calendar
     try:
-        async for outcome in apply(
-            run.session, seen.plan, seen.structure, run_id=recorder.run_id, progress=run.observer
-        ):
-            outcomes.append(outcome)
-            await recorder.record(outcome, calendar)
-            run.observer(outcome)
+        applying = apply(run.session, seen.plan, seen.structure, run_id=recorder.run_id, progress=run.observer)
+        async with aclosing(applying):
+            async for outcome in applying:
+                outcomes.append(outcome)
+                await recorder.record(outcome, calendar)
+                run.observer(outcome)
         if any(o.status is Status.DONE for o in outcomes):
             await _flushed(run.session)
     except psycopg.Error as exc:
@@ -247,7 +250,10 @@ async def _probed(session: Session, seen: Inspection, report: TableReport) -> Ta
 async def status(
     settings: Settings, *, exact: bool = False, limit: int | None = None, observer: Observer | None = None
 ) -> RunReport:
-    """Partitions with counts, newest first, in TableReport.counts; statistics in TableReport.statistics."""
+    """Partitions with counts, newest first, in TableReport.counts; statistics in TableReport.statistics.
+
+    Findings are only about rows that are in none of these partitions because a detach was not ended.
+    """
     async with AsyncExitStack() as stack:
         run = await Run.open(stack, settings, read_only=True, observer=observer)
 
@@ -264,7 +270,9 @@ async def status(
             figures = await statistics(
                 run.session, seen, found if limit is None else (), seconds=min(left, counting.statement_seconds)
             )
-            return TableReport(table=str(table.name), view=seen, counts=found, statistics=figures)
+            return TableReport(
+                table=str(table.name), view=seen, counts=found, statistics=figures, findings=tuple(left_behind(seen))
+            )
 
         return run.report("status", await run.each(one))
 

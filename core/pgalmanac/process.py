@@ -97,9 +97,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         loop.add_signal_handler(signal.SIGTERM, stop, Terminated("terminated"))
         try:
             return await work
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as exc:
             if stopped:
-                raise stopped[0] from None
+                # What the run that was called off has to say besides.
+                notes: list[str] = getattr(exc, "__notes__", [])
+                raise type(stopped[0])("; ".join([stopped[0].message, *notes])) from None
             raise
 
     try:

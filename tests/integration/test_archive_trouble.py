@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ import pyarrow.fs
 import pyarrow.parquet
 import pytest
 
-from pgalmanac import archive_parquet, archive_source, maintain
+from pgalmanac import apply, archive_parquet, archive_source, archive_write, execute_archive, maintain
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import Store, open_store
 from pgalmanac.archives import archives
@@ -31,6 +32,7 @@ from pgalmanac.errors import ArchiveError, PrivilegeError
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.policy import ArchiveTarget
+from pgalmanac.recorder import Recorder
 from pgalmanac.results import Progress, TableReport
 from support import add_default, add_partitions, add_rows, connect, partition_names, rows, today
 from under_fire import mounted
@@ -38,10 +40,15 @@ from under_fire import mounted
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from pgalmanac.archive_manifest import Manifest
+    from pgalmanac.archive_source import Source
+    from pgalmanac.archive_write import Watch
+
 DAY: Final = f"{today() - timedelta(days=91)}"
 NAME: Final = f"events_{today() - timedelta(days=91):%Y_%m_%d}"
 ROWS: Final = 2000
 MAINTAIN = Request(command="maintain")
+BACK: Final = "called off; it is attached again"
 
 # Runs maintain or restore, and ends it as kill -9 would when it comes to a function, or from it.
 KILLED: Final = """
@@ -72,6 +79,19 @@ setattr(owner, name, coroutine if inspect.iscoroutinefunction(real) else functio
 settings = Settings(dsn=dsn, flags=Layer(values={"archive_url": url, "premake_days": 0}))
 target = sys.argv[3].partition(" ")[2]
 asyncio.run(maintain.perform(settings, maintain.Request(command=command.partition(" ")[0], target=target)))
+"""
+
+# The command itself, which says when it writes an archive, and waits there until it is called off.
+WRITES: Final = """
+import sys, time
+from pgalmanac import cli, execute_archive
+def waits(store, folder, source, draft, watch):
+    print("writing", flush=True)
+    while True:
+        watch.stopped()
+        time.sleep(0.01)
+execute_archive.write = waits
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 
@@ -181,25 +201,126 @@ async def test_killed_while_it_restores(expired: str, tmp_path: Path, point: str
     assert NAME in partition_names(expired)
 
 
-async def test_interrupted_by_a_signal(expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled run takes back what it wrote and gives the lock back; the next one finishes."""
-    monkeypatch.setattr(archive_source, "BATCH_BYTES", 1 << 16)
-    started = asyncio.Event()
-
-    def watch(event: object) -> None:
-        if isinstance(event, Progress):
-            started.set()
-
-    task = asyncio.create_task(maintain.perform(settings(expired, tmp_path.as_uri()), MAINTAIN, observer=watch))
+async def called_off(conninfo: str, folder: Path, started: asyncio.Event) -> str:
+    """A run that is called off once it has *started*; what the history says of it."""
+    task = asyncio.create_task(maintain.perform(settings(conninfo, folder.as_uri()), MAINTAIN))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    database, archive = in_database(expired), in_archive(tmp_path)
+    ((status, error),) = rows(conninfo, "SELECT status, error FROM housekeeper_runs")
+    assert status == "error"
+    return str(error)
+
+
+@pytest.fixture
+async def writing(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Let the writer of an archive wait before it reads back, until the run is called off; set when it waits."""
+    started, real, loop = asyncio.Event(), archive_write.write, asyncio.get_running_loop()
+
+    def waits(store: Store, folder: str, source: Source, draft: Manifest, watch: Watch) -> Manifest:
+        def stopped() -> None:
+            loop.call_soon_threadsafe(started.set)
+            while True:
+                watch.stopped()
+                time.sleep(0.01)
+
+        return real(store, folder, source, draft, replace(watch, stopped=stopped))
+
+    monkeypatch.setattr(execute_archive, "write", waits)
+    return started
+
+
+@pytest.mark.parametrize("default", [False, True])
+async def test_called_off_while_it_writes(
+    expired: str,
+    tmp_path: Path,
+    writing: asyncio.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """What it wrote is taken back, the partition is attached again, and the history says so; the next one finishes."""
+    if default:
+        add_default(expired)
+    error = await called_off(expired, tmp_path, writing)
+    actions = rows(expired, "SELECT action, status, error FROM housekeeper_run_actions")
+    readable, archive = as_it_was(expired), in_archive(tmp_path)
+    monkeypatch.undo()
     report = await run(expired, tmp_path.as_uri())
 
-    assert (database, archive) == (ROWS, 0)
+    assert error == f"interrupted; archive public.{NAME} failed: {BACK}"
+    assert actions == [("archive", "failed", BACK)]
+    assert (readable, archive) == (True, 0)
     assert (report.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
+def test_the_service_is_stopped_while_it_archives(expired: str, tmp_path: Path) -> None:
+    """SIGTERM: one sentence in the journal, the code of a wanted stop, and the partition is in its place."""
+    words = ["maintain", "--dsn", expired, "--table", "events", "--archive-url", tmp_path.as_uri()]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITES, *words, "--retention-days", "90"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+
+    assert said == "writing\n"
+    assert (process.returncode, err) == (143, f"pgalmanac: terminated; archive public.{NAME} failed: {BACK}\n")
+    assert as_it_was(expired)
+
+
+@pytest.mark.parametrize("where", ["between", "in the drop"])
+async def test_called_off_when_it_is_archived_and_not_dropped(
+    expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The partition is attached again then too; the archive is whole, and is taken for what it is by the next run."""
+    started = asyncio.Event()
+
+    async def waits(*_: object, **__: object) -> None:
+        started.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(*((Recorder, "record", waits) if where == "between" else (execute_archive, "drop_held", waits)))
+    error = await called_off(expired, tmp_path, started)
+    readable = as_it_was(expired)
+    monkeypatch.undo()
+    report = await run(expired, tmp_path.as_uri())
+
+    assert error == ("interrupted" if where == "between" else f"interrupted; drop public.{NAME} failed: {BACK}")
+    assert readable
+    assert (report.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
+async def test_called_off_and_not_to_be_attached_in_time(
+    expired: str, tmp_path: Path, writing: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reads the table for longer: history, check and status say where the rows are, and the way back."""
+    monkeypatch.setattr(apply, "PUT_BACK_SECONDS", 1)
+    with connect(expired) as reader:
+        reader.execute("BEGIN")
+        later = asyncio.create_task(called_off(expired, tmp_path, writing))
+        await writing.wait()
+        reader.execute(f"SELECT FROM {NAME} LIMIT 1".encode())
+        error = await later
+    found = await maintain.check(settings(expired, tmp_path.as_uri()))
+    shown = await maintain.status(settings(expired, tmp_path.as_uri()))
+    back = await run(expired, tmp_path.as_uri(), Request(command="undrop", target=NAME))
+
+    assert f"its rows: SELECT * FROM public.{NAME}" in error
+    for text in (
+        error,
+        *(f.message for r in (found, shown) for f in r.tables[0].findings if f.code is Code.ORPHAN_TABLE),
+    ):
+        assert f"pgalmanac undrop {NAME} attaches it again" in text
+    assert [1, 1] == [[f.code for f in r.tables[0].findings].count(Code.ORPHAN_TABLE) for r in (found, shown)]
+    assert back.attached == 1
+    assert in_database(expired) == ROWS
 
 
 @contextmanager
@@ -279,7 +400,7 @@ async def test_what_cannot_be_attached_again_says_where_it_is(
     os.mkdir(tmp_path)  # noqa: PTH102  # the other way is refused in a coroutine
     again = await run(expired, tmp_path.as_uri())
 
-    assert f"it is detached, its rows: SELECT * FROM public.{NAME}; the next maintain begins again" in str(
+    assert f"it is detached, its rows: SELECT * FROM public.{NAME}; pgalmanac undrop {NAME}" in str(
         report.outcomes[0].error
     )
     assert "would be violated by some row" in str(report.outcomes[0].error)
