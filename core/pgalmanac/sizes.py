@@ -15,7 +15,7 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import History, task_name
-from pgalmanac.model import PartitionedTable, RelationKind
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
 
 __all__ = ["measure", "sizes", "trend"]
 
@@ -32,10 +32,12 @@ _MEASURE: Final[LiteralString] = f"""
 WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
                    AND pid IS DISTINCT FROM pg_backend_pid()),
      changed AS (
-    SELECT now.oid, now.counters FROM unnest({{oids}}::oid[], {{counters}}::text[]) AS now(oid, counters)
+    SELECT now.oid, now.counters
+      FROM unnest({{oids}}::oid[], {{counters}}::text[], {{known}}::bool[]) AS now(oid, counters, known)
       LEFT JOIN LATERAL (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = now.oid::int8
                           ORDER BY s.measured_at DESC LIMIT 1) last ON true
      WHERE now.counters IS DISTINCT FROM last.counters AND now.oid NOT IN (SELECT relation FROM locked)
+       AND (now.known OR split_part(now.counters, '/', 1) <> split_part(last.counters, '/', 1))
      ORDER BY now.oid DESC LIMIT {{most}})
 INSERT INTO {{stats}} (parent_oid, partition, partition_oid, bounds, measured_at, rows, rows_exact, bytes, counters)
 SELECT {{parent}}, format('%I.%I', n.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
@@ -65,16 +67,18 @@ SELECT partition_oid, rows, bytes, rows_exact, measured_at FROM {stats}
 async def measure(history: History, table: PartitionedTable) -> int:
     """Store rows and bytes of the partitions that changed since they were last stored; how many those were.
 
-    *table* is as it was after the work. One of which the server knows no row, now or ever, is not worth a row.
+    *table* is as it was after the work. One of which the server knows no row, now or ever, is not worth a row; but the
+    server forgets what it counted, as in a crash, and one that has another file than when it was measured was emptied.
     """
-    written = [p for p in table.children if p.kind is RelationKind.TABLE and (p.rows or _written(p.counters))]
-    if not history.has_stats or not written:
+    looked = [p for p in table.children if p.kind is RelationKind.TABLE and (_known(p) or _begun(p, table.now))]
+    if not history.has_stats or not looked:
         return 0
     query = sql.SQL(_MEASURE).format(
         stats=qualified(history.stats),
         parent=sql.Literal(table.oid),
-        oids=sql.Literal([p.oid for p in written]),
-        counters=sql.Literal([p.counters for p in written]),
+        oids=sql.Literal([p.oid for p in looked]),
+        counters=sql.Literal([p.counters for p in looked]),
+        known=sql.Literal([_known(p) for p in looked]),
         most=_MOST,
     )
     try:
@@ -84,9 +88,15 @@ async def measure(history: History, table: PartitionedTable) -> int:
     return cursor.rowcount
 
 
-def _written(counters: str) -> bool:
-    """Whether the counters, behind the number of the file, have counted anything."""
-    return not counters.endswith("/0/0/0")
+def _known(partition: Partition) -> bool:
+    """Whether the server knows of rows: by its estimate, or by what is counted behind the number of the file."""
+    return partition.rows > 0 or not partition.counters.endswith("/0/0/0")
+
+
+def _begun(partition: Partition, now: datetime) -> bool:
+    """Whether its period is not wholly to come. None of those to come, which are many, has to be looked up."""
+    lower = None if partition.bounds is None else partition.bounds.lower
+    return lower is None or lower <= now
 
 
 async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Sizes:

@@ -69,6 +69,27 @@ async def test_the_default_partition_is_measured_and_summed_up_too(database: str
 
 
 @pytest.mark.pg(">= 15")
+async def test_a_partition_emptied_before_a_crash_is_measured_again(database: str) -> None:
+    """The server has forgotten what it counted, and knows of no row: the file is another one, and smaller."""
+    support.add_partitions(database, days=range(-2, 31))
+    support.add_rows(database, day=-2, count=2000)
+    name = support.partition_names(database)[0]
+    with support.connect(database) as connection:
+        connection.execute(f"ANALYZE {name}".encode())
+        await run(database)
+        connection.execute(f"TRUNCATE {name}".encode())
+        connection.execute("SELECT pg_stat_reset()")
+        await run(database)
+        await run(database)
+    found = support.rows(database, "SELECT partition, rows FROM housekeeper_partition_stats ORDER BY measured_at")
+    now = support.rows(database, "SELECT pg_total_relation_size(%s::regclass)", name)
+    last = support.rows(database, "SELECT bytes FROM housekeeper_partition_stats ORDER BY measured_at DESC LIMIT 1")
+
+    assert found == [(f"public.{name}", 2000), (f"public.{name}", 0)]
+    assert last == now
+
+
+@pytest.mark.pg(">= 15")
 async def test_the_trend_of_a_partition_is_what_runs_saw(database: str) -> None:
     """Oldest first, as the dashboard draws it."""
     support.add_partitions(database, days=range(-1, 1), rows_a_day=50)
