@@ -318,11 +318,15 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
 async def initialise(settings: Settings) -> tuple[str, ...]:
     """Make the history tables where they are missing, and partition_health; the names of both tables.
 
-    Raises PrivilegeError where the role may not, ConfigError where another table has the history's name.
+    On a standby nothing is made, and there may be none. Raises PrivilegeError where the role may not, ConfigError where
+    another table has the history's name.
     """
     async with connect(settings.dsn) as session:
         try:
             with translated("the run history"):
+                if session.server.standby:
+                    found = await History.open(session, settings.history_table)
+                    return () if found is None else (str(found.runs), str(found.actions))
                 history = await History.make(session, settings.history_table)
         except HistoryError as exc:
             if isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):

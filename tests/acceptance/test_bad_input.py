@@ -371,6 +371,10 @@ def test_a_standby_is_left_alone_and_says_so(standby: str, on: On) -> None:
     assert check.out.startswith("PGALMANAC ")
     assert on(standby, "status").code == 0
     assert on(standby, "fix").code == 0
+    init = on(standby, "init")
+    assert (0, "") == (init.code, init.err)
+    assert init.out.startswith("# the run history is made on the primary\n\n#")
+    assert [] == on(standby, "init", "--json").document["history"]
     assert len(partition_names(standby)) == 2
 
 
