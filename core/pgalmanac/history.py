@@ -18,7 +18,7 @@ import pgalmanac
 from pgalmanac.db import Session, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.findings import PastRuns
-from pgalmanac.model import PartitionedTable, TableName, TableRef
+from pgalmanac.model import PartitionedTable, TableName, TableRef, quote
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome
 
@@ -209,6 +209,10 @@ class History:
             if not found.has_stats:
                 await _create(session, sql.SQL(_STATS).format(stats=qualified(found.stats)))
             found = replace(found, beside=frozenset({found.actions.name, found.stats.name}))
+        except errors.InvalidSchemaName as exc:
+            raise HistoryError(
+                f"there is no schema {quote(ref.schema or '')} for the run history; create it, or set history.table"
+            ) from exc
         except errors.InsufficientPrivilege as exc:
             raise HistoryError(
                 f"the run history cannot be made ({one_line(exc)}); run pgalmanac init as its owner"

@@ -289,7 +289,7 @@ def test_a_proof_that_fails_is_a_failure_and_no_internal_error(
 
 
 def test_a_history_that_cannot_be_read(database: str, on: On, run: Run, make_role: Callable[..., str]) -> None:
-    """Without SELECT on it 77; another table of its name 78, also for init: neither is an internal error."""
+    """Without SELECT on it 77; another table of its name or no such schema 78: none is an internal error."""
     on(database, "init")
     denied = run("history", "--dsn", make_conninfo(database, user=make_role()))
     foreign = [on(database, command, PGALMANAC_HISTORY_TABLE="events") for command in ("history", "init")]
@@ -301,6 +301,11 @@ def test_a_history_that_cannot_be_read(database: str, on: On, run: Run, make_rol
     for actual in foreign:
         assert 78 == actual.code
         assert "public.events exists without the column" in sentence(actual)
+    nowhere = on(database, "init", PGALMANAC_HISTORY_TABLE="Nowhere.runs")
+    assert (78, "there is no schema nowhere for the run history; create it, or set history.table") == (
+        nowhere.code,
+        sentence(nowhere),
+    )
 
 
 def test_tables_that_all_fail_alike_end_in_their_own_code(database: str, on: On) -> None:
