@@ -72,7 +72,8 @@ _INTERRUPTED: Final[LiteralString] = """
 UPDATE {runs} SET status = 'error', error = 'interrupted', completed_at = clock_timestamp(),
        duration_ms = round(EXTRACT(epoch FROM clock_timestamp() - started_at) * 1000)
  WHERE task_name = {task} AND status = 'running' AND details ->> 'program' = {program}
-   AND COALESCE(details ->> 'parent_oid', {parent}) = {parent};
+   AND (COALESCE(details ->> 'parent_oid', {parent}) = {parent}
+        OR NOT EXISTS (SELECT FROM pg_class WHERE oid::text = details ->> 'parent_oid'));
 """
 # The end of a run is on the disk before anybody hears of it.
 _FINISH: Final[LiteralString] = """

@@ -402,6 +402,19 @@ async def test_a_table_of_the_same_name_has_a_history_of_its_own(database: str) 
     assert figures.tables[0].last_run is None
 
 
+async def test_the_run_of_a_table_that_is_no_more_is_closed(database: str) -> None:
+    """In a dump that was made in the middle of a run it goes on for ever: restored, the table has another number."""
+    add_partitions(database, days=[0])
+    await run(database)
+    with connect(database) as connection:
+        connection.execute(
+            "UPDATE housekeeper_runs SET status = 'running', details = jsonb_set(details, '{parent_oid}', '4000000001')"
+        )
+    await run(database)
+
+    assert rows(database, "SELECT status FROM housekeeper_runs ORDER BY id") == [("error",), ("success",)]
+
+
 async def test_a_history_that_cannot_be_written_prevents_nothing(database: str) -> None:
     """The maintenance is done and the finding says so."""
     with connect(database) as connection:
