@@ -29,10 +29,12 @@ from pgalmanac.options import (
 )
 from pgalmanac.policy import Policy
 
-__all__ = ["USUAL_TABLE", "Counting", "Dashboard", "Settings", "load"]
+__all__ = ["NO_SCREENS", "USUAL_TABLE", "Counting", "Dashboard", "Settings", "load"]
 
 # The table that is meant, and may be dropped from, when nobody names one.
 USUAL_TABLE: Final = "events"
+# Values of TERM with which nothing can be drawn.
+NO_SCREENS: Final = frozenset({"", "dumb"})
 # Variables that other modules read.
 _ELSEWHERE: Final = (*OWN, "config", "table", "demo_dir")
 

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import psycopg
 
 from pgalmanac.catalog import inspect
-from pgalmanac.config import Settings
+from pgalmanac.config import NO_SCREENS, Settings
 from pgalmanac.db import Session, connect, one_line
 from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError
@@ -204,7 +204,7 @@ def _terminal(environ: Mapping[str, str]) -> Iterator[Line]:
     if not sys.stdout.isatty():
         yield _note("terminal", "standard output is no terminal, which the dashboard needs")
         return
-    if term in {"", "dumb"}:
+    if term in NO_SCREENS:
         yield _fix("terminal", f"TERM is {term!r}, which the dashboard cannot draw on: use a terminal emulator")
         return
     size = os.get_terminal_size()

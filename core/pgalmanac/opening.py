@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Final, TextIO
 
 from pgalmanac.arguments import Arguments
-from pgalmanac.config import Settings, load
+from pgalmanac.config import NO_SCREENS, Settings, load
 from pgalmanac.errors import UsageError
 from pgalmanac.log import Stderr, secrets_of
 from pgalmanac.model import TableRef
@@ -57,6 +57,11 @@ def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:
         raise UsageError(
             "the dashboard needs a terminal",
             hint="ssh -t gives one; without it name a command, such as pgalmanac check",
+        )
+    if terminal and (kind := os.environ.get("TERM", "")) in NO_SCREENS:
+        raise UsageError(
+            f"the dashboard cannot draw on this terminal: TERM is {kind or 'not set'}",
+            hint="set it to what the terminal is, such as xterm-256color, or name a command, such as pgalmanac check",
         )
     settings = settings_of(arguments, stderr)
     if not arguments.demo:

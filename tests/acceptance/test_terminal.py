@@ -127,6 +127,20 @@ def test_counting_shows_progress(database: str, start: Start) -> None:
     assert "counted" in terminal.painted
 
 
+@pytest.mark.parametrize(("term", "told"), [("dumb", "TERM is dumb"), ("", "TERM is not set")])
+def test_a_terminal_on_which_nothing_can_be_drawn_is_told_so(
+    program: str, environment: Mapping[str, str], term: str, told: str
+) -> None:
+    """Emacs' shell is one: the dashboard would fill it with escape sequences."""
+    with on_a_terminal([program, "--dsn", "host=/nonexistent"], {**environment, "TERM": term}) as terminal:
+        code, out = terminal.finish()
+
+    assert (64, "") == (code, out)
+    assert told in terminal.painted
+    assert "pgalmanac check" in terminal.painted
+    assert "\x1b" not in terminal.painted
+
+
 @pytest.mark.parametrize("stdout", [True, False], ids=["both", "stderr alone"])
 def test_a_check_that_fails_says_so_once(program: str, environment: Mapping[str, str], *, stdout: bool) -> None:
     """A plugin says it on stdout; where stderr is the same terminal it is not said again."""
