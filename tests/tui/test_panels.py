@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pgalmanac.details import Profile
+from pgalmanac.findings import PastRuns
 from pgalmanac.history import RunRecord
 from pgalmanac.model import Server
 from pgalmanac.plan import plan_maintain
@@ -19,6 +20,8 @@ from pgalmanac_tui.glyphs import UNICODE
 from pgalmanac_tui.model import Link, Model, profile_key
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.header import header
+from pgalmanac_tui.screens.parts import empty
+from pgalmanac_tui.screens.parts import text as parts_text
 from pgalmanac_tui.snapshot import Snapshot, TableState
 from snapshots import NOW, TODAY, day, events, partition
 
@@ -75,12 +78,49 @@ def of_day(found: Model, *, last: date = TODAY, cells: int = CELLS) -> list[str]
         ([run("drop", 1, "error"), run("maintain", 5)], "ran 5 h ago ✔"),
         ([run("create", 1), run("maintain", 5, "error")], "failed 5 h ago ✖"),
         ([run("maintain", 0, "running"), run("maintain", 24)], "ran 24 h ago ✔"),
-        ([run("pin", 1)], "never ran"),
+        ([run("pin", 1)], "never maintained"),
+        ([run("fix", 1)], "never maintained"),
     ],
 )
 def test_the_last_run_is_the_last_maintenance(runs: list[RunRecord], told: str) -> None:
     """Whoever pinned something has not maintained the table."""
     assert text(header(model(*runs), 100, 3, UNICODE))[1].rstrip().endswith(told)
+
+
+def test_a_history_that_cannot_be_read_is_not_said_to_be_empty() -> None:
+    """It may have run every night: who may not read of it is told so, at the top, in the list and in the growth."""
+    found = model()
+    assert found.almanac is not None
+    assert found.snapshot is not None
+    state = replace(found.almanac.state, past=PastRuns(unavailable="permission denied for table housekeeper_runs"))
+    blind = replace(found, snapshot=replace(found.snapshot, table=state), almanac=Almanac.of(state, {}))
+
+    assert text(header(blind, 100, 3, UNICODE))[1].rstrip().endswith("runs unknown")
+    for told in (empty("runs", blind), text(parts_text("growth", blind, 120, UNICODE))[0]):
+        assert "the run history cannot be read" in told
+        assert "permission denied for table housekeeper_runs" in told
+    assert "no run is recorded" == empty("runs", found)
+
+
+def test_one_is_not_several() -> None:
+    """A table of one partition has not 1 partitions."""
+    assert "daily  1 partition  " in text(header(model(), 100, 3, UNICODE))[1]
+    assert "2 days, 1 partition" in of_day(model(), last=TODAY + timedelta(days=1))
+
+
+@pytest.mark.parametrize(("offset", "offered"), [(-9, True), (-31, False)])
+def test_fix_is_offered_where_it_reaches(offset: int, *, offered: bool) -> None:
+    """It looks thirty days around; further away create and maintain help."""
+    plan = plan_maintain(events([day(o) for o in range(-40, 31) if o != offset]), Policy())
+    state = TableState(plan=plan)
+    snapshot = Snapshot(server=SERVER, now=NOW, tables=(state.name,), table=state)
+    found = Model(link=Link.LIVE, snapshot=snapshot, almanac=Almanac.of(state, {}), now=NOW)
+    gap = TODAY + timedelta(days=offset)
+    lines = text(details(found, (gap, gap), None, (CELLS, 20), UNICODE))
+
+    assert "c create it" in lines
+    assert "m run maintenance" in lines
+    assert offered is ("f fix: all 30 days around" in lines)
 
 
 def test_a_health_that_may_be_over_is_said_to_have_been() -> None:

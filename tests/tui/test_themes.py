@@ -12,11 +12,12 @@ from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from dashboards import until
+from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Settings
 from pgalmanac_tui.app import Dashboard
-from pgalmanac_tui.glyphs import Mark
+from pgalmanac_tui.glyphs import ASCII, UNICODE, Glyphs, Mark
 from pgalmanac_tui.looks import LOOKS, look
-from pgalmanac_tui.themes import THEMES
+from pgalmanac_tui.themes import THEMES, choose_glyphs
 
 
 @pytest.mark.parametrize("theme", [*THEMES, *BUILTIN_THEMES.values()], ids=lambda theme: theme.name)
@@ -31,6 +32,23 @@ def test_every_name_has_a_look_in_every_theme(theme: Theme) -> None:
     assert set(Mark) <= set(LOOKS)
     for name in LOOKS:
         assert look(name, colors, ansi=app.native_ansi_color)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "encoding", "environ", "glyphs"),
+    [
+        ("auto", "utf-8", {}, UNICODE),
+        ("auto", "utf-8", {"LC_ALL": "C.UTF-8"}, UNICODE),
+        ("auto", "utf-8", {"LC_ALL": "C"}, ASCII),
+        ("auto", "utf-8", {"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, ASCII),
+        ("auto", "iso-8859-15", {}, ASCII),
+        ("unicode", "ascii", {"LC_ALL": "C"}, UNICODE),
+        ("ascii", "utf-8", {}, ASCII),
+    ],
+)
+def test_the_locale_chooses_the_glyphs(wanted: str, encoding: str, environ: dict[str, str], glyphs: Glyphs) -> None:
+    """LC_ALL=C is a choice of ASCII, though Python writes UTF-8 in it."""
+    assert glyphs is choose_glyphs(Look(glyphs=wanted), encoding, environ)
 
 
 def sending(app: Any) -> None:  # noqa: ANN401  # Dashboard, and what it keeps to itself

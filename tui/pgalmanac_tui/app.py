@@ -297,8 +297,13 @@ class Dashboard(Shell):
                 self._update(counting=shown)
                 count = await gateway.count(view, entry.partition)
                 if entry.count is not None:
-                    count = replace(count, bytes=entry.count.bytes)
+                    # What could not be counted is still estimated.
+                    known = entry.count if count.error is not None else count
+                    count = replace(known, bytes=entry.count.bytes, error=count.error)
                 self._update(counted={**self.model.counted, count.oid: count})
+                if count.error is not None:
+                    self.notify(f"counting {count.name}: {count.error}", markup=False, severity="error")
+                    return
             if len(entries) == 1 and entries[0].partition is not None and entries[0].bounds is not None:
                 bounds = almanac.part(entries[0].bounds, day)
                 profile = await gateway.profile(view, entries[0].partition, bounds)

@@ -24,6 +24,7 @@ __all__ = [
     "clean",
     "command_line",
     "command_lines",
+    "counted",
     "day_title",
     "duration",
     "fit",
@@ -116,6 +117,11 @@ def amount(rows: int | None, glyphs: Glyphs, *, exact: bool = True, short: bool 
             if value < _THOUSAND:
                 return f"{about}{value:.{2 if value < _TEN else 1 if value < _TEN * _TEN else 0}f} {unit}"
     return f"{about}{rows:,}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, one or several."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def size(count: int | None, glyphs: Glyphs) -> str:

@@ -14,7 +14,8 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.color import Color, ColorParseError
 from textual.filter import Monochrome, NoColor
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input
 
 from pgalmanac.config import Dashboard as Wanted
 from pgalmanac_tui.clipboard import osc52
@@ -42,6 +43,8 @@ class Shell(App[int]):
         Binding(
             "colon", "command_palette", "palette", key_display=":", show=False, id="palette", tooltip="all commands"
         ),
+        # Before a dialog and a place to type in, from which Textual's own never comes as far as here.
+        Binding("ctrl+c", "help_quit", show=False, priority=True, system=True),
     ]
 
     def __init__(self, wanted: Wanted, environ: dict[str, str] | None) -> None:
@@ -49,7 +52,8 @@ class Shell(App[int]):
         self._environ: Final = dict(os.environ) if environ is None else environ
         self._label_color = wanted.label_color
         super().__init__()
-        self.glyphs = choose_glyphs(wanted, sys.stdout.encoding or "ascii" if sys.stdout else "ascii")
+        encoding = sys.stdout.encoding or "ascii" if sys.stdout else "ascii"
+        self.glyphs = choose_glyphs(wanted, encoding, self._environ)
         self._thrift, self._plain, self._colourless = Thrift(), Plain(), NoColor()
         self.over_ssh = over_ssh(self._environ)
         if self.over_ssh:
@@ -107,6 +111,17 @@ class Shell(App[int]):
         filters += [self._colourless] * ("NO_COLOR" in self._environ)
         filters += [self._plain] * self.glyphs.ascii
         return filters
+
+    def push_screen(self, screen: Any, *others: Any, **how: Any) -> Any:  # noqa: ANN401  # Textual's own, overloaded
+        """What was said of the last key would lie on what is to be read, typed and pressed in a dialog."""
+        if self.screen_stack:
+            self.clear_notifications()
+        return super().push_screen(screen, *others, **how)
+
+    def action_help_quit(self) -> None:
+        """Ctrl-C: say how one leaves."""
+        away = isinstance(self.screen, ModalScreen) or isinstance(self.focused, Input)
+        self.notify("esc leaves this, and then q quits" if away else "q quits")
 
     def copy(self, text: str) -> None:
         """Send text to the terminal's clipboard."""

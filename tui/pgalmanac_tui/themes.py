@@ -57,8 +57,14 @@ def choose_theme(settings: Dashboard, environ: Mapping[str, str]) -> str:
     return "ansi-dark" if environ.get("TERM", "").startswith(("linux", "vt")) else "dark"
 
 
-def choose_glyphs(settings: Dashboard, encoding: str) -> Glyphs:
-    """ASCII when it was asked for, or when the locale knows nothing else."""
+def choose_glyphs(settings: Dashboard, encoding: str, environ: Mapping[str, str]) -> Glyphs:
+    """ASCII when it was asked for, or when the locale knows nothing else.
+
+    In the locale C Python writes UTF-8 all the same, since on most machines it only means that nobody chose one. Who
+    has set LC_ALL to it has chosen it.
+    """
+    if settings.glyphs == "auto" and environ.get("LC_ALL") in {"C", "POSIX"}:
+        return ASCII
     if settings.glyphs == "auto":
         return UNICODE if encoding.lower().replace("-", "") in {"utf8", "cp65001"} else ASCII
     return ASCII if settings.glyphs == "ascii" else UNICODE

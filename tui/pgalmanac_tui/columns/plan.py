@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
 
 from pgalmanac.actions import Action
+from pgalmanac.bounds import EARLIEST
 from pgalmanac.plan import Plan
 from pgalmanac_tui.format import Span, amount, clean, size
 from pgalmanac_tui.glyphs import Glyphs
@@ -14,8 +13,6 @@ from pgalmanac_tui.panels.proposal import ACTION_WORDS, action_sign
 from pgalmanac_tui.widgets.listing import Column
 
 __all__ = ["ActionRow", "action_rows", "plan"]
-
-_LOWEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +59,7 @@ def plan(glyphs: Glyphs) -> tuple[Column[ActionRow], ...]:
     return (
         Column(title="action", cells=12, show=what, order=lambda r: r.action.kind),
         Column(
-            title="period", cells=13, show=lambda r: (r.period, ""), order=lambda r: r.action.bounds.lower or _LOWEST
+            title="period", cells=13, show=lambda r: (r.period, ""), order=lambda r: r.action.bounds.lower or EARLIEST
         ),
         Column(
             title="reason", cells=10, least=60, show=lambda r: (r.action.reason, "dim"), order=lambda r: r.action.reason
@@ -70,8 +67,8 @@ def plan(glyphs: Glyphs) -> tuple[Column[ActionRow], ...]:
         Column(
             title="partition",
             cells=0,
-            show=lambda r: (clean(str(r.action.partition)), ""),
+            show=lambda r: (clean(r.action.partition.name), ""),
             order=lambda r: r.action.partition,
         ),
-        Column(title="at stake", cells=22, more=30, least=70, show=told, order=lambda r: r.action.bytes or 0),
+        Column(title="at stake", cells=20, more=30, least=70, show=told, order=lambda r: r.action.bytes or 0),
     )

@@ -7,10 +7,11 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.actions import Status
+from pgalmanac.plan import FIX_DAYS
 from pgalmanac.view import View
 from pgalmanac_tui.almanac import Almanac, Day
 from pgalmanac_tui.entries import Entry
-from pgalmanac_tui.format import Line, ago, amount, bars, clean, day_title, fit, size, width, wrap
+from pgalmanac_tui.format import Line, ago, amount, bars, clean, counted, day_title, fit, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
 from pgalmanac_tui.model import Model, profile_key
 
@@ -60,7 +61,7 @@ def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterato
     known = [e.count for e in there if e.count is not None]
     yield ((f"{day_title(span[0])}", "strong"),)
     yield ((f"to {day_title(span[1])}", "strong"),)
-    yield ((f"{len(days)} days, {len(there)} partitions", ""),)
+    yield ((f"{counted(len(days), 'day')}, {counted(len(there), 'partition')}", ""),)
     if pinned := sum(1 for e in there if e.mark is Mark.PINNED):
         yield ((f"{glyphs.mark(Mark.PINNED)} {pinned} pinned", str(Mark.PINNED)),)
     if missing := sum(1 for e in entries if e.partition is None):
@@ -90,7 +91,7 @@ def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) 
         case (entry,):
             yield from _entry(model, entry, day, cells, glyphs)
         case _:
-            yield from _several(found, glyphs)
+            yield from _several(found, almanac.today, glyphs)
 
 
 def _dropped(almanac: Almanac, day: date) -> Iterator[Line]:
@@ -105,17 +106,17 @@ def _dropped(almanac: Almanac, day: date) -> Iterator[Line]:
         yield (("u", "key"), (" look in the archive", ""))
 
 
-def _several(found: Day, glyphs: Glyphs) -> Iterator[Line]:
+def _several(found: Day, today: date, glyphs: Glyphs) -> Iterator[Line]:
     """The partitions of one day."""
     there = sum(1 for e in found.entries if e.partition is not None)
-    counted = f"{there} partitions  " if there else f"{len(found.entries)} missing  "
-    yield ((counted, ""), ("enter", "key"), (" opens", ""))
+    told = counted(there, "partition") if there else f"{len(found.entries)} missing"
+    yield ((f"{told}  ", ""), ("enter", "key"), (" opens", ""))
     yield (("".join(glyphs.mark(e.mark) for e in found.entries), "accent"),)
     if there:
         rows = amount(found.rows, glyphs, exact=found.exact)
         yield ((f"{rows} rows", ""), (f"  {size(found.bytes, glyphs)}", ""))
     else:
-        yield from _offers("create them")
+        yield from _offers("create them", found.date, today)
 
 
 def _row(model: Model, almanac: Almanac, entry: Entry, cells: int, glyphs: Glyphs) -> Iterator[Line]:
@@ -142,14 +143,14 @@ def _mark(almanac: Almanac, mark: Mark, glyphs: Glyphs) -> Iterator[Line]:
 
 def _entry(model: Model, entry: Entry, day: date, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     if entry.partition is None:
-        yield from _missing(entry, cells)
+        yield from _missing(entry, day, day if model.almanac is None else model.almanac.today, cells)
         return
     yield ((fit(clean(entry.name), cells - 1, glyphs.cut).rstrip(), "accent"),)
     if entry.partition.pin is not None and model.table is not None:
         yield from _pin(model.table.view, entry.partition.pin, cells)
     else:
         yield from _note(entry, cells)
-    yield from _figures(model, entry, glyphs)
+    yield from _figures(model, entry, cells, glyphs)
     if (profile := model.profiles.get(profile_key(entry, day))) is not None:
         yield from _profile(profile, cells, glyphs)
     more = model.details.get(entry.partition.oid)
@@ -158,7 +159,7 @@ def _entry(model: Model, entry: Entry, day: date, cells: int, glyphs: Glyphs) ->
         yield from _trend(model.trends.get(more.oid, ()), cells, glyphs)
 
 
-def _missing(entry: Entry, cells: int) -> Iterator[Line]:
+def _missing(entry: Entry, day: date, today: date, cells: int) -> Iterator[Line]:
     if entry.action is None:
         yield ((clean(entry.word), "warning"),)
         return
@@ -166,14 +167,15 @@ def _missing(entry: Entry, cells: int) -> Iterator[Line]:
         yield ((f"{entry.action.rows:,} stray rows wait for it", "warning"),)
     yield from _note(entry, cells)
     if entry.action.status is not Status.REFUSED:
-        yield from _offers("create it")
+        yield from _offers("create it", day, today)
 
 
-def _offers(what: str) -> Iterator[Line]:
-    """The keys that help where something is missing."""
+def _offers(what: str, day: date, today: date) -> Iterator[Line]:
+    """The keys that help where something is missing; fix does not reach every day."""
     yield ()
     yield (("c", "key"), (f" {what}", ""))
-    yield (("f", "key"), (" fix: all 30 days around", ""))
+    if abs((day - today).days) <= FIX_DAYS:
+        yield (("f", "key"), (f" fix: all {FIX_DAYS} days around", ""))
     yield (("m", "key"), (" run maintenance", ""))
 
 
@@ -196,7 +198,7 @@ def _pin(seen: View, pin: Pin, cells: int) -> Iterator[Line]:
         yield ((text, "dim"),)
 
 
-def _figures(model: Model, entry: Entry, glyphs: Glyphs) -> Iterator[Line]:
+def _figures(model: Model, entry: Entry, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     count = entry.count
     if count is None:
         return
@@ -206,7 +208,8 @@ def _figures(model: Model, entry: Entry, glyphs: Glyphs) -> Iterator[Line]:
         if count.oldest is not None and count.newest is not None and model.almanac is not None:
             yield ((_events(model.almanac, count.oldest, count.newest), "dim"),)
     elif count.error is not None:
-        yield ((clean(count.error), "warning"),)
+        for text in wrap(clean(count.error), cells - 1)[:3]:
+            yield ((text, "warning"),)
 
 
 def _events(almanac: Almanac, oldest: datetime, newest: datetime) -> str:

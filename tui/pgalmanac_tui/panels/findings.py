@@ -9,7 +9,7 @@ from pgalmanac.findings import Code, Finding, Level
 from pgalmanac_tui.format import Line, clean, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.header import level_span
-from pgalmanac_tui.panels.health import REMEDIES
+from pgalmanac_tui.panels.health import remedy
 
 __all__ = ["findings"]
 
@@ -43,8 +43,8 @@ def _one(finding: Finding, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     yield ((" ", ""), level_span(finding.level, glyphs), (f"  {finding.code.replace('_', ' ')}", "dim"))
     for text in wrap(clean(finding.message), cells - len(_INDENT) - 1):
         yield ((_INDENT + text, ""),)
-    remedy = REMEDIES.get(finding.code)
-    if remedy is not None:
-        yield ((_INDENT, ""), (remedy[0], "key"), (f" {remedy[1]}", "accent"))
+    if (found := remedy(finding)) is not None:
+        key, word = found
+        yield ((_INDENT, ""), (key, "key"), (f" {word}", "accent"))
     elif finding.code in _ADVICE:
         yield ((_INDENT + _ADVICE[finding.code], "dim"),)

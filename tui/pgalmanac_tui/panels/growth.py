@@ -8,7 +8,7 @@ from typing import Final
 
 from pgalmanac.forecast import Forecast, forecast
 from pgalmanac_tui.almanac import Almanac, Day
-from pgalmanac_tui.format import Line, amount, bars, day_title, size
+from pgalmanac_tui.format import Line, amount, bars, clean, day_title, size
 from pgalmanac_tui.glyphs import Glyphs
 
 __all__ = ["growth"]
@@ -29,6 +29,9 @@ def growth(almanac: Almanac, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
 
 def _forecast(almanac: Almanac, glyphs: Glyphs) -> Iterator[Line]:
     found = forecast(almanac.view, almanac.state.sizes)
+    if found is None and (why := almanac.state.past.unavailable) is not None:
+        yield ((f"  the run history cannot be read, so there is no forecast: {clean(why)}", "dim"),)
+        return
     if found is None:
         yield (("  no run has measured it yet, so there is no forecast; each maintenance does  ", "dim"), ("m", "key"))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from pgalmanac_tui.format import Line, Span, ago, amount, clean, duration, fit, in_time, size, width
+from pgalmanac_tui.format import Line, Span, ago, amount, clean, counted, duration, fit, in_time, size, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.model import Link, Model
 
@@ -83,7 +83,7 @@ def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
     left: Line = (
         (f" {clean(str(table.name))}{several}", "accent"),
         (f"  {table.view.interval}", "dim"),
-        (f"  {len(table.view.table.partitions):,} partitions", ""),
+        (f"  {counted(len(table.view.table.partitions), 'partition')}", ""),
         (f"  {amount(rows, glyphs, exact=False, short=True)} rows", ""),
         (f"  {size(total, glyphs)}", ""),
     )
@@ -101,7 +101,8 @@ def _runs(table: TableState, snapshot: Snapshot, now: datetime, glyphs: Glyphs) 
         word = "ran" if good else "failed"
         spans += [(f"{word} {ago(last.completed_at or last.started_at, now)} ", ""), (glyph, style)]
     else:
-        spans.append(("never ran", "warning"))
+        # Where nobody may read the history it may have run every night.
+        spans.append(("never maintained" if table.past.unavailable is None else "runs unknown", "warning"))
     if snapshot.schedule is not None:
         late = snapshot.schedule.next_at < now
         spans.append((f"  next {in_time(snapshot.schedule.next_at, now)}", "warning" if late else "dim"))

@@ -13,13 +13,13 @@ from pgalmanac_tui.format import Line
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.snapshot import TableState
 
-__all__ = ["REMEDIES", "health"]
+__all__ = ["health", "remedy"]
 
-# Which key mends what is found; the rest needs more than a key.
-REMEDIES: Final[dict[Code, tuple[str, str]]] = {
-    Code.TODAY_MISSING: ("f", "fix"),
-    Code.RUNWAY_SHORT: ("m", "maintain"),
-    Code.GAP: ("f", "fix"),
+# The key that does what a finding's own sentence says to run. What has options besides has no key: none would do it.
+_KEYS: Final[dict[str, str]] = {"fix": "f", "maintain": "m"}
+_RUN: Final = "; run pgalmanac "
+# Which key mends the rest of what is found, or shows more of it; some of it needs more than a key.
+_REMEDIES: Final[dict[Code, tuple[str, str]]] = {
     Code.STRAY_ROWS: ("m", "maintain"),
     Code.DETACH_PENDING: ("m", "maintain"),
     Code.ORPHAN_TABLE: ("m", "maintain"),
@@ -42,14 +42,21 @@ def health(table: TableState, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     return glyphs.level(found.level), _said(table, found), str(found.level), _key(found)
 
 
+def remedy(found: Finding) -> tuple[str, str] | None:
+    """The key that mends it and its word; None where no key does."""
+    command = found.message.rpartition(_RUN)[2]
+    return (_KEYS[command], command) if command in _KEYS else _REMEDIES.get(found.code)
+
+
 def _key(found: Finding) -> Line:
-    remedy = REMEDIES.get(found.code)
-    return () if remedy is None else ((remedy[0], "key"), (f" {remedy[1]}", ""))
+    """Where no key helps, the one with which the whole of it can be read, with what does."""
+    key, word = remedy(found) or ("2", "findings")
+    return (key, "key"), (f" {word}", "")
 
 
 def _said(table: TableState, found: Finding) -> str:
     """The finding without the command that mends it, since a key stands beside it; since when inserts fail."""
-    text = found.message.split("; run pgalmanac")[0]
+    text = found.message.split(_RUN)[0] if remedy(found) is not None else found.message
     if found.code is not Code.TODAY_MISSING:
         return text
     since = missing_since(table.view)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Final
@@ -14,10 +15,21 @@ from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.fate import fates, recoverable
 from pgalmanac_tui.snapshot import Proposal, Step
 
-__all__ = ["ACTION_WORDS", "action_sign", "name_to_type", "outcome_line", "proposal", "report", "summary"]
+__all__ = [
+    "ACTION_WORDS",
+    "action_sign",
+    "ended",
+    "name_to_type",
+    "outcome_line",
+    "problem",
+    "proposal",
+    "report",
+    "summary",
+]
 
 # What was counted, and not estimated.
 _EXACT: Final = {ActionKind.MOVE_ROWS, ActionKind.RESTORE}
+_TROUBLE: Final = {Status.FAILED, Status.REFUSED}
 # Of more actions than this there is a list before the statements of each.
 _FEW: Final = 2
 ACTION_WORDS: Final[Mapping[ActionKind, str]] = {
@@ -91,6 +103,7 @@ def _proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Gl
             for text in wrap(clean(who), cells - 6):
                 yield (("     " + text, "warning"),)
         yield ()
+    yield from _refused(plan, cells, glyphs)
     if becomes := fates(plan, cells, glyphs):
         yield (("  what becomes of it", "dim"),)
         yield from becomes
@@ -99,13 +112,14 @@ def _proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Gl
     for text in command_lines(invocation, plan.table.name, found.wish, cells - 6):
         yield (("    " + text, "accent"),)
     yield ()
-    statuses = {Status.PLANNED, Status.REFUSED, Status.SKIPPED}
     steps: Mapping[Action, Step] = {s.action: s for s in found.steps}
-    if len(plan.actions) > _FEW:
-        yield from (_action(action, glyphs) for action in plan.actions)
+    # What will be done stands before what will not: of an hourly table there may be hundreds of those.
+    actions = sorted(plan.actions, key=lambda a: a.status is not Status.PLANNED)
+    if len(actions) > _FEW:
+        yield from (_action(action, glyphs) for action in actions)
         yield ()
         yield (("  the statements", "dim"),)
-    for action in (a for a in plan.actions if a.status in statuses):
+    for action in actions:
         yield _action(action, glyphs)
         if action.note:
             for text in wrap(clean(action.note), cells - 8):
@@ -113,7 +127,32 @@ def _proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Gl
         if (step := steps.get(action)) is not None:
             yield from _statements(step, cells)
     if not plan.actions:
-        yield (("  Nothing to do: everything this would make is there already.", "ok"),)
+        for text in wrap("Nothing to do: everything this would make is there already.", cells - 3):
+            yield (("  " + text, "ok"),)
+
+
+def _refused(plan: Plan, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """Why something is refused, each reason once: with the actions themselves it would stand far below."""
+    if len(plan.actions) <= _FEW:
+        return
+    notes = Counter(a.note for a in plan.actions if a.status is Status.REFUSED and a.note)
+    for note, count in notes.items():
+        yield from _signed(f" {glyphs.warning} ", f"{count} refused: {clean(note)}", "warning", cells)
+        yield ()
+
+
+def _signed(sign: str, text: str, style: str, cells: int) -> Iterator[Line]:
+    """A text behind its sign, whole in its width."""
+    for at, part in enumerate(wrap(text, cells - len(sign) - 1)):
+        yield ((" " * len(sign) if at else sign, style), (part, style))
+
+
+def problem(message: str, hint: str | None, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """Why it cannot be done, or was not, and what helps."""
+    lines: list[Line] = [(), *_signed(f"  {glyphs.critical} ", clean(message), "critical", cells)]
+    if hint:
+        lines += _signed("    ", clean(hint), "", cells)
+    return tuple(lines)
 
 
 def _action(action: Action, glyphs: Glyphs) -> Line:
@@ -155,6 +194,14 @@ def outcome_line(outcome: Outcome, glyphs: Glyphs) -> Line:
     )
 
 
+def ended(outcomes: Sequence[Outcome], cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """Each action that has ended, with its error; first of all those that somebody has to look at."""
+    for outcome in sorted(outcomes, key=lambda o: o.status not in _TROUBLE):
+        yield outcome_line(outcome, glyphs)
+        for text in wrap(clean(outcome.error), cells - 8) if outcome.error else ():
+            yield (("      " + text, "warning"),)
+
+
 def report(done: RunReport, outcomes: Sequence[Outcome], cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
     """How it ended: the sentence first, then each action, then what is left to be said."""
     return tuple(_report(done, outcomes, cells, glyphs))
@@ -182,7 +229,4 @@ def _report(done: RunReport, outcomes: Sequence[Outcome], cells: int, glyphs: Gl
         if table.proved is not None:
             yield ((f"  {glyphs.ok} proved: an insert for now finds {clean(table.proved)}", "ok"),)
     yield ()
-    for outcome in outcomes:
-        yield outcome_line(outcome, glyphs)
-        for text in wrap(clean(outcome.error), cells - 8) if outcome.error else ():
-            yield (("      " + text, "warning"),)
+    yield from ended(outcomes, cells, glyphs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
@@ -77,8 +78,6 @@ class ChangeScreen(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         """Show the frame at once and plan meanwhile."""
-        # What was said of the last key would lie on the buttons and on the name that is to be typed.
-        self.app.clear_notifications()
         self.query_one("#name").display = False
         # The screen scrolls the text itself: from Cancel the next stop is the name that is to be typed.
         self.query_one("#text").can_focus = False
@@ -100,7 +99,7 @@ class ChangeScreen(ModalScreen[bool]):
         self._name = None if name is None else clean(name).strip()
         found, where, glyphs = self._proposal, self._changer.invocation, self._glyphs
         self._title(((panel.summary(plan), "strong"),))
-        self.query_one("#text", Pager).show(lambda cells: panel.proposal(found, where, cells, glyphs))
+        self._text(lambda cells: panel.proposal(found, where, cells, glyphs))
         if not plan.todo:
             self._buttons("Close", None)
         elif self._name is None:
@@ -129,6 +128,12 @@ class ChangeScreen(ModalScreen[bool]):
         lines = (((" " + clean(title), "strong"),), ((" ", ""), *where), ((" ", ""), *what))
         self.query_one("#title", Lines).show(lambda _cells, _height: lines)
 
+    def _text(self, make: Callable[[int], tuple[Line, ...]]) -> None:
+        """Another text, to be read from its beginning, wherever the one before was scrolled to."""
+        pager = self.query_one("#text", Pager)
+        pager.show(make)
+        pager.scroll_home(animate=False)
+
     def _prompt(self, line: Line) -> None:
         self.query_one("#prompt", Lines).show(lambda _cells, _height: (line,))
 
@@ -141,12 +146,8 @@ class ChangeScreen(ModalScreen[bool]):
 
     def _say(self, error: PgalmanacError) -> None:
         glyphs = self._glyphs
-        text = clean(error.message)
-        lines: tuple[Line, ...] = ((), ((f"  {glyphs.critical} {text}", "critical"),))
-        if error.hint:
-            lines += (((f"    {clean(error.hint)}", ""),),)
         self._title((("it cannot be done", "critical"),))
-        self.query_one("#text", Pager).show(lambda _cells: lines)
+        self._text(lambda cells: panel.problem(error.message, error.hint, cells, glyphs))
         self.query_one("#name").display = False
         self._prompt(())
         self._buttons("Close", None)
@@ -227,12 +228,13 @@ class ChangeScreen(ModalScreen[bool]):
             failed = any(t.failed for t in report.tables)
             word: Line = (("done, with trouble" if failed else "done", "critical" if failed else "ok"),)
             self._title(word)
-            self.query_one("#text", Pager).show(lambda cells: panel.report(report, outcomes, cells, glyphs))
+            self._text(lambda cells: panel.report(report, outcomes, cells, glyphs))
         else:
-            head: tuple[Line, ...] = (((f"  {glyphs.critical} {clean(change.error or '')}", "critical"),), ())
-            lines = (*head, *(panel.outcome_line(o, glyphs) for o in outcomes))
+            error = change.error or ""
             self._title((("not done, or not all of it", "critical"),))
-            self.query_one("#text", Pager).show(lambda _cells: lines)
+            self._text(
+                lambda cells: (*panel.problem(error, None, cells, glyphs), (), *panel.ended(outcomes, cells, glyphs))
+            )
         self.query_one("#cancel").focus()
 
     def action_leave(self) -> None:

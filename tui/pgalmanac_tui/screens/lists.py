@@ -83,13 +83,15 @@ class Lists(ContentSwitcher):
         if name == "partitions":
             self.partitions.set(() if model.almanac is None else model.almanac.entries)
             return
-        from pgalmanac_tui.screens.parts import rows, source, text
+        from pgalmanac_tui.screens.parts import empty, rows, source, text
 
         if isinstance(widget := self.get_child_by_id(name), Pager):
             widget.show(lambda cells: text(name, model, cells, self._glyphs))
         elif (found := source(name, model)) != self._seen.get(name):
             self._seen[name] = found
-            self._listing(name).set(rows(name, model))
+            listing = self._listing(name)
+            listing.empty = empty(name, model)
+            listing.set(rows(name, model))
 
     @property
     def _made(self) -> list[str]:

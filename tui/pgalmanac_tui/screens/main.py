@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import Reactive
 from textual.widget import Widget
@@ -36,7 +37,7 @@ _REST_SECONDS: Final = 0.12
 _PATIENCE_SECONDS: Final = 0.4
 # From so many columns and rows on.
 _WIDTHS: Final = [(0, "-narrow"), (64, "-usual"), (110, "-wide")]
-_HEIGHTS: Final = [(0, "-short"), (21, "-tall"), (34, "-high")]
+_HEIGHTS: Final = [(0, "-few"), (14, "-short"), (21, "-tall"), (34, "-high")]
 
 
 class MainScreen(KeyedScreen):
@@ -293,7 +294,7 @@ class MainScreen(KeyedScreen):
         """Open the place to type in."""
         self.action_tab("partitions")
         if (box := self._box) is None:
-            box = Input(id="filter", placeholder="name, date or state", compact=True)
+            box = FilterBox(id="filter", placeholder="name, date or state", compact=True)
             self.mount(box, after=self._lists)
         box.display = True
         box.focus()
@@ -319,6 +320,15 @@ class MainScreen(KeyedScreen):
     def action_reverse(self) -> None:
         """The other way round."""
         self._lists.sort(None, turn=True)
+
+
+class FilterBox(Input):
+    """Where the words of a filter are typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "keep it", key_display="enter", id="filter.keep"),
+        Binding("escape", "screen.back", "end it", key_display="esc", id="filter.end"),
+    ]
 
 
 def _nothing(_cells: int, _height: int) -> tuple[Line, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pgalmanac_tui.columns.plan import ActionRow, action_rows, plan
 from pgalmanac_tui.columns.runs import RunRow, run_rows, runs
 from pgalmanac_tui.columns.trash import TrashRow, trash, trash_rows
+from pgalmanac_tui.format import clean
 from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.findings import findings
@@ -23,20 +24,29 @@ if TYPE_CHECKING:
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.model import Model
 
-__all__ = ["details", "legend_of", "made", "rows", "source", "text"]
+__all__ = ["details", "empty", "legend_of", "made", "rows", "source", "text"]
 
 
 def made(name: str, glyphs: Glyphs) -> Listing[Any] | Pager:
     """The widget of a list, empty."""
     match name:
         case "runs":
-            return Listing[RunRow](runs(glyphs), glyphs, empty="no run is recorded", id=name)
+            return Listing[RunRow](runs(glyphs), glyphs, empty="", id=name)
         case "plan":
-            return Listing[ActionRow](plan(glyphs), glyphs, empty="nothing to do", id=name)
+            return Listing[ActionRow](plan(glyphs), glyphs, empty="", id=name)
         case "trash":
-            return Listing[TrashRow](trash(glyphs), glyphs, empty="the trash is empty", id=name)
+            return Listing[TrashRow](trash(glyphs), glyphs, empty="", id=name)
         case _:
             return Pager(id=name)
+
+
+def empty(name: str, model: Model) -> str:
+    """What stands in a list without rows. Without a table there is nothing to be said of one."""
+    if model.table is None:
+        return ""
+    if name == "runs" and (why := model.table.past.unavailable) is not None:
+        return f"the run history cannot be read: {clean(why)}"
+    return {"runs": "no run is recorded", "plan": "nothing to do"}.get(name, "the trash is empty")
 
 
 def source(name: str, model: Model) -> object:
@@ -50,7 +60,7 @@ def source(name: str, model: Model) -> object:
         case "trash":
             return table.plan.table.orphans
         case _:
-            return run_rows(table.runs, model.now)
+            return run_rows(table.runs, model.now), table.past.unavailable
 
 
 def rows(name: str, model: Model) -> Sequence[Any]:

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from pgalmanac_tui.format import Line, clean, fit
+from pgalmanac_tui.format import Line, clean, fit, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.widgets.lines import Lines
 
@@ -37,6 +37,17 @@ def read_date(text: str, today: date) -> date | None:
         return None
 
 
+def _question(place: Lines, text: str, style: str) -> None:
+    """Ask, or say what is wrong with the answer; beside it, where there is room, how one gets away."""
+
+    def make(cells: int, _height: int) -> tuple[Line, ...]:
+        hint: Line = (("   esc", "key"), (" back", "dim"))
+        room = cells - width(text) - 1 >= sum(width(part) for part, _ in hint)
+        return (((f" {text}", style), *(hint if room else ())),)
+
+    place.show(make)
+
+
 class DateScreen(ModalScreen["date | None"]):
     """Asks for a date."""
 
@@ -58,7 +69,7 @@ class DateScreen(ModalScreen["date | None"]):
         self._ask("Go to a date", "")
 
     def _ask(self, text: str, style: str) -> None:
-        self.query_one("#question", Lines).show(lambda _cells, _height: (((f" {text}", style or "strong"),),))
+        _question(self.query_one("#question", Lines), text, style or "strong")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go there, or say what a date looks like."""
@@ -79,20 +90,21 @@ class ReasonScreen(ModalScreen["tuple[str, date | None] | None"]):
         """Of the partition or range *target*; relative dates count from *today*."""
         super().__init__()
         self._target, self._today, self._glyphs = target, today, glyphs
+        self._later = today + timedelta(days=90)  # an example
 
     def compose(self) -> ComposeResult:
         """A question and two places for the answer."""
         with Vertical(id="small"):
             yield Lines(id="question")
             yield Input(id="reason", placeholder="case 4711", compact=True)
-            yield Input(id="until", placeholder="Tab: until 2026-03-01 or +30; empty is for ever", compact=True)
+            yield Input(id="until", placeholder=f"Tab: until {self._later} or +30; empty is for ever", compact=True)
 
     def on_mount(self) -> None:
         """Ask."""
         self._ask(f"Why must nobody drop {clean(self._target)}?", "strong")
 
     def _ask(self, text: str, style: str) -> None:
-        self.query_one("#question", Lines).show(lambda _cells, _height: (((f" {text}", style),),))
+        _question(self.query_one("#question", Lines), text, style)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take both, or say what is wrong with one: a pin without a reason helps nobody, one that has ended neither."""
@@ -103,7 +115,7 @@ class ReasonScreen(ModalScreen["tuple[str, date | None] | None"]):
             self._ask("Say why, for whoever reads it later", "critical")
             reason.focus()
         elif until.value.strip() and (day is None or day < self._today):
-            self._ask("Until a day to come: 2026-03-01, or +30", "critical")
+            self._ask(f"Until a day to come: {self._later}, or +30", "critical")
             until.focus()
         else:
             self.dismiss((reason.value.strip(), day))
@@ -133,7 +145,7 @@ class CopyScreen(ModalScreen["str | None"]):
         """Show it."""
 
         def make(cells: int, _height: int) -> tuple[Line, ...]:
-            lines: list[Line] = [((" Copy", "strong"),)]
+            lines: list[Line] = [((" Copy", "strong"), ("   esc", "key"), (" back", "dim"))]
             for key, (word, text) in self._texts.items():
                 shown = fit(clean(text), max(cells - len(word) - 6, 4), self._glyphs.cut)
                 lines.append(((f" {key}", "key"), (f" {word}  ", ""), (shown, "dim")))

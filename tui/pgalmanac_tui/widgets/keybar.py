@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from textual import events
+from textual.widgets import Input
 
 from pgalmanac_tui.format import Line, Span, width
 from pgalmanac_tui.glyphs import Glyphs
@@ -14,6 +16,7 @@ from pgalmanac_tui.widgets.lines import Lines
 
 __all__ = ["KeyBar", "Tab", "TabBar"]
 
+_ROOMY: Final = 60
 # The key, its word, and whether it works now.
 Key = tuple[str, str, bool]
 
@@ -30,26 +33,33 @@ class KeyBar(Lines):
         if not self.is_attached or not self.screen.is_current:
             return
         shown: list[Key] = []
+        # Where somebody types every other key is a letter.
+        typed_in = focused if isinstance(focused := self.screen.focused, Input) else None
         for key, active in self.screen.active_bindings.items():
             binding = active.binding
+            if typed_in is not None and active.node is not typed_in:
+                continue
             if binding.show and not any(known[1] == binding.description for known in shown):
                 shown.append((binding.key_display or key, binding.description, active.enabled))
         self.show(lambda cells, _height: (_keys(shown, cells),))
 
 
 def _keys(shown: Sequence[Key], cells: int) -> Line:
-    """As many keys as there is room for; the last one, which leads to all others, is always there."""
+    """As many keys as there is room for; the last one, which leads to all others, is always there.
+
+    And the one before it, which leads away, unless that would cost one of the first.
+    """
     spans: list[Span] = []
     room = cells - 1
-    last: Sequence[Key] = shown[-1:]
-    need = sum(width(f" {key} {word} ") for key, word, _ in last)
-    for key, word, enabled in shown[:-1]:
+    first, last = (shown[:-2], shown[-2:]) if cells >= _ROOMY else (shown[:-1], shown[-1:])
+    need = sum(width(f" {key} {word} ") for key, word, _ in last) - 1
+    for key, word, enabled in first:
         if (room - width(f" {key} {word} ")) < need:
             continue
         room -= width(f" {key} {word} ")
         spans += [(f" {key}", "key" if enabled else "off"), (f" {word} ", "" if enabled else "off")]
-    for key, word, _ in last:
-        spans += [(f" {key}", "key"), (f" {word}", "")]
+    for key, word, enabled in last:
+        spans += [(f" {key}", "key" if enabled else "off"), (f" {word} ", "" if enabled else "off")]
     return tuple(spans)
 
 

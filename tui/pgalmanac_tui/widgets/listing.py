@@ -236,7 +236,8 @@ class Listing(ScrollView, Generic[R], can_focus=True):
             return self._brush.paint(self._head(), cells)
         at = y - 1 + self.scroll_offset.y
         if at >= len(self.rows):
-            text = f"  {self.empty}" if not self.rows and y == 1 else ""
+            why = "none of them is like that; esc shows all" if self.sifted else self.empty
+            text = f"  {why}" if not self.rows and y == 1 else ""
             return self._brush.paint(((text, "dim"),), cells)
         here = at == self.at
         marker = f"{self._glyphs.chosen} " if here else "  "

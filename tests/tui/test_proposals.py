@@ -1,0 +1,103 @@
+"""The text of a plan and of a report, and the key that helps with a finding: made of values alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pgalmanac.actions import Status
+from pgalmanac.diagnose import diagnose
+from pgalmanac.findings import Code, Finding, Level, PastRuns
+from pgalmanac.model import Bounds, Interval, Server
+from pgalmanac.plan import Plan, plan_fix, plan_maintain
+from pgalmanac.policy import Policy
+from pgalmanac.results import Outcome, RunReport, TableReport
+from pgalmanac_tui.format import Line, width
+from pgalmanac_tui.glyphs import UNICODE
+from pgalmanac_tui.panels import proposal as panel
+from pgalmanac_tui.panels.findings import findings
+from pgalmanac_tui.panels.health import health, remedy
+from pgalmanac_tui.snapshot import Proposal, TableState, Wish
+from snapshots import NOW, day, events
+
+SERVER = Server(version="18.1", version_num=180001, database="app", role="keeper", standby=False, now=NOW)
+RAN = PastRuns(last_started=NOW - timedelta(hours=12), last_success=NOW - timedelta(hours=12))
+
+
+def text(lines: tuple[Line, ...], cells: int) -> list[str]:
+    """The lines without their styles; none is longer than its place."""
+    told = ["".join(part for part, _ in line).rstrip() for line in lines]
+    assert [] == [line for line in told if width(line) > cells]
+    return told
+
+
+def shown(plan: Plan, cells: int = 70) -> list[str]:
+    """The text of a plan before it is applied."""
+    return text(panel.proposal(Proposal(wish=Wish(command="fix"), server=SERVER, plan=plan), (), cells, UNICODE), cells)
+
+
+def test_what_is_refused_is_explained_before_and_listed_behind_what_will_be_done() -> None:
+    """A fix of an hourly table refuses hundreds of hours of the past; the hours to come are what matters."""
+    plan = plan_fix(events([]), Policy(interval=Interval.HOURLY), back=30, ahead=30)
+    refused = sum(1 for a in plan.actions if a.status is Status.REFUSED)
+
+    lines = shown(plan)
+    signs = [line.split()[0] for line in lines if " create events_" in line][: len(plan.actions)]
+
+    assert 0 < refused < len(plan.actions)
+    assert lines[0].startswith(f" ▲ {refused} refused: ")
+    assert "raise it, or create the range by hand" in " ".join(" ".join(lines[:3]).split())
+    assert ["●"] * (len(plan.actions) - refused) + ["▲"] * refused == signs
+
+
+@pytest.mark.parametrize("cells", [40, 70])
+def test_that_there_is_nothing_to_do_is_said_whole(cells: int) -> None:
+    """In a narrow terminal too."""
+    plan = plan_fix(events([day(o) for o in range(-90, 31)]), Policy(), back=30, ahead=30)
+
+    assert " ".join(" ".join(shown(plan, cells)).split()).endswith("everything this would make is there already.")
+
+
+def test_a_report_begins_with_what_somebody_has_to_look_at() -> None:
+    """And not with thirty lines of what went well."""
+    actions = plan_maintain(events([]), Policy()).actions[:3]
+    done, failed, last = (Outcome(action=a, status=Status.DONE) for a in actions)
+    failed = failed.became(Status.FAILED, error="the lock was not to be had in 1 attempt: somebody holds it")
+    outcomes = (done, failed, last)
+    report = RunReport(command="maintain", tables=(TableReport(table="public.events", outcomes=outcomes),))
+
+    lines = text(panel.report(report, outcomes, 70, UNICODE), 70)
+
+    assert ["✖", "✔", "✔"] == [line.split()[0] for line in lines if " create " in line]
+    assert "somebody holds it" in " ".join(lines[: lines.index(next(line for line in lines if "✔ create" in line))])
+
+
+@pytest.mark.parametrize(
+    ("missing", "key"),
+    [([-41], "m maintain"), ([-9], "m maintain"), ([-9.5], "f fix"), ([-45.5], "2 findings"), ([0], "f fix")],
+)
+def test_the_key_beside_a_sentence_does_what_the_sentence_says(missing: list[float], key: str) -> None:
+    """Fix looks thirty days back: of an older gap it found nothing to do. Half a day is missing of that with a half."""
+    whole = [day(o) for o in range(-90, 31) if o not in missing and o + 0.5 not in missing]
+    halves = [day(int(o - 0.5)) for o in missing if o % 1]
+    partly = [Bounds(lower=h.lower, upper=h.lower + timedelta(hours=12)) for h in halves if h.lower is not None]
+    plan = plan_maintain(events([*whole, *partly]), Policy(interval=Interval.DAILY))
+    found = diagnose(plan.view, plan, RAN)
+    state = TableState(plan=plan, findings=found)
+
+    _, sentence, _, line = health(state, UNICODE)
+
+    assert key == "".join(part for part, _ in line)
+    assert (key == "2 findings") is ("run pgalmanac fix --back 46" in sentence)
+    assert (key == "2 findings") is (remedy(found[0]) is None)
+    assert (key != "2 findings") is (f"     {key}" in text(findings(found, 70, UNICODE), 70))
+
+
+def test_a_finding_that_no_key_mends_can_be_read_whole_with_one() -> None:
+    """The missing GRANT does not fit into the headline."""
+    grant = "this role cannot maintain public.events; missing: " + 'GRANT "owner of everything" TO "keeper"'
+    finding = Finding(level=Level.CRITICAL, code=Code.PRIVILEGE, message=grant)
+    state = TableState(plan=plan_maintain(events([day(0)]), Policy()), findings=(finding,))
+
+    assert (grant, (("2", "key"), (" findings", ""))) == (health(state, UNICODE)[1], health(state, UNICODE)[3])
