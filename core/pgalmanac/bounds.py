@@ -9,12 +9,13 @@ from typing import Final
 
 from pgalmanac.model import Bounds
 
-__all__ = ["EARLIEST", "parse_bounds"]
+__all__ = ["EARLIEST", "LATEST", "parse_bounds"]
 
 _UNBOUNDED: Final = {"MINVALUE", "MAXVALUE"}
 _BOUND: Final = re.compile(r"FOR VALUES FROM \((MINVALUE|'[^']*')\) TO \((MAXVALUE|'[^']*')\)\Z")
+# What an unbounded edge counts as where moments are compared.
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def parse_bounds(text: str | None) -> Bounds | None:
@@ -33,7 +34,7 @@ def parse_bounds(text: str | None) -> Bounds | None:
     except ValueError:
         return None
     # A partition that begins at the end of time holds nothing that a calendar could name.
-    return Bounds(lower=None if lower == EARLIEST else lower, upper=None if upper == _LATEST else upper)
+    return Bounds(lower=None if lower == EARLIEST else lower, upper=None if upper == LATEST else upper)
 
 
 @lru_cache(maxsize=1024)  # where one partition ends the next begins
@@ -42,6 +43,6 @@ def _moment(text: str) -> datetime:
     if text == "-infinity" or text.endswith(" BC"):
         return EARLIEST
     if text == "infinity" or text.index("-") > 4:  # noqa: PLR2004  # digits of a year that datetime holds
-        return _LATEST
+        return LATEST
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from pgalmanac.counts import DEFAULT_BREAKDOWN
 from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.ddl import key_literal, qualified
-from pgalmanac.locks import blockers
+from pgalmanac.locks import LOCKED, blockers
 from pgalmanac.marks import PREFIX
 from pgalmanac.model import Bounds, KeyType, Partition, TableRef
 from pgalmanac.view import View
@@ -23,10 +23,8 @@ __all__ = ["PartitionDetails", "Profile", "Pulse", "partition_details", "profile
 HOURS_A_DAY: Final = 24
 _TOP: Final = 5
 
-# Sizes stat files under a lock that waits behind ACCESS EXCLUSIVE: of a partition so locked they are not asked for.
-_DETAILS: Final[LiteralString] = """
-WITH locked AS (SELECT FROM pg_locks WHERE locktype = 'relation' AND relation = %(oid)s AND granted
-                   AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid())
+_DETAILS: Final[LiteralString] = f"""
+WITH locked AS ({LOCKED} AND relation = %(oid)s)
 SELECT c.oid::int8 AS oid,
        CASE WHEN NOT EXISTS (TABLE locked) THEN pg_relation_size(c.oid) END AS heap_bytes,
        CASE WHEN NOT EXISTS (TABLE locked) THEN pg_indexes_size(c.oid) END AS index_bytes,

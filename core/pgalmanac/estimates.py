@@ -10,6 +10,7 @@ from psycopg import errors
 
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
+from pgalmanac.locks import LOCKED
 from pgalmanac.model import Partition, RelationKind
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View
@@ -17,11 +18,9 @@ from pgalmanac.view import View
 __all__ = ["estimates", "estimates_of"]
 
 
-# A size stats files under a lock that waits behind ACCESS EXCLUSIVE: partitions so locked are left out. Rows of a
-# partition that is itself partitioned stand in the partitions below it.
+# Of a locked partition no size is asked for. Rows of one that is itself partitioned stand in the partitions below it.
 _ESTIMATES: Final[LiteralString] = f"""
-WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
-                   AND pid IS DISTINCT FROM pg_backend_pid()),
+WITH locked AS ({LOCKED}),
      leaf AS (SELECT wanted.oid AS partition, wanted.oid AS leaf FROM unnest(%(oids)s::oid[]) AS wanted(oid)
               UNION ALL
               SELECT wanted.oid, tree.relid::oid FROM unnest(%(partitioned)s::oid[]) AS wanted(oid),

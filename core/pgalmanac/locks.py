@@ -10,7 +10,7 @@ from psycopg import sql
 
 from pgalmanac.db import Session
 
-__all__ = ["HOLDERS", "blockers", "holders"]
+__all__ = ["HOLDERS", "LOCKED", "blockers", "holders"]
 
 # Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process.
 _BLOCKERS: Final[LiteralString] = """
@@ -29,6 +29,12 @@ SELECT l.pid, COALESCE(a.usename::text, ''), COALESCE(a.state, a.backend_type, '
 HOLDERS: Final[LiteralString] = """
 SELECT DISTINCT virtualtransaction FROM pg_locks
  WHERE locktype = 'relation' AND relation = {oid} AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+# What somebody else has, or wants, an ACCESS EXCLUSIVE lock on: a size stats files under a lock that waits behind that.
+LOCKED: Final[LiteralString] = """
+SELECT relation FROM pg_locks
+ WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 _QUERY_CHARS: Final = 80

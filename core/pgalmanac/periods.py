@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
+from pgalmanac.bounds import EARLIEST, LATEST
 from pgalmanac.model import Bounds, Interval, KeyType, Partition
 
 __all__ = ["Calendar", "Coverage", "aligned_interval", "infer_interval"]
@@ -198,7 +199,7 @@ class Coverage:
         self._lowers: list[datetime] = []
         self._uppers: list[datetime] = []
         for each in sorted(bounds, key=_lower):
-            lower, upper = each.lower or _LOWEST, each.upper or _HIGHEST
+            lower, upper = each.lower or EARLIEST, each.upper or LATEST
             if self._uppers and lower <= self._uppers[-1]:
                 self._uppers[-1] = max(self._uppers[-1], upper)
             else:
@@ -235,9 +236,5 @@ class Coverage:
         return self._uppers[i] if i >= 0 and moment < self._uppers[i] else None
 
 
-_LOWEST: Final = datetime.min.replace(tzinfo=UTC)
-_HIGHEST: Final = datetime.max.replace(tzinfo=UTC)
-
-
 def _lower(bounds: Bounds) -> datetime:
-    return bounds.lower or _LOWEST
+    return bounds.lower or EARLIEST

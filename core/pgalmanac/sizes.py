@@ -15,6 +15,7 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import History, task_name
+from pgalmanac.locks import LOCKED
 from pgalmanac.model import Partition, PartitionedTable, RelationKind
 
 __all__ = ["measure", "sizes", "trend"]
@@ -29,8 +30,7 @@ _RECENT: Final = 92
 # One under an ACCESS EXCLUSIVE lock is looked at by the next run. The counters are older than the size, so that what
 # is written between the two is a change for the next run.
 _MEASURE: Final[LiteralString] = f"""
-WITH locked AS (SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'
-                   AND pid IS DISTINCT FROM pg_backend_pid()),
+WITH locked AS ({LOCKED}),
      changed AS (
     SELECT now.oid, now.counters
       FROM unnest({{oids}}::oid[], {{counters}}::text[], {{known}}::bool[]) AS now(oid, counters, known)

@@ -10,17 +10,15 @@ from pgalmanac import ddl_trash
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
 from pgalmanac.ddl import BOUNDS_CHECK, Statement
+from pgalmanac.locks import LOCKED
 from pgalmanac.model import Bounds, PartitionedTable, TableName
 from pgalmanac.results import PartitionCount
 
 __all__ = ["bound", "look_into", "make_trash"]
 
-# A size stats files under a lock that waits behind ACCESS EXCLUSIVE: of a table so locked it is not asked for.
 _TABLES: Final[LiteralString] = f"""
 SELECT c.oid::int8, {ESTIMATED_ROWS},
-       CASE WHEN NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid
-                                AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid())
-            THEN pg_total_relation_size(c.oid) END
+       CASE WHEN c.oid NOT IN ({LOCKED}) THEN pg_total_relation_size(c.oid) END
   FROM pg_class c WHERE c.oid = ANY (%s::oid[])
 """  # made of constants
 

@@ -10,10 +10,11 @@ from statistics import median
 from typing import Final
 
 from pgalmanac.actions import Action
+from pgalmanac.bounds import EARLIEST
 from pgalmanac.model import Bounds
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View
-from pgalmanac_tui.entries import EARLIEST, Entry, entries
+from pgalmanac_tui.entries import Entry, entries
 from pgalmanac_tui.glyphs import QUIET, SEVERITY, Mark
 from pgalmanac_tui.snapshot import TableState
 

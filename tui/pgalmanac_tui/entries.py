@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from pgalmanac.actions import GOING, Action, ActionKind, Status
+from pgalmanac.bounds import EARLIEST
 from pgalmanac.model import Bounds, Partition
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View, unmanaged
 from pgalmanac_tui.glyphs import WORDS, Mark
 from pgalmanac_tui.snapshot import TableState
 
-__all__ = ["EARLIEST", "Entry", "entries"]
+__all__ = ["Entry", "entries"]
 
-# Where an entry begins that is open at that end.
-EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _CREATING: Final = {ActionKind.CREATE, ActionKind.MOVE_ROWS}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 
+from pgalmanac.bounds import EARLIEST, LATEST
 from pgalmanac_tui.format import Span, amount, clean, size
 from pgalmanac_tui.glyphs import QUIET, SEVERITY, Glyphs
 from pgalmanac_tui.widgets.listing import Column
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from pgalmanac_tui.entries import Entry
 
 __all__ = ["partitions"]
-
-_LOWEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple[Column[Entry], ...]:  # noqa: C901  # eight columns, each with a small function of its own
@@ -57,10 +56,10 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
         return sign, "dim" if entry.mark in QUIET else str(entry.mark)
 
     def lower_of(entry: Entry) -> datetime:
-        return _LOWEST if entry.bounds is None else entry.bounds.lower or _LOWEST
+        return EARLIEST if entry.bounds is None else entry.bounds.lower or EARLIEST
 
     def upper_of(entry: Entry) -> datetime:
-        return _LOWEST if entry.bounds is None else entry.bounds.upper or _LOWEST
+        return EARLIEST if entry.bounds is None else entry.bounds.upper or LATEST
 
     return (
         Column(title="partition", cells=0, show=name, order=lambda e: e.name),
@@ -98,14 +97,14 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
             cells=10,
             least=88,
             show=lambda e: (moment(e.count.oldest if e.count else None, day_of(e)), "dim"),
-            order=lambda e: (e.count.oldest if e.count else None) or _LOWEST,
+            order=lambda e: (e.count.oldest if e.count else None) or EARLIEST,
         ),
         Column(
             title="newest",
             cells=10,
             least=78,
             show=lambda e: (moment(e.count.newest if e.count else None, day_of(e)), "dim"),
-            order=lambda e: (e.count.newest if e.count else None) or _LOWEST,
+            order=lambda e: (e.count.newest if e.count else None) or EARLIEST,
         ),
         Column(title="state", cells=18, more=42, least=60, show=state, order=lambda e: SEVERITY.index(e.mark)),
     )

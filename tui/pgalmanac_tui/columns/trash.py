@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
 
+from pgalmanac.bounds import EARLIEST
 from pgalmanac.model import Orphan
 from pgalmanac.plan import Plan
 from pgalmanac_tui.format import Span, clean, size
@@ -13,8 +12,6 @@ from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.widgets.listing import Column
 
 __all__ = ["TrashRow", "trash", "trash_rows"]
-
-_LOWEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +27,7 @@ class TrashRow:
 def trash_rows(found: Plan) -> tuple[TrashRow, ...]:
     """What can be had back, oldest first."""
     zone = found.view.policy.timezone
-    orphans = sorted(found.table.orphans, key=lambda o: (o.bounds.lower or _LOWEST, o.oid))
+    orphans = sorted(found.table.orphans, key=lambda o: (o.bounds.lower or EARLIEST, o.oid))
     return tuple(
         TrashRow(
             key=str(o.oid),
@@ -52,7 +49,7 @@ def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:
 
     return (
         Column(
-            title="period", cells=13, show=lambda r: (r.period, ""), order=lambda r: r.orphan.bounds.lower or _LOWEST
+            title="period", cells=13, show=lambda r: (r.period, ""), order=lambda r: r.orphan.bounds.lower or EARLIEST
         ),
         Column(title="kept until", cells=16, show=lambda r: (r.until, ""), order=lambda r: r.until),
         Column(
