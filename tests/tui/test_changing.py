@@ -10,6 +10,7 @@ from textual.widgets import Button, Input
 from dashboards import ended, opened, planned, shown, slow_creates, text_of, typed, until
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.main import MainScreen
+from pgalmanac_tui.widgets.pager import Pager
 from support import add_partitions, add_rows, connect, partition_names, rows, today
 
 
@@ -222,3 +223,42 @@ async def test_leaving_while_it_works_undoes_the_action_and_closes_the_run(datab
 
     assert [name(0)] == partition_names(database)
     assert [("error", "interrupted")] == rows(database, "SELECT status, error FROM housekeeper_runs")
+
+
+async def test_the_end_of_a_long_plan_that_was_read_is_not_where_its_report_begins(database: str) -> None:
+    """Whoever read down to the last statement sees how it went, and not the last of sixty lines of it."""
+    add_partitions(database, days=range(-3, 0))
+
+    async with opened(database, size=(80, 24)) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press(*["pagedown"] * 6)
+        await until(pilot, lambda: dialog.query_one("#text", Pager).scroll_offset.y > 0)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        await until(pilot, lambda: "proved" in shown(app))
+        assert 0 == dialog.query_one("#text", Pager).scroll_offset.y
+
+
+async def test_a_role_that_may_not_read_is_told_so_and_keeps_what_is_known(database: str, make_role) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # the fixture of conftest
+    """A count that is refused takes no estimate away, and a history that cannot be read is not said to be empty."""
+    add_partitions(database, days=range(-3, 2), rows_a_day=700)
+    async with opened(database) as (app, pilot):
+        await pilot.press("m")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+    with connect(database) as connection:
+        connection.execute("ANALYZE events")
+    role = make_role()
+
+    async with opened(f"{database} user={role}") as (app, pilot):
+        await pilot.press("up")
+        await until(pilot, lambda: name(-1) in text_of(app, "#details") and "≈700 rows" in text_of(app, "#details"))
+        await pilot.press("e")
+        await until(pilot, lambda: "permission denied" in " ".join(text_of(app, "#details").split()))
+        assert "≈700 rows" in text_of(app, "#details")
+        assert "runs unknown" in text_of(app, "#header")
+        await pilot.press("3")
+        await until(pilot, lambda: "the run history cannot be read" in shown(app))
+        assert "no run is recorded" not in shown(app)
