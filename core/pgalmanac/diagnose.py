@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from pgalmanac.actions import GOING, ActionKind, Guard, Status
+from pgalmanac.actions import GOING, Action, ActionKind, Guard, Status
 from pgalmanac.findings import Code, Finding, Level, PastRuns
 from pgalmanac.model import Bounds, Mark, TableName, quote
 from pgalmanac.plan import FIX_DAYS, Plan
@@ -83,9 +83,8 @@ def _gaps(seen: View) -> Iterator[Finding]:
         else:
             partly.extend((period, h) for h in holes if h.lower is not None and oldest <= h.lower < end)
     for first, last, count in _runs(missing):
-        what = f"{seen.label(first)}" if count == 1 else f"{seen.label(first)}..{seen.label(last)} ({count} periods)"
-        verb = "is" if count == 1 else "are"
-        yield _warning(Code.GAP, f"{seen.table.name}: {what} {verb} missing between partitions; run pgalmanac maintain")
+        what = _spanned(seen, first, last, count)
+        yield _warning(Code.GAP, f"{seen.table.name}: {what} missing between partitions; run pgalmanac maintain")
     for period, hole in partly:
         if hole.lower is None or hole.upper is None:
             continue
@@ -110,6 +109,11 @@ def _runs(periods: Sequence[Bounds]) -> Iterator[tuple[Bounds, Bounds, int]]:
         last, count = period, count + 1
     if first is not None and last is not None:
         yield first, last, count
+
+
+def _spanned(seen: View, first: Bounds, last: Bounds, count: int) -> str:
+    """A run of periods as the subject of a sentence, with its verb."""
+    return f"{seen.label(first)} is" if count == 1 else f"{seen.label(first)}..{seen.label(last)} ({count} periods) are"
 
 
 def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
@@ -215,11 +219,7 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
     for orphan in seen.table.orphans:
         if (action := skipped.get(orphan.oid)) is not None and not seen.pinned(orphan.pin):
             yield _warning(Code.DROP_BLOCKED, f"{orphan.name} stays: {action.note}", str(orphan.name))
-    for action in plan.actions:
-        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
-            yield _warning(
-                Code.GAP, f"{seen.label(action.bounds)} is not created: {action.note}", str(action.partition)
-            )
+    yield from _not_created(seen, plan)
     if not seen.policy.may_drop and any(seen.expired(p.bounds) for p in seen.table.ranged):
         yield Finding(
             level=Level.INFO,
@@ -227,6 +227,20 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
             message=f"nothing is dropped from {seen.table.name}, for which nobody set a retention; "
             'set retention_days, or retention_days = "forever"',
         )
+
+
+def _not_created(seen: View, plan: Plan) -> Iterator[Finding]:
+    """What is missing and refused; of what is refused for one reason, each run of periods makes one finding."""
+    reasons: dict[str | None, list[Action]] = {}
+    for action in plan.actions:
+        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
+            reasons.setdefault(action.note, []).append(action)
+    for note, actions in reasons.items():
+        for first, last, count in _runs([a.bounds for a in actions]):
+            one = next((str(a.partition) for a in actions if a.bounds == first), None) if count == 1 else None
+            yield _warning(
+                Code.GAP, f"{seen.table.name}: {_spanned(seen, first, last, count)} not created: {note}", one
+            )
 
 
 def _refused(seen: View, plan: Plan) -> Iterator[Finding]:

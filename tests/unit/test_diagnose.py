@@ -193,3 +193,15 @@ def test_privilege_is_critical_and_names_the_grant() -> None:
 
     assert (finding.code, finding.level) == (Code.PRIVILEGE, Level.CRITICAL)
     assert 'GRANT CREATE ON SCHEMA "public" TO "cron"' in finding.message
+
+
+def test_what_is_not_created_for_one_reason_is_one_finding() -> None:
+    """Ten years ahead are thousands of periods past the limit: a page says so once, and a name that is taken apart."""
+    taken = Facts(taken=frozenset({TableName(schema="public", name="events_2025_11_05")}))
+    policy = replace(POLICY, premake_days=3660, max_creates=1000)
+    plan = plan_maintain(events([day(0)]), policy, taken)
+    told = [f for f in diagnose(plan.view, plan, RAN) if "not created" in f.message]
+
+    assert [f.partition for f in told] == ["public.events_2025_11_05", None]
+    assert told[0].message.startswith("public.events: 2025-11-05 is not created: ")
+    assert told[1].message.startswith("public.events: 2028-07-31..2035-11-10 (2659 periods) are not created: ")
