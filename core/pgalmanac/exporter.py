@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors, sql
 
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect
+from pgalmanac.db import Session, connect, translated
 from pgalmanac.ddl import qualified
 from pgalmanac.diagnose import diagnose
 from pgalmanac.discovery import choose
@@ -66,7 +66,8 @@ async def observe(settings: Settings) -> Observation:
         tables: list[Observed] = []
         for ref in refs:
             try:
-                tables.append(await _observe_one(session, settings, ref))
+                with translated(f"the figures of {ref}"):
+                    tables.append(await _observe_one(session, settings, ref))
             except PgalmanacError as exc:
                 tables.append(Observed(report=TableReport(table=str(ref), error=exc)))
         return Observation(server=session.server, label=settings.label, tables=tuple(tables))
@@ -114,7 +115,7 @@ def _newest_complete(seen: View) -> Partition | None:
 async def _strays(session: Session, default: Partition | None) -> int | None:
     if default is None:
         return 0
-    query = sql.SQL("SELECT count(*) FROM (SELECT FROM ONLY {} LIMIT {}) AS some").format(
+    query = sql.SQL("SELECT count(*) FROM (SELECT FROM ONLY {} LIMIT {}) AS strays").format(
         qualified(default.name), MOST_STRAYS
     )
     try:

@@ -123,6 +123,19 @@ def test_maintain_writes_the_file_that_is_configured(on: On, database: str, tmp_
     assert {"config.toml", "home", "pgalmanac.prom"} >= {p.name for p in tmp_path.iterdir()}
 
 
+def test_stray_rows_are_counted(on: On, database: str, tmp_path: Path) -> None:
+    """Rows that no run moves, because their days are not kept, stay in the metrics, and are no error after a run."""
+    add_partitions(database, days=[-1, 0])
+    add_default(database)
+    add_rows(database, day=-200, count=7)
+    config = settings(tmp_path, f'[metrics]\ntextfile = "{tmp_path}/pgalmanac.prom"')
+    done = on(database, "maintain", "--config", config)
+
+    assert (0, "") == (done.code, done.err)
+    assert 7 == sample((tmp_path / "pgalmanac.prom").read_text(), "stray_rows")
+    assert 7 == sample(on(database, "metrics").out, "stray_rows")
+
+
 def test_a_file_that_cannot_be_written_costs_the_maintenance_nothing(on: On, database: str, tmp_path: Path) -> None:
     """Maintenance done, a warning, exit 0; `metrics` itself has nothing else to do and fails."""
     config = settings(tmp_path, f'[metrics]\ntextfile = "{tmp_path}/gone/x.prom"')
