@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pgalmanac.dispatch import obey
 
         answer = obey(arguments, stderr)
-        return _print(answer.text, stderr) or answer.exit_code
+        return _print(answer.text, stderr, command) or answer.exit_code
     except Help as text:
         return _print(str(text).rstrip(), stderr)
     except KeyboardInterrupt as exc:
@@ -53,8 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _failed(error, stderr, command=command, as_json=as_json, verbose=verbose)
 
 
-def _print(text: str, stderr: Stderr) -> int:
-    """Write a result to stdout and return 0, or 70 when it cannot be written. A reader who left early is no error."""
+def _print(text: str, stderr: Stderr, command: str | None = None) -> int:
+    """Write a result to stdout and return 0, or the *command*'s code for an internal error when it cannot be written.
+
+    A reader who left early is no error.
+    """
     if not text or sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # it was closed before we started
         return 0
     reconfigure = getattr(sys.stdout, "reconfigure", None)
@@ -66,8 +69,11 @@ def _print(text: str, stderr: Stderr) -> int:
         # Python flushes once more at its end, and must find somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(exc, BrokenPipeError):
-            stderr.error(f"the result cannot be written ({exc.strerror})")
-            return PgalmanacError.exit_code
+            from pgalmanac.report import error_code
+
+            error = PgalmanacError(f"the result cannot be written ({exc.strerror})")
+            stderr.error(str(error))
+            return error_code(command, error)
     return 0
 
 

@@ -129,15 +129,18 @@ def test_a_reader_that_was_never_there(database: str, on: On, program: str, envi
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")  # noqa: PTH110  # shorter
-def test_a_result_that_cannot_be_written(program: str, environment: Mapping[str, str]) -> None:
-    """A full disk under stdout is an error that is said: 70."""
-    with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
-        done = subprocess.run(
-            [program, "--help"], env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+def test_a_result_that_cannot_be_written(database: str, program: str, environment: Mapping[str, str]) -> None:
+    """A full disk under stdout is an error that is said: 70, and 2 of check, which has no other codes than Nagios'."""
+    add_partitions(database, days=[0])
+    variables = {**environment, "PGALMANAC_DSN": database}
+    for argument, expected in [("--help", 70), ("status", 70), ("check", 2)]:
+        with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
+            done = subprocess.run(
+                [program, argument], env=variables, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
 
-    assert done.returncode == 70
-    assert done.stderr == "pgalmanac: the result cannot be written (No space left on device)\n"
+        assert expected == done.returncode
+        assert done.stderr == "pgalmanac: the result cannot be written (No space left on device)\n"
 
 
 def test_a_terminal_without_unicode_still_gets_the_report(database: str, on: On) -> None:
