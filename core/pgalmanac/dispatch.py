@@ -17,9 +17,9 @@ from pgalmanac.config import USUAL_TABLE, Settings
 from pgalmanac.config_file import starting_configuration
 from pgalmanac.db import credential
 from pgalmanac.errors import UsageError
-from pgalmanac.log import Stderr
+from pgalmanac.log import Stderr, is_terminal
 from pgalmanac.model import TableRef
-from pgalmanac.opening import DEMO_TABLES, is_terminal, settings_of
+from pgalmanac.opening import DEMO_TABLES, settings_of
 from pgalmanac.process import Watch, patiently, run
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import RunReport

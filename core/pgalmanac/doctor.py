@@ -19,6 +19,7 @@ from pgalmanac.db import Session, connect, one_line
 from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
+from pgalmanac.log import is_terminal
 from pgalmanac.model import KeyType, TableRef
 from pgalmanac.naming import MAX_BYTES
 from pgalmanac.systemctl import is_here, properties
@@ -201,13 +202,13 @@ async def _one_timer(manager: Literal["--system", "--user"], timer: Mapping[str,
 
 def _terminal(environ: Mapping[str, str]) -> Iterator[Line]:
     term = environ.get("TERM", "")
-    if not sys.stdout.isatty():
-        yield _note("terminal", "standard output is no terminal, which the dashboard needs")
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        yield _note("terminal", "standard input or standard error is no terminal, which the dashboard needs")
         return
     if term in NO_SCREENS:
         yield _fix("terminal", f"TERM is {term!r}, which the dashboard cannot draw on: use a terminal emulator")
         return
-    size = os.get_terminal_size()
+    size = os.get_terminal_size(sys.stderr.fileno())
     truecolor = environ.get("COLORTERM") in {"truecolor", "24bit"}
     colours = (
         "without colour (NO_COLOR)"

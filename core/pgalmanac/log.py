@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Final, TextIO
 from urllib.parse import unquote
 
-__all__ = ["Priority", "Stderr", "in_journal", "secrets_of", "shown"]
+__all__ = ["Priority", "Stderr", "in_journal", "is_terminal", "secrets_of", "shown"]
 
 # A line of progress is repainted at most so often: an SSH line has better things to carry.
 _REPAINT_SECONDS: Final = 0.1
@@ -42,6 +42,11 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody is at the other end of it; Python has None for a stream that was closed before it started."""
+    return stream is not None and stream.isatty()
 
 
 def in_journal(environ: Mapping[str, str], descriptor: int = 2) -> bool:
@@ -78,7 +83,7 @@ class Stderr:
         self._painted = 0
         self._next_paint = 0.0
         self._as_json = False
-        self.terminal = stream is not None and not journal and stream.isatty()
+        self.terminal = not journal and is_terminal(stream)
 
     def speak_json(self) -> None:
         """From now on write one JSON object a line, with time (UTC), level and message, and no progress."""

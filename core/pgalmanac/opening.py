@@ -10,16 +10,16 @@ import signal
 import sys
 from dataclasses import replace
 from importlib import import_module
-from typing import Final, TextIO
+from typing import Final
 
 from pgalmanac.arguments import Arguments
 from pgalmanac.config import NO_SCREENS, Settings, load
 from pgalmanac.errors import UsageError
-from pgalmanac.log import Stderr, secrets_of
+from pgalmanac.log import Stderr, is_terminal, secrets_of
 from pgalmanac.model import TableRef
 from pgalmanac.signals import terminate
 
-__all__ = ["DEMO_TABLES", "is_terminal", "open_dashboard", "settings_of"]
+__all__ = ["DEMO_TABLES", "open_dashboard", "settings_of"]
 
 # What the demo fills its database with.
 DEMO_TABLES: Final = ("events", "device_logs")
@@ -41,11 +41,6 @@ def settings_of(arguments: Arguments, stderr: Stderr) -> Settings:
     for warning in settings.warnings:
         stderr.warning(warning)
     return settings
-
-
-def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody is at the other end of it; Python has None for a stream that was closed before it started."""
-    return stream is not None and stream.isatty()
 
 
 def open_dashboard(arguments: Arguments, stderr: Stderr) -> int:

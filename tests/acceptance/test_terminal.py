@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -151,3 +152,11 @@ def test_a_check_that_fails_says_so_once(program: str, environment: Mapping[str,
     assert 3 == code
     assert 1 == terminal.painted.count("check does not take --nonsense")
     assert out == ("" if stdout else "PGALMANAC UNKNOWN - check does not take --nonsense: see pgalmanac check --help\n")
+
+
+def test_doctor_looks_at_the_terminal_that_the_dashboard_takes(database: str, start: Start) -> None:
+    """It reads stdin and paints on stderr: what stdout is piped into is no matter."""
+    with start(database, "doctor") as terminal:
+        _, out = terminal.finish()
+
+    assert re.search(r"^(ok|fix ) +terminal: ", out, re.MULTILINE), out
