@@ -137,4 +137,6 @@ def unmanaged(seen: View, partition: Partition) -> str | None:
         return why
     if seen.policy.drop_unaligned or aligned_interval(partition, seen.calendar) is not None:
         return None
+    if partition.bounds is not None and partition.bounds.upper is None:
+        return "it is unbounded above, so that it is never past retention"
     return f"its bounds are on no interval's grid in {seen.policy.timezone.key}; drop_unaligned = true would allow it"

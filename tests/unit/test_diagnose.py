@@ -205,3 +205,13 @@ def test_what_is_not_created_for_one_reason_is_one_finding() -> None:
     assert [f.partition for f in told] == ["public.events_2025_11_05", None]
     assert told[0].message.startswith("public.events: 2025-11-05 is not created: ")
     assert told[1].message.startswith("public.events: 2028-07-31..2035-11-10 (2659 periods) are not created: ")
+
+
+def test_what_has_no_end_is_not_promised_to_go() -> None:
+    """No setting would let a partition up to MAXVALUE expire, and none is named."""
+    endless = partition(Bounds(lower=at("2040-01-01"), upper=None), oid=1)
+    plan = plan_maintain(events([*HEALTHY, endless]), POLICY)
+    (told,) = [f for f in diagnose(plan.view, plan, RAN) if f.code is Code.UNMANAGED_PARTITION]
+
+    assert told.level is Level.INFO
+    assert told.message.endswith(" is never dropped: it is unbounded above, so that it is never past retention")
