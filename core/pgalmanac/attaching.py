@@ -17,6 +17,7 @@ from pgalmanac.ddl import Script
 from pgalmanac.guard import GuardError, attach_guard
 from pgalmanac.marks import read_mark
 from pgalmanac.model import TableName
+from pgalmanac.recovery import way_back
 from pgalmanac.steps import script
 from pgalmanac.trash import bound
 from pgalmanac.view import View
@@ -65,6 +66,10 @@ async def put_back(session: Session, view: View, action: Action) -> str:
         return "it stays"
     if mark.keep_until is not None:
         return "it stays in the trash"
+    if pending:
+        return (
+            f"its detach was begun, and queries on {table.name} do not see its rows until the next maintain ends that"
+        )
     # A budget of its own: that of the run may well have gone by while the archive was written.
     budget = Budget(seconds=view.policy.retry_seconds, deadline_ms=view.policy.lock_timeout_ms)
     again = replace(action, kind=ActionKind.ATTACH, source=Source.DETACHED, target=name)
@@ -74,13 +79,13 @@ async def put_back(session: Session, view: View, action: Action) -> str:
         if isinstance(exc, Error) and is_lost(exc):
             raise
         await session.rollback()
-        return away(name, "; ".join(exc.blockers) if isinstance(exc, GaveUp) else one_line(exc))
+        return away(table.name, name, "; ".join(exc.blockers) if isinstance(exc, GaveUp) else one_line(exc))
     return "it is attached again"
 
 
-def away(name: TableName, why: str) -> str:
+def away(parent: TableName, name: TableName, why: str) -> str:
     """Where the rows of a table are that could not be attached again, and what brings them back."""
     return (
-        f"it is detached, its rows: SELECT * FROM {name}; pgalmanac undrop {name.name} attaches it again, the next"
-        f" maintain begins again ({scrub(why)})"
+        f"it is detached, its rows: SELECT * FROM {name}; {way_back(parent, name)}, and the next maintain archives it"
+        f" ({scrub(why)})"
     )

@@ -10,6 +10,7 @@ from pgalmanac.actions import GOING, Action, ActionKind, Guard, Status
 from pgalmanac.findings import Code, Finding, Level, PastRuns
 from pgalmanac.model import Bounds, Mark, TableName, quote
 from pgalmanac.plan import FIX_DAYS, Plan
+from pgalmanac.recovery import way_back
 from pgalmanac.view import View, oldest_kept, unmanaged
 
 __all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "left_behind", "runway_days"]
@@ -188,7 +189,7 @@ _KIBI: Final = 1024
 
 def _orphan_text(seen: View, name: TableName, mark: Mark, bounds: Bounds) -> str:
     unseen = f"queries on {seen.table.name} do not see its rows"
-    back = f"pgalmanac undrop {name.name} attaches it again"
+    back = way_back(seen.table.name, name)
     if mark.keep_until is not None:
         return (
             f"{name} was detached and has not reached the trash ({unseen}); pgalmanac maintain brings it there, {back}"

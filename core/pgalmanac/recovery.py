@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source
 from pgalmanac.dropping import gone
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
 from pgalmanac.targets import meant, names, orphans_in
 from pgalmanac.view import View, view
 
-__all__ = ["plan_pin", "plan_undrop", "plan_unpin"]
+__all__ = ["plan_pin", "plan_undrop", "plan_unpin", "way_back"]
+
+
+def way_back(parent: TableName, name: TableName) -> str:
+    """What brings the rows of a detached table back at once, as a part of a sentence."""
+    return f"pgalmanac undrop {shlex.quote(name.name)} --table {shlex.quote(str(parent))} attaches it again"
 
 
 def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, target: str, by: str = "") -> Plan:

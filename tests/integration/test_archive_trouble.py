@@ -23,7 +23,7 @@ import pyarrow.fs
 import pyarrow.parquet
 import pytest
 
-from pgalmanac import apply, archive_parquet, archive_source, archive_write, execute_archive, maintain
+from pgalmanac import apply, archive_parquet, archive_source, archive_write, ddl, execute_archive, maintain
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import Store, open_store
 from pgalmanac.archives import archives
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pgalmanac.archive_manifest import Manifest
     from pgalmanac.archive_source import Source
     from pgalmanac.archive_write import Watch
+    from pgalmanac.ddl import Statement
+    from pgalmanac.model import PartitionedTable, TableName
 
 DAY: Final = f"{today() - timedelta(days=91)}"
 NAME: Final = f"events_{today() - timedelta(days=91):%Y_%m_%d}"
@@ -297,6 +299,37 @@ async def test_called_off_when_it_is_archived_and_not_dropped(
     assert (report.dropped, in_archive(tmp_path)) == (1, ROWS)
 
 
+async def test_called_off_in_the_middle_of_its_detach(
+    expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody reads the table, so that nothing can be ended: the history says so, and the next run ends it."""
+    detach, pending = ddl.detach_concurrently, asyncio.Event()
+
+    async def looks() -> None:
+        while not rows(expired, "SELECT FROM pg_inherits WHERE inhdetachpending"):  # noqa: ASYNC110  # the server's
+            await asyncio.sleep(0.01)
+        pending.set()
+
+    with connect(expired) as reader:
+
+        def read(parent: PartitionedTable, name: TableName) -> Statement:
+            if rows(expired, "SELECT obj_description(%s::regclass)", NAME) != [(None,)]:  # it is marked: now it begins
+                reader.execute("BEGIN; SELECT FROM ONLY events")
+            return detach(parent, name)
+
+        monkeypatch.setattr(ddl, "detach_concurrently", read)
+        looking = asyncio.create_task(looks())
+        error = await called_off(expired, tmp_path, pending)
+        await looking
+        monkeypatch.undo()
+        found = await maintain.status(settings(expired, tmp_path.as_uri()))
+    report = await run(expired, tmp_path.as_uri())
+
+    assert "its detach was begun, and queries on public.events do not see its rows until the next maintain" in error
+    assert [Code.DETACH_PENDING] == [f.code for f in found.tables[0].findings]
+    assert (report.dropped, in_archive(tmp_path)) == (1, ROWS)
+
+
 async def test_called_off_and_not_to_be_attached_in_time(
     expired: str, tmp_path: Path, writing: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,7 +350,7 @@ async def test_called_off_and_not_to_be_attached_in_time(
         error,
         *(f.message for r in (found, shown) for f in r.tables[0].findings if f.code is Code.ORPHAN_TABLE),
     ):
-        assert f"pgalmanac undrop {NAME} attaches it again" in text
+        assert f"pgalmanac undrop {NAME} --table public.events attaches it again" in text
     assert [1, 1] == [[f.code for f in r.tables[0].findings].count(Code.ORPHAN_TABLE) for r in (found, shown)]
     assert back.attached == 1
     assert in_database(expired) == ROWS
