@@ -91,9 +91,10 @@ _PARTITIONS: Final[LiteralString] = (
     + f"""
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, s.spcname::text AS tablespace, i.inhdetachpending AS pending,
-       pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment, {ESTIMATED_ROWS} AS rows,
-       concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid),
-                 pg_stat_get_tuples_deleted(c.oid)) AS counters
+       pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment,
+       CASE WHEN {{counted}} THEN {ESTIMATED_ROWS} ELSE 0 END AS rows,
+       CASE WHEN {{counted}} THEN concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid),
+            pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid)) ELSE '' END AS counters
   FROM target JOIN pg_inherits i ON i.inhparent = target.oid JOIN pg_class c ON c.oid = i.inhrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0;
@@ -143,13 +144,15 @@ class _OrphanRow:
     bytes: int
 
 
-async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> PartitionedTable:
+async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counted: bool = True) -> PartitionedTable:
     """The snapshot of one table, in one round trip and one database snapshot.
 
     A default partition costs one more, and so does pg_partman. Raises ConfigError for a table that is not there or
     not partitioned by one time column.
 
-    With *lock* the table's advisory lock is taken first, for the session; BusyError when another run holds it.
+    With *lock* the table's advisory lock is taken first, for the session; BusyError when another run holds it. Unless
+    it is to be *counted*, no partition has rows or counters: PostgreSQL 14 waits up to ten seconds for a busy
+    statistics collector, which a look in the middle of an incident must not.
     """
     schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
     target = {"name": sql.Literal(ref.name), "schemas": sql.SQL("{}::text[]").format(schemas)}
@@ -159,7 +162,7 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False) -> Par
             sql.SQL(_LOCK if lock else _NO_LOCK).format(**target, lock_class=LOCK_CLASS),
             sql.SQL("COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "),
             sql.SQL(_PARENT).format(**target),
-            sql.SQL(_PARTITIONS).format(**target),
+            sql.SQL(_PARTITIONS).format(**target, counted=sql.Literal(counted)),
             sql.SQL(_ORPHANS).format(prefix=sql.Literal(PREFIX)),
             sql.SQL("COMMIT"),
         ]

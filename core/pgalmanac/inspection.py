@@ -123,7 +123,8 @@ async def look(
 
     A plan that wants nothing is made from the snapshot alone; another asks for the facts that it needs.
     """
-    table = await inspect(session, ref, lock=lock)
+    # Only what is carried out under the lock is reported with rows, and measured.
+    table = await inspect(session, ref, lock=lock, counted=lock)
     policy = settings.policy(table.name)
     past = await recorder.past(table)
     clock = _distrust(table.now, past, datetime.now(UTC))

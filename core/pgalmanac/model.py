@@ -187,7 +187,8 @@ class Pin:
 class Partition:
     """One partition as `pg_inherits` has it. Bounds are None when they cannot be read as a range of time.
 
-    *rows* is the server's estimate. *counters* change when rows were written or a new file took its place.
+    *rows* is the server's estimate. *counters* change when rows were written or a new file took its place. Both are
+    only in a snapshot that was taken with them.
     """
 
     oid: int

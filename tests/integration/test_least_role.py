@@ -14,6 +14,7 @@ from psycopg import conninfo
 from pgalmanac import maintain
 from pgalmanac.config import load
 from pgalmanac.doctor import Verdict, examine
+from pgalmanac.errors import PrivilegeError
 from pgalmanac.exporter import observe
 from pgalmanac.maintain import Request
 from support import add_partitions, connect, rows
@@ -62,3 +63,18 @@ def test_it_can_do_no_more(as_role: str) -> None:
     """Another table in the same schema is none of its business."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         rows(as_role, "SELECT * FROM other")
+
+
+async def test_check_does_not_wait_for_the_servers_counters(database: str, make_role: Callable[..., str]) -> None:
+    """PostgreSQL 14 answers for them when its statistics collector does, or after ten seconds; status wants them."""
+    role = make_role()
+    add_partitions(database, days=range(31))
+    with connect(database) as connection:
+        connection.execute("REVOKE EXECUTE ON FUNCTION pg_stat_get_live_tuples(oid) FROM PUBLIC")
+    settings = load(environ={}, dsn=conninfo.make_conninfo(database, user=role), tables=[], config=None, demo=True)
+
+    (table,) = (await maintain.check(settings)).tables
+    assert table.view is not None
+    assert 31 == len(table.view.table.partitions)
+    with pytest.raises(PrivilegeError, match="pg_stat_get_live_tuples"):
+        await maintain.status(settings)
