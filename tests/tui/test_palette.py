@@ -45,3 +45,14 @@ async def test_the_palette_says_why_something_is_off(database: str) -> None:
     async with opened(database, size=(100, 30), read_only=True) as (app, pilot):
         await chosen(app, pilot, "maintain")
         await until(pilot, lambda: any("maintain is off: " in n.message for n in app._notifications))
+
+
+async def test_the_palette_offers_what_is_the_dashboards(database: str) -> None:
+    """Textual has commands for every screen, of which some do nothing here."""
+    add_partitions(database, days=range(-3, 2))
+
+    async with opened(database, size=(100, 30)) as (app, _):
+        offered = {command.title for command in app.get_system_commands(app.screen)}
+
+    assert {"maintain", "fix", "drop", "quit", "help", "theme"} <= offered
+    assert not [title for title in offered if "selected" in title]

@@ -10,7 +10,7 @@ import pytest
 from pgalmanac.details import Profile
 from pgalmanac.findings import PastRuns
 from pgalmanac.history import RunRecord
-from pgalmanac.model import Server
+from pgalmanac.model import Bounds, Server
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
@@ -157,3 +157,16 @@ def test_events_of_several_days_have_their_days(width: int, told: str) -> None:
     )
 
     assert told in of_day(model(width=width, count=count))
+
+
+def test_a_note_is_whole_with_its_remedy() -> None:
+    """Cut off in its middle, it said that drop_unaligned was true."""
+    odd = Bounds(lower=NOW - timedelta(days=120), upper=NOW - timedelta(days=118, hours=3))
+    plan = plan_maintain(events([odd, *map(day, range(-90, 31))]), Policy())
+    state = TableState(plan=plan)
+    snapshot = Snapshot(server=SERVER, now=NOW, tables=(state.name,), table=state)
+    found = Model(link=Link.LIVE, snapshot=snapshot, almanac=Almanac.of(state, {}), now=NOW)
+    begin = TODAY - timedelta(days=120)
+    lines = text(details(found, (begin, begin), None, (CELLS, 20), UNICODE))
+
+    assert "drop_unaligned = true would allow it" in " ".join(lines)

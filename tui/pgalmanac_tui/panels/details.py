@@ -181,7 +181,7 @@ def _offers(what: str, day: date, today: date) -> Iterator[Line]:
 
 def _note(entry: Entry, cells: int) -> Iterator[Line]:
     if entry.action is not None and entry.action.note:
-        for text in wrap(clean(entry.action.note), cells - 1)[:3]:
+        for text in wrap(clean(entry.action.note), cells - 1):  # its remedy stands at its end
             yield ((text, "warning"),)
 
 

@@ -82,7 +82,10 @@ def told(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[Told
 
 
 def commands(screen: Screen[Any], why: Callable[[str], str | None]) -> Iterator[tuple[str, str, str]]:
-    """What the screen's keys do, each once: the word, what it does or *why* it is off, and the action."""
-    found = {a.binding.action: a.binding for a in screen.active_bindings.values() if a.node is screen}
+    """What the screen's keys do, each once: the word, what it does or *why* it is off, and the action.
+
+    Not those that Textual gives to every screen, which have no id: nothing here can be selected and copied.
+    """
+    found = {a.binding.action: a.binding for a in screen.active_bindings.values() if a.node is screen and a.binding.id}
     for action, binding in found.items():
         yield binding.description, why(action) or binding.tooltip, action
