@@ -87,6 +87,11 @@ def named_once(actions: Iterable[Action]) -> list[Action]:
     return result
 
 
+def _past(seen: View, action: Action) -> bool:
+    """Whether the period was over before today; the present one may have begun long before."""
+    return action.bounds.upper is not None and action.bounds.upper <= seen.day(0)
+
+
 def limited(seen: View, actions: Sequence[Action]) -> list[Action]:
     """Refuse what goes past max_creates. The coming days go first, the nearest of all: they are what inserts need."""
     named = named_once(actions)
@@ -95,6 +100,6 @@ def limited(seen: View, actions: Sequence[Action]) -> list[Action]:
     if len(wanted) <= limit:
         return named
     note = f"{len(wanted)} partitions are missing and max_creates is {limit}; raise it, or create the range by hand"
-    coming = [a for a in wanted if lower_of(a) >= seen.day(0) and a.reason is not Reason.MANUAL]
+    coming = [a for a in wanted if not _past(seen, a) and a.reason is not Reason.MANUAL]
     kept = set(map(id, coming[:limit]))
     return [a if a.status is not Status.PLANNED or id(a) in kept else a.refused(note) for a in named]

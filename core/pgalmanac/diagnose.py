@@ -64,9 +64,21 @@ def _coverage(seen: View) -> Iterator[Finding]:
     if runway < seen.policy.low_runway_days:
         days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
         yield _warning(
-            Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; run pgalmanac maintain"
+            Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; run pgalmanac {_longer(seen)}"
         )
     yield from _gaps(seen)
+
+
+def _longer(seen: View) -> str:
+    """The command that makes the runway longer: maintain, but it ends within a period, whose rest only fix makes."""
+    until = covered_until(seen)
+    if until is None:
+        return "maintain"
+    period = seen.calendar.period(seen.interval, until)
+    if seen.coverage.holes(period) == (period,):
+        return "maintain"
+    ahead = (seen.calendar.day(until) - seen.today).days
+    return f"fix --ahead {ahead}" if ahead > FIX_DAYS else "fix"
 
 
 def _gaps(seen: View) -> Iterator[Finding]:

@@ -37,6 +37,23 @@ def test_a_healthy_table_has_no_findings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("last", "interval", "command"),
+    [
+        (4, Interval.DAILY, "pgalmanac maintain"),
+        (4, Interval.MONTHLY, "pgalmanac fix"),
+        (-1, Interval.MONTHLY, "pgalmanac maintain"),
+    ],
+)
+def test_a_short_runway_names_what_makes_it_longer(last: int, interval: Interval, command: str) -> None:
+    """Where daily partitions end within a month, a table that is monthly now gets the month's rest by fix alone."""
+    policy = replace(POLICY, interval=interval)
+    plan = plan_maintain(events([day(o) for o in range(-90, last + 1)]), policy)
+    (message,) = [f.message for f in diagnose(plan.view, plan, None) if f.code is Code.RUNWAY_SHORT]
+
+    assert message.endswith(f"run {command}")
+
+
+@pytest.mark.parametrize(
     ("bounds", "expected"),
     [
         ([], {Code.TODAY_MISSING: Level.CRITICAL, Code.RUNWAY_SHORT: Level.WARNING}),

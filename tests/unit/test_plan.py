@@ -273,6 +273,18 @@ def test_a_premake_past_max_creates_still_makes_the_nearest_days() -> None:
     assert sum(a.status is Status.REFUSED for a in plan.actions) == 464
 
 
+def test_the_running_month_is_one_of_the_coming_ones() -> None:
+    """It began before today, and is what inserts need first of all."""
+    old = Bounds(lower=datetime(2015, 1, 1, tzinfo=UTC), upper=datetime(2015, 2, 1, tzinfo=UTC))
+    policy = replace(POLICY, retention_days=None, interval=Interval.MONTHLY, max_creates=2)
+    plan = plan_maintain(events([old]), policy)
+
+    assert [b.lower for b in created(plan.actions)] == [
+        datetime(2025, 11, 1, tzinfo=UTC),
+        datetime(2025, 12, 1, tzinfo=UTC),
+    ]
+
+
 def test_a_table_that_nobody_named_loses_nothing() -> None:
     """Retention is never guessed."""
     plan = plan_maintain(events([day(-200), *map(day, range(31))]), replace(POLICY, may_drop=False))
