@@ -31,11 +31,18 @@ _RECENT: Final = 92
 # is written between the two is a change for the next run.
 _MEASURE: Final[LiteralString] = f"""
 WITH locked AS ({LOCKED}),
+     emptied AS (
+    SELECT c.oid, c.relfilenode FROM (SELECT partition_oid FROM {{stats}} WHERE parent_oid = {{parent}}
+                                      EXCEPT SELECT unnest({{oids}}::int8[])) s
+      JOIN pg_inherits i ON i.inhrelid = s.partition_oid::oid AND i.inhparent = {{parent}}
+      JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r'),
+     now AS (
+    SELECT oid, counters, true AS known FROM unnest({{oids}}::oid[], {{counters}}::text[]) AS known(oid, counters)
+     UNION ALL SELECT oid, concat_ws('/', relfilenode, 0, 0, 0), false FROM emptied),
      changed AS (
     SELECT now.oid, now.counters
-      FROM unnest({{oids}}::oid[], {{counters}}::text[], {{known}}::bool[]) AS now(oid, counters, known)
-      LEFT JOIN LATERAL (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = now.oid::int8
-                          ORDER BY s.measured_at DESC LIMIT 1) last ON true
+      FROM now LEFT JOIN LATERAL (SELECT s.counters FROM {{stats}} s WHERE s.partition_oid = now.oid::int8
+                                   ORDER BY s.measured_at DESC LIMIT 1) last ON true
      WHERE now.counters IS DISTINCT FROM last.counters AND now.oid NOT IN (SELECT relation FROM locked)
        AND (now.known OR split_part(now.counters, '/', 1) <> split_part(last.counters, '/', 1))
      ORDER BY now.oid DESC LIMIT {{most}})
@@ -70,16 +77,14 @@ async def measure(history: History, table: PartitionedTable) -> int:
     *table* is as it was after the work. One of which the server knows no row, now or ever, is not worth a row; but the
     server forgets what it counted, as in a crash, and one that has another file than when it was measured was emptied.
     """
-    plain = [(p, _known(p)) for p in table.children if p.kind is RelationKind.TABLE]
-    looked = [(p, known) for p, known in plain if known or _begun(p, table.now)]
-    if not history.has_stats or not looked:
+    known = [p for p in table.children if p.kind is RelationKind.TABLE and _known(p)]
+    if not history.has_stats:
         return 0
     query = sql.SQL(_MEASURE).format(
         stats=qualified(history.stats),
         parent=sql.Literal(table.oid),
-        oids=_array(str(p.oid) for p, _ in looked),
-        counters=_array(p.counters for p, _ in looked),
-        known=_array(str(known) for _, known in looked),
+        oids=_array(str(p.oid) for p in known),
+        counters=_array(p.counters for p in known),
         most=_MOST,
     )
     try:
@@ -97,12 +102,6 @@ def _array(items: Iterable[str]) -> sql.Literal:
 def _known(partition: Partition) -> bool:
     """Whether the server knows of rows: by its estimate, or by what is counted behind the number of the file."""
     return partition.rows > 0 or not partition.counters.endswith("/0/0/0")
-
-
-def _begun(partition: Partition, now: datetime) -> bool:
-    """Whether its period is not wholly to come. None of those to come, which are many, has to be looked up."""
-    lower = None if partition.bounds is None else partition.bounds.lower
-    return lower is None or lower <= now
 
 
 async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Sizes:
