@@ -136,10 +136,11 @@ class Recorder:
             if self._writing is not None:
                 self._writing.cancel()
             raise
+        trouble = self.trouble
         if self._missing:
             actions = "1 of its actions is" if self._missing == 1 else f"{self._missing} of its actions are"
-            self.trouble = f"{actions} not recorded ({self.trouble})"
-            output = f"{output}; {self.trouble}" if output else self.trouble
+            trouble = f"{actions} not recorded ({trouble})"
+            output = f"{output}; {trouble}" if output else trouble
             details = {**details, "unrecorded": self._missing}
         if (run_id := self.run_id) is not None:
             await self._recover()
@@ -147,6 +148,8 @@ class Recorder:
             await self._write(
                 lambda h: h.finish(run_id, error=error, output=output, details=details, keep_days=keep_days)
             )
+        # Not before: what is called off while it waits comes here a second time.
+        self.trouble = trouble or self.trouble
 
     async def _write(self, wanted: Callable[[History], Awaitable[None]]) -> bool:
         """Whether *wanted* was done. Where the session is lost it is tried again in a new one, which is opened once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from pgalmanac.findings import Code
 from pgalmanac.history import History
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.locks import blockers, holders
+from pgalmanac.model import TableRef
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome
 from support import add_partitions, connect, partition_names, rows, today
@@ -241,3 +243,22 @@ async def test_a_record_that_cannot_be_made_leaves_no_run_open(database: str, mo
         await maintain.perform(settings(database), MAINTAIN)
 
     assert [("error", "no such thing")] == rows(database, "SELECT status, error FROM housekeeper_runs")
+
+
+async def test_an_end_that_is_written_again_says_the_same(database: str) -> None:
+    """A run that is called off while its end is written writes it once more: the sentence does not grow."""
+    async with connected(database) as session:
+        history = await History.make(session, TableRef(schema="public", name="housekeeper_runs"))
+        recorder = Recorder(history=history, run_id="0", trouble="the disk is full", _missing=2)
+        end = partial(recorder.finish, error=None, details={}, keep_days=365)
+        await session.execute("SET lock_timeout = 0")
+        waiting = asyncio.create_task(end(output=""))
+        with connect(database) as other, other.transaction():
+            other.execute(b"LOCK TABLE housekeeper_runs")
+            while not rows(database, "SELECT FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110  # the server knows it
+                await asyncio.sleep(0.01)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        await end(output="")
+
+    assert recorder.trouble == "2 of its actions are not recorded (the disk is full)"
