@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pgalmanac.history import RunRecord
+from pgalmanac.records import RunRecord
 
 __all__ = ["Failure", "HookError", "call_hook", "last_lines", "read_failure"]
 

@@ -17,10 +17,11 @@ from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.estimates import estimates_of
 from pgalmanac.forecast import Forecast, Sizes, forecast, unusual
-from pgalmanac.history import RunRecord, task_name
+from pgalmanac.history import task_name
 from pgalmanac.inspection import look
 from pgalmanac.model import Partition, Server, TableRef
 from pgalmanac.recorder import Recorder
+from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import TableReport
 from pgalmanac.view import View
 
@@ -80,7 +81,7 @@ async def _observe_one(session: Session, settings: Settings, ref: TableRef) -> O
     ended: list[RunRecord] = []
     if recorder.history is not None and recorder.trouble is None:
         try:
-            runs = await recorder.history.read(limit=_RUNS, task=task_name(table))
+            runs = await read_runs(recorder.history, limit=_RUNS, task=task_name(table))
             ours = (run for run in runs if run.details.get("parent_oid", table.oid) == table.oid)
             ended = [run for run in ours if run.status in {"success", "error"}]
         except psycopg.Error:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
@@ -17,12 +16,11 @@ from psycopg import errors, sql
 import pgalmanac
 from pgalmanac.db import Session, one_line
 from pgalmanac.ddl import qualified
-from pgalmanac.findings import PastRuns
 from pgalmanac.model import PartitionedTable, TableName, TableRef, quote
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome
 
-__all__ = ["ActionRecord", "History", "HistoryError", "RunRecord", "task_name"]
+__all__ = ["History", "HistoryError", "task_name"]
 
 _REQUIRED: Final = (
     "id",
@@ -94,46 +92,6 @@ DELETE FROM {stats} WHERE measured_at < clock_timestamp() - {keep_days} * interv
 
 class HistoryError(Exception):
     """The history cannot be read or written; the sentence says why. It never ends the maintenance."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionRecord:
-    """One row of housekeeper_run_actions; moments are instants in UTC."""
-
-    run_id: str
-    seq: int
-    action: str
-    partition: str
-    lower: datetime | None
-    upper: datetime | None
-    reason: str
-    sql: str | None
-    status: str
-    attempts: int
-    started_at: datetime | None
-    duration_ms: float | None
-    rows: int | None
-    bytes: int | None
-    sqlstate: str | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """One row of housekeeper_runs; moments are instants in UTC. *actions* only where one run was asked for."""
-
-    id: str
-    task_name: str
-    started_at: datetime
-    completed_at: datetime | None
-    status: str
-    duration_ms: float | None
-    output: str | None
-    error: str | None
-    triggered_by: str | None
-    created_at: datetime | None
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    actions: tuple[ActionRecord, ...] = ()
 
 
 def task_name(table: PartitionedTable) -> str:
@@ -242,7 +200,7 @@ class History:
         return self.stats.name in self.beside
 
     @property
-    def _output_is_json(self) -> bool:
+    def output_is_json(self) -> bool:
         """Whether the column `output` of somebody else's table is JSON: a text is a string there, with its quotes."""
         return self.output_type in {"json", "jsonb"}
 
@@ -255,39 +213,6 @@ class History:
     def stats(self) -> TableName:
         """The table of sizes: `housekeeper_partition_stats` beside `housekeeper_runs`."""
         return TableName(schema=self.runs.schema, name=_beside(self.runs.name, "stats"))
-
-    async def past(self, table: PartitionedTable) -> PastRuns:
-        """What diagnosing needs to know of the runs of *table*.
-
-        A task's name has a schema only where that is not the first of the role's search path: a table of the same name
-        in the first schema of somebody else's has the same, and is told apart by the row's details.
-        """
-        details = sql.SQL("details" if self.has_details else "NULL::jsonb AS details")
-        ours = sql.SQL("COALESCE(details ->> 'parent_oid', %(parent)s) = %(parent)s" if self.has_details else "true")
-        maintained = sql.SQL("COALESCE(details ->> 'command', 'maintain') = 'maintain'" if self.has_details else "true")
-        query = sql.SQL(
-            "WITH r AS (SELECT started_at, completed_at, status::text AS status, error::text AS error, {details}, "
-            "{ours} AS ours FROM {runs} WHERE task_name = %(task)s) "
-            "SELECT (SELECT max(started_at)::timestamptz FROM r), "
-            "(SELECT max(COALESCE(completed_at, started_at))::timestamptz FROM r "
-            " WHERE ours AND status = 'success' AND {maintained}), "
-            "(SELECT CASE status WHEN 'error' THEN COALESCE(error, 'no reason was recorded') END FROM r "
-            " WHERE ours AND status <> 'running' AND {maintained} ORDER BY started_at DESC LIMIT 1), "
-            "(SELECT details FROM r WHERE ours AND status IN ('success', 'error') AND details ? 'partitions' "
-            " ORDER BY started_at DESC LIMIT 1)"
-        ).format(details=details, ours=ours, runs=qualified(self.runs), maintained=maintained)
-        wanted = {"task": task_name(table), "parent": str(table.oid)}
-        row = await (await self.session.execute(query, wanted)).fetchone()
-        started, success, failed, last = row or (None, None, None, None)
-        known: dict[str, Any] = last or {}
-        until = known.get("covered_until")
-        return PastRuns(
-            last_started=started,
-            last_success=success,
-            last_failed=failed,
-            covered_until=datetime.fromisoformat(until) if until else None,
-            partitions=known.get("partitions"),
-        )
 
     async def begin(self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any]) -> str:
         """Write the row of a run that is about to start, close those that nobody is running any more; the new id.
@@ -355,7 +280,7 @@ class History:
             "program": sql.Literal(_PROGRAM),
             "keep_days": sql.Literal(keep_days),
         }
-        output_value = sql.SQL("to_jsonb({output}::text)" if self._output_is_json else "{output}")
+        output_value = sql.SQL("to_jsonb({output}::text)" if self.output_is_json else "{output}")
         with_details = sql.SQL(", details = COALESCE(details, '{{}}') || {details}::jsonb" if self.has_details else "")
         query = sql.SQL(
             _FINISH + (_PRUNE if self.has_details else "") + (_PRUNE_STATS if self.has_stats else "")
@@ -364,50 +289,6 @@ class History:
             await self.session.execute(query + sql.SQL("COMMIT"))
         finally:
             await self.session.rollback()
-
-    async def read(self, *, limit: int, run_id: str | None = None, task: str | None = None) -> tuple[RunRecord, ...]:
-        """The newest *limit* runs, newest first, of every table or of one *task*; or one run with its actions."""
-        query = sql.SQL(
-            "SELECT id::text, task_name::text, started_at::timestamptz, completed_at::timestamptz, status::text, "
-            "duration_ms::float8, {output}, error::text, triggered_by::text, created_at::timestamptz, {details} "
-            "FROM {runs} "
-            "WHERE (%(id)s::text IS NULL OR id::text = %(id)s) AND (%(task)s::text IS NULL OR task_name = %(task)s) "
-            "ORDER BY started_at DESC, id DESC LIMIT %(limit)s"
-        ).format(
-            output=sql.SQL("output #>> '{}'" if self._output_is_json else "output::text"),
-            details=sql.SQL("details" if self.has_details else "NULL::jsonb"),
-            runs=qualified(self.runs),
-        )
-        rows = await (await self.session.execute(query, {"id": run_id, "task": task, "limit": limit})).fetchall()
-        actions = await self._actions_of(run_id) if run_id is not None and rows else ()
-        return tuple(
-            RunRecord(
-                id=i,
-                task_name=t,
-                started_at=s,
-                completed_at=c,
-                status=st,
-                duration_ms=d,
-                output=o,
-                error=e,
-                triggered_by=b,
-                created_at=cr,
-                details=de or {},
-                actions=actions,
-            )
-            for i, t, s, c, st, d, o, e, b, cr, de in rows
-        )
-
-    async def _actions_of(self, run_id: str) -> tuple[ActionRecord, ...]:
-        if not self.has_actions:
-            return ()
-        query = sql.SQL(
-            "SELECT run_id::text, seq, action, partition, lower, upper, reason, sql, status, attempts, started_at, "
-            "duration_ms, rows, bytes, sqlstate, error FROM {} WHERE run_id::text = %s ORDER BY seq"
-        ).format(qualified(self.actions))
-        cursor = await self.session.execute(query, [run_id])
-        names = [c.name for c in cursor.description or ()]
-        return tuple(ActionRecord(**dict(zip(names, row, strict=True))) for row in await cursor.fetchall())
 
 
 def _beside(runs: str, what: str) -> str:

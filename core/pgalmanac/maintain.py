@@ -24,12 +24,13 @@ from pgalmanac.figures import statistics
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function
-from pgalmanac.history import History, HistoryError, RunRecord
+from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.model import TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.proof import prove_insert
 from pgalmanac.recorder import Recorder
+from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
 from pgalmanac.run import Observer, Run
 from pgalmanac.summary import recorded_details, summary, why_failed
@@ -310,7 +311,7 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
         try:
             with translated("the run history"):
                 history = await History.open(session, settings.history_table)
-                return () if history is None else await history.read(limit=limit, run_id=run_id)
+                return () if history is None else await read_runs(history, limit=limit, run_id=run_id)
         except HistoryError as exc:
             raise ConfigError(str(exc)) from exc
 

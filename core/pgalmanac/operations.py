@@ -16,7 +16,7 @@ from pgalmanac.log import Stderr, shown
 if TYPE_CHECKING:
     from pgalmanac.alert import Failure
     from pgalmanac.config import Settings
-    from pgalmanac.history import RunRecord
+    from pgalmanac.records import RunRecord
 
 __all__ = ["ON_FAILURE", "alert", "complete", "export", "look", "units"]
 

@@ -16,6 +16,7 @@ from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
 from pgalmanac.model import PartitionedTable, TableRef
 from pgalmanac.periods import Calendar
+from pgalmanac.records import past_runs
 from pgalmanac.results import Outcome
 from pgalmanac.sizes import measure, sizes
 
@@ -59,7 +60,7 @@ class Recorder:
         """What the runs so far say; unavailable with the reason."""
         found = None
         if self.history is not None and self.trouble is None:
-            found = await self._try(self.history.past(table))
+            found = await self._try(past_runs(self.history, table))
         return found or PastRuns(unavailable=self.trouble)
 
     async def begin(

@@ -10,7 +10,7 @@ from pgalmanac.report_nagios import CODES, check_code, nagios_error, nagios_text
 from pgalmanac.results import RunReport
 
 if TYPE_CHECKING:
-    from pgalmanac.history import RunRecord
+    from pgalmanac.records import RunRecord
 
 __all__ = ["error_code", "exit_code", "render", "render_error", "render_history", "render_init"]
 

@@ -21,7 +21,7 @@ from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, Ta
 from pgalmanac.view import View
 
 if TYPE_CHECKING:
-    from pgalmanac.history import RunRecord
+    from pgalmanac.records import RunRecord
 
 __all__ = ["error_document", "history_document", "init_document", "report_document", "to_text"]
 

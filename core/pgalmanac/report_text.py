@@ -35,7 +35,7 @@ from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, Ta
 from pgalmanac.view import View
 
 if TYPE_CHECKING:
-    from pgalmanac.history import ActionRecord, RunRecord
+    from pgalmanac.records import ActionRecord, RunRecord
 
 __all__ = ["finding_lines", "history_text", "init_text", "report_text"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from pgalmanac.history import RunRecord
+from pgalmanac.records import RunRecord
 from pgalmanac.systemctl import next_elapse
 
 __all__ = ["Schedule", "next_run"]

@@ -20,10 +20,10 @@ from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConnectError
 from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Measured, Sizes
-from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Pin, Server
 from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.records import ActionRecord, RunRecord
 from pgalmanac.results import PartitionCount
 from pgalmanac.schedule import Schedule
 from pgalmanac_tui.app import Dashboard

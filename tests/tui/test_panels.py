@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pgalmanac.details import Profile
+from pgalmanac.errors import ConnectError
 from pgalmanac.findings import PastRuns
-from pgalmanac.history import RunRecord
 from pgalmanac.model import Bounds, Server
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.records import RunRecord
 from pgalmanac.results import PartitionCount
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.format import Line, width
@@ -127,7 +128,7 @@ def test_a_health_that_may_be_over_is_said_to_have_been() -> None:
     """Of a server that is lost or late, without a colour too."""
     here = model(run("maintain", 5))
     late = replace(here, waiting=4.0)
-    lost = replace(here, link=Link.LOST, problem="it is gone")
+    lost = replace(here, link=Link.LOST, problem=ConnectError("it is gone"))
 
     assert [False, True, True] == [" was ✔ OK" in text(header(m, 80, 3, UNICODE))[0] for m in (here, late, lost)]
     assert " ▲ no answer for 4 s; what you see is 0 s old" == text(header(late, 80, 3, UNICODE))[2].rstrip()

@@ -28,7 +28,7 @@ from support import add_default, add_partitions, add_rows, connect, today
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from pgalmanac.history import RunRecord
+    from pgalmanac.records import RunRecord
 
 
 @asynccontextmanager

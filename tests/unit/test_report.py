@@ -24,9 +24,9 @@ from pgalmanac.errors import (
     UsageError,
 )
 from pgalmanac.findings import Code, Finding, Level
-from pgalmanac.history import ActionRecord, RunRecord
 from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, Server, TableName
 from pgalmanac.policy import Policy
+from pgalmanac.records import ActionRecord, RunRecord
 from pgalmanac.report import error_code, exit_code, render, render_error, render_history, render_init
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 from pgalmanac.summary import summary

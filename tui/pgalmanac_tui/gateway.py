@@ -21,12 +21,13 @@ from pgalmanac.errors import BusyError, ConfigError, Interrupted, PrivilegeError
 from pgalmanac.estimates import estimates
 from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.forecast import Measured, Sizes, unusual
-from pgalmanac.history import History, HistoryError, RunRecord, task_name
+from pgalmanac.history import History, HistoryError, task_name
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.locks import blockers
 from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
+from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import Outcome, PartitionCount, RunReport
 from pgalmanac.schedule import Schedule, next_run
 from pgalmanac.sizes import trend
@@ -137,9 +138,9 @@ class ServerGateway:
         active: RunRecord | None = None
         if history is not None:
             try:
-                runs = await history.read(limit=_RUNS, task=task_name(seen.view.table))
+                runs = await read_runs(history, limit=_RUNS, task=task_name(seen.view.table))
                 if worker is not None and runs and runs[0].status == "running":
-                    active = next(iter(await history.read(limit=1, run_id=runs[0].id)), None)
+                    active = next(iter(await read_runs(history, limit=1, run_id=runs[0].id)), None)
             except (HistoryError, psycopg.errors.InsufficientPrivilege):
                 runs = ()
         measured = await self._sizes_after(next((r.id for r in runs if r.status != "running"), None), seen, recorder)
@@ -217,7 +218,7 @@ class ServerGateway:
 
         async def work(session: Session) -> RunRecord | None:
             history = await History.open(session, self._settings.history_table)
-            return None if history is None else next(iter(await history.read(limit=1, run_id=run_id)), None)
+            return None if history is None else next(iter(await read_runs(history, limit=1, run_id=run_id)), None)
 
         return await self._engine.run(self._looking.use(work, what=f"run {run_id}", seconds=_LOOK_SECONDS))
 

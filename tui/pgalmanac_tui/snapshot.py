@@ -17,7 +17,7 @@ from pgalmanac.view import View
 
 if TYPE_CHECKING:  # these bring the driver with them, and the first picture must not wait for it
     from pgalmanac.details import PartitionDetails, Profile  # noqa: TC004  # named in __all__ for checkers
-    from pgalmanac.history import ActionRecord, RunRecord  # noqa: TC004  # named in __all__ for checkers
+    from pgalmanac.records import ActionRecord, RunRecord  # noqa: TC004  # named in __all__ for checkers
     from pgalmanac.schedule import Schedule  # noqa: TC004  # named in __all__ for checkers
 
 __all__ = [
