@@ -13,7 +13,7 @@ from typing import Final
 
 from pgalmanac import __version__
 from pgalmanac.arguments import Help, command_of, parse
-from pgalmanac.errors import Interrupted, PgalmanacError
+from pgalmanac.errors import Interrupted, PgalmanacError, internal
 from pgalmanac.log import Stderr, in_journal, secrets_of
 
 __all__ = ["main"]
@@ -84,8 +84,7 @@ def _failed(error: BaseException, stderr: Stderr, *, command: str | None, as_jso
     if isinstance(error, PgalmanacError):
         told = error
     else:
-        text = f"internal error ({type(error).__name__}: {error})"
-        told = PgalmanacError(text, hint="run it again with -vv and report what it says")
+        told = internal(error, hint="run it again with -vv and report what it says")
     told.message = stderr.scrub(told.message)
     document = render_error(command, told, as_json=as_json)
     stderr.clear()

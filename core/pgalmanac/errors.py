@@ -35,6 +35,7 @@ __all__ = [
     "TableBusyError",
     "Terminated",
     "UsageError",
+    "internal",
 ]
 
 
@@ -128,3 +129,9 @@ class Terminated(PgalmanacError):  # noqa: N818  # named as its sibling
     """SIGTERM ended the run; the step under way was undone or completed."""
 
     exit_code = 143
+
+
+def internal(error: BaseException, *, hint: str) -> PgalmanacError:
+    """What is said of an error that nobody foresaw; *hint* is how to find out more."""
+    text = str(error)
+    return PgalmanacError(f"internal error ({type(error).__name__}{': ' if text else ''}{text})", hint=hint)

@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from textual.widgets import Button, Input
 
 from dashboards import ended, opened, planned, shown, slow_creates, text_of, typed, until
+from pgalmanac.execute import Done, Executor
 from pgalmanac_tui import engine, gateway
 from pgalmanac_tui.app import Dashboard
+from pgalmanac_tui.connection import Connection
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.main import MainScreen
-from pgalmanac_tui.screens.reading import HelpScreen
+from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
+from pgalmanac_tui.screens.tables import TablesScreen
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
@@ -27,8 +31,7 @@ from support import add_partitions, connect, create_events, partition_names, row
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    import pytest
-
+    from pgalmanac.actions import Action
     from pgalmanac.pgserver import Cluster
 
 
@@ -314,3 +317,85 @@ async def test_a_server_falls_silent_while_a_plan_is_applied(
 
     assert "broken off" in said
     assert 2 <= len(partition_names(own_server.conninfo())) < 61
+
+
+FAULTS = [
+    pytest.param(KeyError(4711), "KeyError: 4711", id="bug"),
+    pytest.param(MemoryError(), "MemoryError", id="memory"),
+]
+
+
+@pytest.mark.parametrize(("fault", "named"), FAULTS)
+async def test_a_change_ends_though_a_fault_of_ours_broke_it(
+    database: str, monkeypatch: pytest.MonkeyPatch, fault: Exception, named: str
+) -> None:
+    """What was done is shown and stays, the fault is named, nothing else is claimed, and the next change works."""
+    add_partitions(database, days=[0])
+    work, begun = Executor.run, list[object]()
+
+    async def fail(self: Executor, action: Action) -> Done:
+        begun.append(action)
+        if len(begun) > 1:
+            raise fault
+        return await work(self, action)
+
+    monkeypatch.setattr(Executor, "run", fail)
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        title, text = text_of(app, "#title"), text_of(app, "#text")
+        monkeypatch.undo()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen) and app.model.link is Link.LIVE)
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        assert "proved" in text_of(app, "#text")
+
+    assert "not done, or not all of it" in title
+    assert f"internal error ({named})" in " ".join(text.split())
+    assert 1 == text.count("done  ")
+    assert "proved" not in text
+    assert [name(d) for d in range(-30, 31)] == partition_names(database)
+    assert [("error",), ("success",)] == rows(database, "SELECT status FROM housekeeper_runs ORDER BY id")
+
+
+async def test_a_fault_of_ours_while_something_is_looked_at(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan, a list of tables, a run, a count and the look itself: each says so where it would have been shown."""
+    add_partitions(database, days=range(-3, 2), rows_a_day=2)
+    said = "internal error (MemoryError)"
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await pilot.press("enter")
+        await ended(pilot, dialog)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await pilot.press("3")
+        await until(pilot, lambda: listed(app).has_focus and len(listed(app).rows) == 1)
+        monkeypatch.setattr(Connection, "use", _no_memory)
+        await pilot.press("m")
+        await until(pilot, lambda: said in shown(app) and "Close" in shown(app))
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: isinstance(app.screen, TablesScreen) and said in shown(app))
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and said in shown(app))
+        await pilot.press("escape", "tab", "e")
+        await until(pilot, lambda: any(said in n.message for n in app._notifications))
+        assert app.model.counting is None
+        app.poll_now()
+        await until(pilot, lambda: said in header(app))
+        assert "looking failed, trying again in " in header(app)
+        assert "61 partitions" in header(app)
+        monkeypatch.undo()
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LIVE)
+
+
+async def _no_memory(*_: object, **__: object) -> None:
+    raise MemoryError

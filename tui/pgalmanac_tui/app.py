@@ -7,20 +7,20 @@ import gc
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.worker import Worker
 
 from pgalmanac.config import Settings
-from pgalmanac.errors import PgalmanacError
+from pgalmanac.errors import PgalmanacError, internal
 from pgalmanac_tui.model import Counting, Link, Model, profile_key
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.shell import Shell
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pgalmanac_tui.snapshot import Gateway, Proposal, RunRecord, Snapshot, TableState, Wish
 
 __all__ = ["Dashboard", "run"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _SSH_SECONDS: Final = 5.0
 # Looking takes at most a tenth of the time.
@@ -126,10 +129,16 @@ class Dashboard(Shell):
         self.set_interval(1.0, self._tick)
         self.run_worker(self._poll_forever(), group="poll", exit_on_error=True)
 
-    async def _connected(self) -> Gateway:
-        if self._gateway is None:
-            self._gateway = await asyncio.to_thread(self._make_gateway, self.settings)
-        return self._gateway
+    async def _ask(self, what: Callable[[Gateway], Callable[P, Awaitable[T]]], *about: P.args, **how: P.kwargs) -> T:
+        """What the gateway answers. Raises PgalmanacError and nothing else, since whoever asks shows that."""
+        try:
+            if self._gateway is None:
+                self._gateway = await asyncio.to_thread(self._make_gateway, self.settings)
+            return await what(self._gateway)(*about, **how)
+        except PgalmanacError:
+            raise
+        except Exception as exc:
+            raise internal(exc, hint="run the same on the command line with -vv and report what it says") from exc
 
     def disconnect(self) -> None:
         """Call off and undo what is under way; for the very end."""
@@ -146,9 +155,8 @@ class Dashboard(Shell):
             began = self._asked_at = self._clock()
             self.model = replace(self.model, retry_in=None)  # it is being tried
             try:
-                gateway = await self._connected()
                 fresh, self._fresh = self._fresh, False
-                await self._look(await gateway.poll(self._wanted, fresh=fresh))
+                await self._look(await self._ask(lambda g: g.poll, self._wanted, fresh=fresh))
                 if self._paused or not self.app_focus:  # this look was wanted, and no further one
                     self._watching.clear()
                 retry = _FIRST_RETRY
@@ -158,7 +166,7 @@ class Dashboard(Shell):
                 pause = retry * random.uniform(0.8, 1.2)  # noqa: S311  # so that many dashboards do not come back at once
                 retry = min(retry * 2, _LONGEST_RETRY)
                 self._asked_at = None
-                self._update(link=Link.LOST, problem=exc.message, retry_in=pause, waiting=None)
+                self._update(link=Link.LOST, problem=exc, retry_in=pause, waiting=None)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._kick.wait()
@@ -244,11 +252,11 @@ class Dashboard(Shell):
 
     async def levels(self, tables: tuple[TableName, ...]) -> dict[TableName, Level | str | None]:
         """Each table's health."""
-        return dict(await (await self._connected()).levels(tables))
+        return dict(await self._ask(lambda g: g.levels, tables))
 
     async def run_record(self, run_id: str) -> RunRecord | None:
         """One run with its actions."""
-        return await (await self._connected()).run(run_id)
+        return await self._ask(lambda g: g.run, run_id)
 
     def _instead(self, group: str, work: Callable[[], Coroutine[Any, Any, None]]) -> Worker[None]:
         """Do *work* in place of what the group does. A coroutine that is called off at once would never be awaited."""
@@ -260,15 +268,16 @@ class Dashboard(Shell):
         self._instead("details", partial(self._look_closer, entry))
 
     async def _look_closer(self, entry: Entry) -> None:
-        if entry.partition is None or self.model.link is Link.LOST:
+        if (partition := entry.partition) is None or self.model.link is Link.LOST:
             return
         with suppress(PgalmanacError):  # the poll says what is wrong with the server
-            gateway, oid = await self._connected(), entry.partition.oid
-            found = await gateway.details(entry.partition)
+            oid = partition.oid
+            found = await self._ask(lambda g: g.details, partition)
             if found is None:
                 return
             table = self.model.table
-            trend = await gateway.trend(entry.partition) if table is not None and table.sizes.measured else ()
+            measured = table is not None and table.sizes.measured
+            trend = await self._ask(lambda g: g.trend, partition) if measured else ()
             if (self.model.details.get(oid), self.model.trends.get(oid, ())) != (found, trend):
                 details, trends = {**self.model.details, oid: found}, {**self.model.trends, oid: trend}
                 self._update(details=details, trends=trends)
@@ -287,7 +296,7 @@ class Dashboard(Shell):
         almanac = self.model.almanac
         if almanac is None:
             return
-        gateway, view = await self._connected(), almanac.view
+        view = almanac.view
         shown: Counting | None = None
         try:
             for done, entry in enumerate(entries):
@@ -295,7 +304,7 @@ class Dashboard(Shell):
                     continue
                 shown = Counting(done=done, total=len(entries), name=entry.name)
                 self._update(counting=shown)
-                count = await gateway.count(view, entry.partition)
+                count = await self._ask(lambda g: g.count, view, entry.partition)
                 if entry.count is not None:
                     # What could not be counted is still estimated.
                     known = entry.count if count.error is not None else count
@@ -306,7 +315,7 @@ class Dashboard(Shell):
                     return
             if len(entries) == 1 and entries[0].partition is not None and entries[0].bounds is not None:
                 bounds = almanac.part(entries[0].bounds, day)
-                profile = await gateway.profile(view, entries[0].partition, bounds)
+                profile = await self._ask(lambda g: g.profile, view, entries[0].partition, bounds)
                 self._update(profiles={**self.model.profiles, profile_key(entries[0], day): profile})
         except PgalmanacError as exc:
             self.notify(exc.message, markup=False, severity="error")
@@ -327,7 +336,7 @@ class Dashboard(Shell):
 
     async def propose(self, table: TableName, wish: Wish) -> Proposal:
         """What would be done now."""
-        return await (await self._connected()).propose(table, wish)
+        return await self._ask(lambda g: g.propose, table, wish)
 
     def begin(self, proposal: Proposal) -> Change:
         """Start doing it."""
@@ -339,7 +348,7 @@ class Dashboard(Shell):
 
     async def _perform(self, change: Change) -> None:
         try:
-            change.report = await (await self._connected()).perform(change.proposal, change.saw)
+            change.report = await self._ask(lambda g: g.perform, change.proposal, change.saw)
         except PgalmanacError as exc:
             change.error = str(exc)
         except asyncio.CancelledError:

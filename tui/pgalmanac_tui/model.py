@@ -8,6 +8,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pgalmanac.errors import ConnectError, PgalmanacError
+
 if TYPE_CHECKING:  # what a look at a table brings; the first picture has none
     from pgalmanac.forecast import Measured
     from pgalmanac.model import TableName
@@ -46,7 +48,7 @@ class Counting:
 class Model:
     """All that is known. *now* is the server's clock as it runs on since the last look, *seen_at* that of the look.
 
-    *problem* says why the server is lost; *retry_in* are the seconds until the next attempt, *waiting* those that the
+    *problem* says why the last look failed; *retry_in* are the seconds until the next attempt, *waiting* those that the
     server has owed an answer for so long that it is worth a word.
     """
 
@@ -54,7 +56,7 @@ class Model:
     snapshot: Snapshot | None = None
     almanac: Almanac | None = None
     now: datetime | None = None
-    problem: str | None = None
+    problem: PgalmanacError | None = None
     retry_in: float | None = None
     waiting: float | None = None
     read_only: bool = False
@@ -96,5 +98,5 @@ class Model:
         if self.snapshot is None:
             return "there is no connection yet"
         if self.link is Link.LOST:
-            return "the connection is lost"
+            return "the connection is lost" if isinstance(self.problem, ConnectError) else "the last look failed"
         return None if self.table is not None else self.snapshot.trouble or "there is no table"

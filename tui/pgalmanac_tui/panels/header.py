@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from pgalmanac.errors import ConnectError
 from pgalmanac_tui.format import Line, Span, ago, amount, clean, counted, duration, fit, in_time, size, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.model import Link, Model
@@ -123,7 +124,9 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     if model.link is Link.LOST:
         again = "" if model.retry_in is None else f", trying again in {model.retry_in:.0f} s"
         again = again if late is None else f", {late}"
-        text = f"no connection{again}; {old if snapshot else 'nothing seen yet'}: {model.problem}"
+        what = "no connection" if isinstance(model.problem, ConnectError) else "looking failed"
+        why = "" if model.problem is None else model.problem.message
+        text = f"{what}{again}; {old if snapshot else 'nothing seen yet'}: {why}"
         matter = (glyphs.critical, text, "critical", ())
     elif snapshot is None or model.now is None:
         text = "connecting to the server"
