@@ -21,12 +21,14 @@ from pgalmanac_tui.format import day_title
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.screens.reading import HelpScreen, RunScreen
-from pgalmanac_tui.widgets.calendar import Calendar
+from pgalmanac_tui.widgets.calendar import Calendar, monday
 from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
 from support import add_default, add_partitions, add_rows, connect, create_events, rows, today
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from textual.widget import Widget
 
 
@@ -322,6 +324,31 @@ async def test_a_parent_without_partitions(database: str) -> None:
 
     assert "CRITICAL" in header
     assert {"missing", "wanted"} == {str(m) for m in marks}
+
+
+async def test_the_calendar_goes_back_to_what_came_to_be_before_it(database: str) -> None:
+    """Of a table that was empty and of one that began yesterday, when nobody had moved it away from the beginning."""
+
+    def first_day(app: Dashboard) -> date | None:
+        return calendar(app).day_at(5, 1)
+
+    async with opened(database) as (app, pilot):
+        assert first_day(app) == monday(today())
+        add_partitions(database, days=[-1])
+        app.poll_now()
+        await until(pilot, lambda: first_day(app) == monday(today() - timedelta(days=1)))
+        add_partitions(database, days=[-40])
+        app.poll_now()
+        await until(pilot, lambda: first_day(app) == monday(today() - timedelta(days=40)))
+        assert calendar(app).day == today()
+        # Whoever has gone on to another time stays there.
+        calendar(app).choose(today() + timedelta(days=360))
+        await until(pilot, lambda: first_day(app) != monday(today() - timedelta(days=40)))
+        there = first_day(app)
+        add_partitions(database, days=[-80])
+        app.poll_now()
+        await until(pilot, lambda: "3 partitions" in text_of(app, "#header"))
+        assert first_day(app) == there
 
 
 async def test_a_table_that_goes_takes_its_rows_along(database: str) -> None:

@@ -64,10 +64,12 @@ class Calendar(Lines, can_focus=True):
 
     def set(self, almanac: Almanac | None) -> None:
         """Show this almanac; the cursor stays on its day, or begins on today."""
-        fresh = almanac is not None and (self._almanac is None or self._almanac.state.name != almanac.state.name)
-        self._almanac = almanac
-        if almanac is not None and (fresh or self.day is None):
-            self.day, self.begin, self._first_week = almanac.today, None, None
+        before, self._almanac = self._almanac, almanac
+        if almanac is not None:
+            if before is None or before.state.name != almanac.state.name or self.day is None:
+                self.day, self.begin, self._first_week = almanac.today, None, None
+            elif self._first_week is not None and almanac.first < self._first_week <= before.first:
+                self._first_week = None  # it was shown from its beginning, and that lies further back by now
         self.show(self._lines)
 
     def choose(self, day: date, anchor: date | None = None, *, tell: bool = True) -> None:
