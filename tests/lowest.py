@@ -18,6 +18,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 TESTS: Final = (
     "tests/unit",
     "tests/tui/test_themes.py",
+    "tests/tui/test_thrift.py",
     "tests/integration/test_crash_points.py",
     "tests/integration/test_stray_rows.py",
     "tests/integration/test_archive.py",
