@@ -8,6 +8,7 @@ parser. What a value must be is not argparse's business: that is said by options
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -101,14 +102,19 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Arguments:
 
 def command_of(argv: Sequence[str]) -> str | None:
     """The command that *argv* names, also when the rest of it is wrong: check has exit codes of its own."""
-    takes_value = {"--dsn", "--config", "--table", "--log-format"}
-    words = iter(argv)
-    for word in words:
-        if word in takes_value:
-            next(words, None)
-        elif not word.startswith("-"):
+    words = list(argv)
+    for before, word in zip(["", *words], words, strict=False):
+        if not word.startswith("-") and not _may_belong_to(before, word):
             return word
     return None
+
+
+def _may_belong_to(before: str, word: str) -> bool:
+    """Whether *word* may be the value of the option before it: that of one that is none, unless it names a command."""
+    if not before.startswith("--") or "=" in before or before == "--":
+        return False
+    _, metavar = HELP.get(before[2:].replace("-", "_"), ("", ""))
+    return word not in COMMANDS if metavar == "" else metavar is not None
 
 
 def _split(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -125,7 +131,7 @@ def _command(rest: Sequence[str]) -> dict[str, Any]:
     """The command's own options and operand."""
     name = rest[0]
     if name.startswith("-"):
-        raise _misplaced(name.partition("=")[0])
+        raise _misplaced(name.partition("=")[0], command_of(rest))
     if name not in COMMANDS:
         meant = did_you_mean(name, COMMANDS)
         raise UsageError(f"{name!r} is not a command", hint=f"did you mean {meant}?" if meant else _commands())
@@ -137,11 +143,14 @@ def _command(rest: Sequence[str]) -> dict[str, Any]:
     return {"command": name, **values}
 
 
-def _misplaced(word: str) -> UsageError:
-    """What to say of an option before the command that is no global one."""
-    owner = next((name for name, command in COMMANDS.items() if word in map(flag, command.options)), None)
-    if owner is not None:
-        return UsageError(f"{word} stands before the command", hint=f"write it after, as in pgalmanac {owner} {word}")
+def _misplaced(word: str, command: str | None) -> UsageError:
+    """What to say of an option before the *command* that is no global one."""
+    owners = [name for name, its in COMMANDS.items() if word in map(flag, its.options)]
+    if owners and command in COMMANDS and command not in owners:
+        return _unknown(word, command)
+    if owners:
+        example = command if command in owners else owners[0]
+        return UsageError(f"{word} stands before the command", hint=f"write it after, as in pgalmanac {example} {word}")
     meant = did_you_mean(word, map(flag, GLOBALS))
     hint = f"did you mean {meant}?" if meant else "see pgalmanac --help"
     return UsageError(f"{word} is not an option of pgalmanac", hint=hint)
@@ -152,7 +161,7 @@ def _unknown(word: str, command: str) -> UsageError:
     known = map(flag, (*COMMANDS[command].options, *GLOBALS))
     meant = did_you_mean(word.partition("=")[0], known) if word.startswith("-") else None
     hint = f"did you mean {meant}?" if meant else f"see pgalmanac {command} --help"
-    return UsageError(f"{command} does not take {word}", hint=hint)
+    return UsageError(f"{command} does not take {shlex.quote(word)}", hint=hint)
 
 
 def _arguments(values: dict[str, Any], environ: Mapping[str, str]) -> Arguments:
