@@ -146,7 +146,7 @@ def _command(rest: Sequence[str]) -> dict[str, Any]:
 def _misplaced(word: str, command: str | None) -> UsageError:
     """What to say of an option before the *command* that is no global one."""
     owners = [name for name, its in COMMANDS.items() if word in map(flag, its.options)]
-    if owners and command in COMMANDS and command not in owners:
+    if command is not None and command in COMMANDS and owners and command not in owners:
         return _unknown(word, command)
     if owners:
         example = command if command in owners else owners[0]
