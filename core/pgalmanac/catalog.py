@@ -182,7 +182,9 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     if table.default is not None:
         table = replace(table, default_has_rows=await _has_rows(session, table.default))
     schema = parents[0].partman_schema
-    return table if schema is None else replace(table, pg_partman=await _in_partman(session, schema, table.name))
+    if schema is not None and await _in_partman(session, schema, table.name):
+        table = replace(table, pg_partman=schema)
+    return table
 
 
 async def _missing(session: Session, ref: TableRef) -> ConfigError:

@@ -114,8 +114,9 @@ class Settings:
             chosen.update(layer.values)
         # Retention is never guessed: somebody named the table, or said how long to keep, or it is the usual one.
         named = any(_means(ref, name) for ref in (*self.requested, *(ref for ref, _ in self.tables)))
-        may_drop = named or "retention_days" in chosen or name.name == USUAL_TABLE
-        return replace(Policy(), **chosen, may_drop=may_drop)
+        agreed = "retention_days" in chosen
+        may_drop = named or agreed or name.name == USUAL_TABLE
+        return replace(Policy(), **chosen, may_drop=may_drop, retention_agreed=agreed)
 
     def overridden(self, name: TableName) -> tuple[str, ...]:
         """A sentence for each flag that does not count for this table, because something more specific was set."""

@@ -61,7 +61,11 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
         reason=reason,
         rows=strays or None,
     )
+    if seen.unclear is not None:
+        return action.refused(seen.unclear)
     if name in facts.taken:
+        if any(name == p.name for p in seen.table.partitions):
+            return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
         return action.refused(
             f"the name {name} is taken by a relation that is not this partition; rename or drop that one"
         )

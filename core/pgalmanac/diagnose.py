@@ -8,12 +8,12 @@ from typing import Final
 
 from pgalmanac.actions import GOING, Action, ActionKind, Guard, Status
 from pgalmanac.findings import Code, Finding, Level, PastRuns
-from pgalmanac.model import Bounds, Mark, TableName, quote
+from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
 from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.recovery import way_back
 from pgalmanac.view import View, oldest_kept, unmanaged
 
-__all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "left_behind", "runway_days"]
+__all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "left_behind", "runway_days", "stop_pg_partman"]
 
 SUCCESS_MAX_AGE: Final = timedelta(hours=26)
 
@@ -54,19 +54,21 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
 
 def _coverage(seen: View) -> Iterator[Finding]:
     coverage = seen.coverage
+    first = "run pgalmanac " if seen.unclear is None else "set timezone or interval, then run pgalmanac "
     today_exists = coverage.covered(seen.now)
     if not today_exists:
         rows = "go to the default partition" if seen.table.default else "fail"
-        yield _critical(
-            Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; run pgalmanac fix"
-        )
+        yield _critical(Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; {first}fix")
     runway = runway_days(seen)
     if runway < seen.policy.low_runway_days:
         days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
         yield _warning(
-            Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; run pgalmanac {_longer(seen)}"
+            Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {first}{_longer(seen)}"
         )
-    yield from _gaps(seen)
+    if seen.unclear is not None:
+        yield _warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: nothing is created, for {seen.unclear}")
+    else:
+        yield from _gaps(seen)
 
 
 def _longer(seen: View) -> str:
@@ -215,20 +217,19 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
     """What the next maintain would skip or refuse, and the partitions it will never touch."""
     yield from _refused(seen, plan)
     skipped = {a.oid: a for a in plan.actions if a.kind in GOING and a.status is Status.SKIPPED}
+    alike: dict[tuple[bool, str], list[Partition]] = {}
     for partition in seen.table.partitions:
         why = unmanaged(seen, partition)
         if seen.expired(partition.bounds) and seen.pinned(partition.pin):
             continue
-        if (action := skipped.get(partition.oid)) is not None:
-            code = Code.DROP_BLOCKED if why is None else Code.UNMANAGED_PARTITION
-            yield _warning(code, f"{partition.name} is past retention and stays: {action.note}", str(partition.name))
-        elif why is not None:
-            yield Finding(
-                level=Level.INFO,
-                code=Code.UNMANAGED_PARTITION,
-                message=f"{partition.name} is never dropped: {why}",
-                partition=str(partition.name),
-            )
+        action = skipped.get(partition.oid)
+        if why is not None:
+            alike.setdefault((action is not None, why), []).append(partition)
+        elif action is not None:
+            message = f"{partition.name} is past retention and stays: {action.note}"
+            yield _warning(Code.DROP_BLOCKED, message, str(partition.name))
+    for (expired, why), partitions in alike.items():
+        yield _never(partitions, why, expired=expired)
     for orphan in seen.table.orphans:
         if (action := skipped.get(orphan.oid)) is not None and not seen.pinned(orphan.pin):
             yield _warning(Code.DROP_BLOCKED, f"{orphan.name} stays: {action.note}", str(orphan.name))
@@ -242,11 +243,27 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
         )
 
 
+def _never(partitions: Sequence[Partition], why: str, *, expired: bool) -> Finding:
+    """What stays for one reason; a table that somebody made in another way than ours is one finding and not a page."""
+    if len(partitions) == 1:
+        subject = str(partitions[0].name)
+        says = "is past retention and stays" if expired else "is never dropped"
+    else:
+        subject = f"{partitions[0].name} .. {partitions[-1].name} ({len(partitions)})"
+        says = "are past retention and stay" if expired else "are never dropped"
+    return Finding(
+        level=Level.WARNING if expired else Level.INFO,
+        code=Code.UNMANAGED_PARTITION,
+        message=f"{subject} {says}: {why}",
+        partition=str(partitions[0].name) if len(partitions) == 1 else None,
+    )
+
+
 def _not_created(seen: View, plan: Plan) -> Iterator[Finding]:
     """What is missing and refused; of what is refused for one reason, each run of periods makes one finding."""
     reasons: dict[str | None, list[Action]] = {}
     for action in plan.actions:
-        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
+        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED and seen.unclear is None:
             reasons.setdefault(action.note, []).append(action)
     for note, actions in reasons.items():
         for first, last, count in _runs([a.bounds for a in actions]):
@@ -274,10 +291,20 @@ def _catalog(seen: View) -> Iterator[Finding]:
         yield _critical(Code.PRIVILEGE, f"this role cannot maintain {seen.table.name}; missing: {grant}")
     for index in seen.table.invalid_indexes:
         yield _warning(Code.INDEX_INVALID, f"the index {index} of {seen.table.name} is invalid; finish or drop it")
-    if seen.table.pg_partman:
+    if (stop := stop_pg_partman(seen.table)) is not None:
         yield _warning(
-            Code.PG_PARTMAN, f"pg_partman's part_config lists {seen.table.name} too; only one should maintain it"
+            Code.PG_PARTMAN,
+            f"pg_partman's part_config lists {seen.table.name} too, and only one should maintain it; "
+            f"this stops pg_partman: {stop}",
         )
+
+
+def stop_pg_partman(table: PartitionedTable) -> str | None:
+    """The statement after which pg_partman leaves the table alone; None where it does already."""
+    if table.pg_partman is None:
+        return None
+    listed = f"{table.name.schema}.{table.name.name}".replace("'", "''")
+    return f"DELETE FROM {quote(table.pg_partman)}.part_config WHERE parent_table = '{listed}'"
 
 
 def _history(seen: View, past: PastRuns) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ import psycopg
 from pgalmanac.catalog import inspect
 from pgalmanac.config import NO_SCREENS, Settings
 from pgalmanac.db import Session, connect, one_line
+from pgalmanac.diagnose import stop_pg_partman
 from pgalmanac.discovery import choose
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
@@ -134,7 +135,8 @@ def _table(seen: View) -> Iterator[Line]:
     if table.missing_grants:
         yield _fix(topic, "privileges are missing: " + "; ".join(table.missing_grants))
     else:
-        yield _ok(topic, f"{len(table.partitions)} partitions, {seen.interval}; this role may create and drop them")
+        interval = seen.interval if seen.unclear is None else "interval not known"
+        yield _ok(topic, f"{len(table.partitions)} partitions, {interval}; this role may create and drop them")
     days = seen.policy.retention_days
     if not seen.policy.may_drop:
         yield _fix(topic, 'nothing is dropped, since nobody set retention_days (or "forever")')
@@ -154,8 +156,10 @@ def _table(seen: View) -> Iterator[Line]:
     blind = [str(t) for t in (*table.referencing, *table.referenced) if t not in table.lockable]
     if blind:
         yield _fix(topic, f"GRANT UPDATE ON {', '.join(blind)}: a drop has to lock both ends of a foreign key")
-    if table.pg_partman:
-        yield _fix(topic, "pg_partman's part_config lists it too: only one should maintain it")
+    if seen.unclear is not None:
+        yield _fix(topic, f"nothing is created, for {seen.unclear}")
+    if (stop := stop_pg_partman(table)) is not None:
+        yield _fix(topic, f"pg_partman's part_config lists it too, and only one should maintain it: {stop}")
 
 
 def _name_budget(seen: View, topic: str) -> Line:

@@ -52,7 +52,7 @@ SELECT DISTINCT x.oid::int8,
 # relpages and not pg_total_relation_size, which stats every file and waits behind locks.
 _SIZES: Final[LiteralString] = f"""
 SELECT c.oid::int8, {ESTIMATED_ROWS},
-       (c.relpages + COALESCE(t.relpages, 0) + COALESCE((SELECT sum(ic.relpages) FROM pg_index i
+       (GREATEST(c.relpages, 0) + COALESCE(t.relpages, 0) + COALESCE((SELECT sum(ic.relpages) FROM pg_index i
           JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid IN (c.oid, c.reltoastrelid)), 0))
        * current_setting('block_size')::int8
   FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid

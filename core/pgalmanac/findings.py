@@ -24,6 +24,7 @@ class Code(StrEnum):
     TODAY_MISSING = "today_missing"
     RUNWAY_SHORT = "runway_short"
     GAP = "gap"
+    INTERVAL_UNKNOWN = "interval_unknown"
     STRAY_ROWS = "stray_rows"
     DETACH_PENDING = "detach_pending"
     ORPHAN_TABLE = "orphan_table"

@@ -259,7 +259,8 @@ class PartitionedTable:
     # Those of them that this role may LOCK.
     lockable: frozenset[TableName] = frozenset()
     invalid_indexes: tuple[str, ...] = ()
-    pg_partman: bool = False
+    # The schema of the pg_partman whose part_config lists this table.
+    pg_partman: str | None = None
     # Whether the default partition holds any row; None when it could not be read.
     default_has_rows: bool | None = False
     # The GRANTs without which this role cannot maintain the table.

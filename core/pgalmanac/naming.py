@@ -1,7 +1,8 @@
 """Period <-> partition name, in the style that a table's partitions already have, within PostgreSQL's 63 bytes.
 
 A name is a label: bounds come from the catalog and never from here. Hours are labelled in key time (UTC for
-`timestamptz`), so that the hour that a change of clocks repeats has two names.
+`timestamptz`), so that the hour that a change of clocks repeats has two names; where the partitions that are there
+carry the wall clock of the policy's zone, that is gone on with, and the second of the two says so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MAX_BYTES: Final = 63  # NAMEDATALEN - 1 (PostgreSQL's documentation, 4.1.1)
 _FORMATS: Final[dict[Interval, tuple[str, ...]]] = {
     Interval.HOURLY: (
         "%Y_%m_%d_%H",
+        "%Y_%m_%d_%H%M",
         "%Y%m%d_%H%M%S",
         "%Y%m%d_%H%M",
         "%Y%m%d_%H",
@@ -50,6 +52,8 @@ _FORMATS: Final[dict[Interval, tuple[str, ...]]] = {
     Interval.YEARLY: ("%Y", "y%Y", "%Y_%m_%d", "%Y%m%d"),
 }
 _STYLE_SAMPLE: Final = 31
+# What is added to the name of the second hour of two that the wall clock calls alike.
+_AGAIN: Final = "_2"
 
 
 def _render(pattern: str, moment: datetime) -> str:
@@ -60,19 +64,24 @@ def _render(pattern: str, moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How partitions of one table and interval are named: prefix + date + suffix, in one schema."""
+    """How partitions of one table and interval are named: prefix + date + suffix, in one schema.
+
+    *wall_clock* says of hours that they are named by the clock of the policy's zone and not in key time.
+    """
 
     schema: str
     prefix: str
     pattern: str
     suffix: str = ""
+    wall_clock: bool = False
 
     def name(self, interval: Interval, bounds: Bounds, calendar: Calendar) -> TableName:
         """The name of the partition for this period; a prefix that would pass 63 bytes is shortened, never the date."""
         if bounds.lower is None:
             msg = "a period without a lower bound has no name"
             raise ValueError(msg)
-        tail = _render(self.pattern, _labelled(interval, bounds.lower, calendar)) + self.suffix
+        moment = calendar.local(bounds.lower) if self.wall_clock else _labelled(interval, bounds.lower, calendar)
+        tail = _render(self.pattern, moment) + self.suffix + (_AGAIN if moment.fold else "")
         return TableName(schema=self.schema, name=fit(self.prefix, tail))
 
 
@@ -96,27 +105,37 @@ def _styles(partition: Partition, interval: Interval, calendar: Calendar) -> Ite
     bounds = partition.bounds
     if bounds is None or bounds.lower is None:
         return
-    moment = _labelled(interval, bounds.lower, calendar)
-    dates = sorted(((_render(p, moment), p) for p in _FORMATS[interval]), key=lambda d: -len(d[0]))
-    for text, pattern in dates:
-        prefix, found, suffix = partition.name.name.rpartition(text)
-        # A digit beside the date means that the date is only a part of some longer number.
-        if found and not prefix[-1:].isdigit() and not suffix[:1].isdigit() and not re.search(r"\d{3}", suffix):
-            yield Style(schema=partition.name.schema, prefix=prefix, pattern=pattern, suffix=suffix)
-            return
+    key_time, clock = _labelled(interval, bounds.lower, calendar), calendar.local(bounds.lower)
+    for moment in (key_time,) if key_time == clock else (key_time, clock):
+        dates = sorted(((_render(p, moment), p) for p in _FORMATS[interval]), key=lambda d: -len(d[0]))
+        for text, pattern in dates:
+            prefix, found, suffix = partition.name.name.rpartition(text)
+            # A digit beside the date means that the date is only a part of some longer number.
+            if found and not prefix[-1:].isdigit() and not suffix[:1].isdigit() and not re.search(r"\d{3}", suffix):
+                yield Style(
+                    schema=partition.name.schema,
+                    prefix=prefix,
+                    pattern=pattern,
+                    suffix=suffix,
+                    wall_clock=moment is not key_time,
+                )
+                return
 
 
 def infer_style(parent: TableName, partitions: Sequence[Partition], interval: Interval, calendar: Calendar) -> Style:
-    """The style of most of the newest partitions of this interval; without any, `{table}_` and the default date."""
-    styles: list[Style] = []
-    for partition in reversed(partitions):
-        if partition.bounds is None or calendar.aligned(partition.bounds) is not interval:
-            continue
-        styles.extend(_styles(partition, interval, calendar))
-        if len(styles) == _STYLE_SAMPLE:
-            break
-    if styles:
-        return Counter(styles).most_common(1)[0][0]
+    """The style of most of the newest partitions of this interval; without any, of those that are on no grid at all.
+
+    Where none can be read it is `{table}_` and the default date.
+    """
+    for wanted in (interval, None):
+        styles: list[Style] = []
+        for partition in reversed(partitions):
+            if partition.bounds is not None and calendar.aligned(partition.bounds) is wanted:
+                styles.extend(_styles(partition, interval, calendar))
+            if len(styles) == _STYLE_SAMPLE:
+                break
+        if styles:
+            return Counter(styles).most_common(1)[0][0]
     return Style(schema=parent.schema, prefix=f"{parent.name}_", pattern=_FORMATS[interval][0])
 
 

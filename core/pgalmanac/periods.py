@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from pgalmanac.bounds import EARLIEST, LATEST
 from pgalmanac.model import Bounds, Interval, KeyType, Partition
 
-__all__ = ["Calendar", "Coverage", "aligned_interval", "infer_interval"]
+__all__ = ["Calendar", "Coverage", "aligned_interval", "infer_interval", "nearest", "off_grid"]
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
@@ -189,6 +189,44 @@ def infer_interval(partitions: Sequence[Partition], calendar: Calendar) -> Inter
         if len(newest) == 31:  # noqa: PLR2004  # a month of days: a change of interval shows within one
             break
     return Counter(newest).most_common(1)[0][0] if newest else None
+
+
+def off_grid(partitions: Sequence[Partition], calendar: Calendar) -> Bounds | None:
+    """The newest partition's bounds, where it goes on a row of partitions of its length and is on no interval's grid.
+
+    One that stands alone tells nothing: somebody cut it to fit. Two that are alike are what some program goes by.
+    """
+    newest: list[tuple[Bounds, timedelta]] = []
+    for partition in reversed(partitions):
+        bounds = partition.bounds
+        if bounds is not None and bounds.lower is not None and bounds.upper is not None:
+            newest.append((bounds, bounds.upper - bounds.lower))
+        if len(newest) == 2:  # noqa: PLR2004  # the newest and the one before it
+            break
+    if len(newest) < 2:  # noqa: PLR2004  # as above
+        return None
+    (last, width), (before, other) = newest
+    if calendar.aligned(last) is not None or before.upper != last.lower or not _alike(width, other):
+        return None
+    return last
+
+
+def _alike(one: timedelta, other: timedelta) -> bool:
+    """Whether these are lengths of one interval of somebody's: clocks change, and months differ."""
+    if one == other:
+        return True
+    interval = _by_width(one)
+    if interval is None or interval is not _by_width(other) or min(one, other) < _DAY - _HOUR:
+        return False
+    return interval not in {Interval.DAILY, Interval.WEEKLY} or abs(one - other) <= _HOUR
+
+
+def nearest(bounds: Bounds) -> Interval:
+    """The interval that comes nearest to the length of these bounds, whatever grid they are on."""
+    if bounds.lower is None or bounds.upper is None:
+        return Interval.DAILY
+    width = bounds.upper - bounds.lower
+    return _by_width(width) or (Interval.HOURLY if width < _DAY else Interval.DAILY)
 
 
 class Coverage:

@@ -45,6 +45,8 @@ class Policy:
     retention_days: int | None = 90
     # Retention is never guessed: False until somebody named the table or gave it a retention.
     may_drop: bool = True
+    # Whether retention_days was set by anybody, and is not what is built in.
+    retention_agreed: bool = False
     timezone: ZoneInfo = UTC_ZONE
     lock_timeout_ms: int = 200
     retry_seconds: int = 60

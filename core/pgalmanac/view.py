@@ -10,7 +10,7 @@ from functools import cached_property
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind
 from pgalmanac.naming import Style, infer_style, label
-from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval
+from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval, nearest, off_grid
 from pgalmanac.policy import Policy
 
 __all__ = ["View", "oldest_kept", "undroppable", "unmanaged", "view"]
@@ -20,7 +20,8 @@ __all__ = ["View", "oldest_kept", "undroppable", "unmanaged", "view"]
 class View:
     """A snapshot seen through a policy: the calendar, the interval in force, today and the retention edge.
 
-    *cutoff* is the key time at or before which an upper bound is past retention; None keeps everything.
+    *cutoff* is the key time at or before which an upper bound is past retention; None keeps everything. *unclear* says
+    why nobody can tell the interval from the partitions; then *interval* only comes near, and nothing is created.
     """
 
     table: PartitionedTable
@@ -31,6 +32,7 @@ class View:
     today: date
     now: datetime
     cutoff: datetime | None
+    unclear: str | None = None
 
     def at(self, instant: datetime) -> View:
         """The same snapshot as seen at another instant: what is today and what is expired follow the clock."""
@@ -85,7 +87,12 @@ class View:
 def view(table: PartitionedTable, policy: Policy) -> View:
     """See *table* through *policy* as of the snapshot's own clock. Raises ConfigError for an impossible interval."""
     calendar = Calendar(zone=policy.timezone, key=table.key.type)
-    interval = policy.interval or infer_interval(table.ranged, calendar) or Interval.DAILY
+    odd = off_grid(table.ranged, calendar) if policy.interval is None else None
+    inferred = infer_interval(table.ranged, calendar) if odd is None else nearest(odd)
+    interval = policy.interval or inferred or Interval.DAILY
+    if table.pg_partman is not None and not policy.retention_agreed:
+        # Until it is taken over, what somebody wants kept stands in part_config and not in our default.
+        policy = replace(policy, may_drop=False)
     if interval is Interval.HOURLY and table.key.type is KeyType.DATE:
         msg = f"{table.name} is partitioned by a date, which has no hours"
         raise ConfigError(msg, hint="set its interval to daily or longer")
@@ -99,8 +106,27 @@ def view(table: PartitionedTable, policy: Policy) -> View:
         today=calendar.day(now),
         now=now,
         cutoff=None,
+        unclear=None if odd is None else _unclear(odd, interval, calendar),
     )
     return seen.at(table.now)
+
+
+def _unclear(newest: Bounds, interval: Interval, calendar: Calendar) -> str:
+    """Why partitions like the newest one are on no interval's grid, and what to set."""
+    zone = calendar.zone.key
+    if newest.lower is None or newest.upper is None:
+        return "its newest partitions are unbounded; set interval"
+    wall, width = calendar.local(newest.lower), newest.upper - newest.lower
+    if calendar.key is KeyType.TIMESTAMPTZ and wall.time() != time() and width > timedelta(hours=22):
+        return (
+            f"its newest partitions begin at {wall:%H:%M} of {zone} and look {interval}; set timezone to the zone they "
+            f"were made in, or interval to go on in {zone}"
+        )
+    long = f"{width.days} days" if width.days > 1 else f"{width.total_seconds() / 3600:g} hours"
+    return (
+        f"its newest partitions are {long} long, the last from {wall:%A, %Y-%m-%d %H:%M}, which is the grid of no "
+        f"interval in {zone}; set interval to say how to go on"
+    )
 
 
 def _back(today: date, days: int) -> date:

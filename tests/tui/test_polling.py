@@ -173,7 +173,7 @@ async def test_the_list_of_pg_partman_is_seen(database: str) -> None:
             connection.execute(b"DELETE FROM part_config")
         left = await next_look(gateway, listed)
 
-    assert [False, True, False] == [s.view.table.pg_partman for s in (kept, listed, left)]
+    assert [None, "public", None] == [s.view.table.pg_partman for s in (kept, listed, left)]
 
 
 async def test_another_table_is_seen(database: str) -> None:

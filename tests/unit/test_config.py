@@ -363,7 +363,7 @@ def test_the_starting_configuration_is_one_and_says_the_defaults(file: Path) -> 
     )
 
     assert refs == plain.requested
-    assert Policy() == plain.policy(EVENTS)
+    assert Policy(retention_agreed=True) == plain.policy(EVENTS)
     assert bare.policy(EVENTS).max_drops == 31
     assert Policy().premake_days == bare.policy(EVENTS).premake_days
 

@@ -224,6 +224,34 @@ def test_what_is_not_created_for_one_reason_is_one_finding() -> None:
     assert told[1].message.startswith("public.events: 2028-07-31..2035-11-10 (2659 periods) are not created: ")
 
 
+def test_a_grid_that_is_not_ours_is_one_finding_and_not_a_page() -> None:
+    """Half-hourly tables have thousands of partitions, each of which nobody drops for the same reason."""
+    table = events([day(o, 2) for o in range(-100, 4, 2)])
+    plan = plan_maintain(table, POLICY)
+    told = [f for f in diagnose(plan.view, plan, RAN) if f.level is not Level.CRITICAL]
+
+    assert [(Code.RUNWAY_SHORT, True), (Code.INTERVAL_UNKNOWN, True)] == [
+        (f.code, "set timezone or interval" in f.message or "set interval" in f.message) for f in told[:2]
+    ]
+    assert [(f.level, f.partition) for f in told[2:]] == [(Level.WARNING, None), (Level.INFO, None)]
+    assert told[2].message.startswith(
+        "public.events_2025_07_25 .. public.events_2025_08_02 (5) are past retention and stay: "
+    )
+    assert told[3].message.startswith("public.events_2025_08_04 .. public.events_2025_11_04 (47) are never dropped: ")
+
+
+def test_pg_partman_is_named_with_the_statement_that_stops_it() -> None:
+    """Quoted as psql wants it, for the schema that its list is in."""
+    table = replace(events(HEALTHY, name="it's"), pg_partman="Part Man")
+    plan = plan_maintain(table, POLICY)
+    (told,) = diagnose(plan.view, plan, RAN)
+
+    assert (told.code, told.level) == (Code.PG_PARTMAN, Level.WARNING)
+    assert told.message.endswith(
+        """this stops pg_partman: DELETE FROM "Part Man".part_config WHERE parent_table = 'public.it''s'"""
+    )
+
+
 def test_what_has_no_end_is_not_promised_to_go() -> None:
     """No setting would let a partition up to MAXVALUE expire, and none is named."""
     endless = partition(Bounds(lower=at("2040-01-01"), upper=None), oid=1)

@@ -58,6 +58,64 @@ def test_the_style_of_existing_partitions_is_followed(existing: str, expected: s
     assert style.name(Interval.DAILY, day(1), CALENDAR).name == expected
 
 
+@pytest.mark.parametrize(
+    ("interval", "period", "existing", "expected"),
+    [
+        (Interval.HOURLY, "2025-11-02T14", "events_p2025_11_02_1400", "events_p2025_11_02_1500"),
+        (Interval.HOURLY, "2025-11-02T14", "events_p20251102_140000", "events_p20251102_150000"),
+        (Interval.HOURLY, "2025-11-02T14", "events__2025_11_02_14", "events__2025_11_02_15"),
+        (Interval.DAILY, "2025-11-02", "events_p2025_11_02", "events_p2025_11_03"),
+        (Interval.DAILY, "2025-11-02", "events_p20251102", "events_p20251103"),
+        (Interval.DAILY, "2025-11-02", "events__2025_11_02", "events__2025_11_03"),
+        (Interval.WEEKLY, "2025-W01", "events_p2025w01", "events_p2025w02"),
+        (Interval.WEEKLY, "2025-W01", "events_p20241230", "events_p20250106"),
+        (Interval.WEEKLY, "2025-W01", "events_2025_w01", "events_2025_w02"),
+        (Interval.WEEKLY, "2025-W01", "events__2025_w01", "events__2025_w02"),
+        (Interval.MONTHLY, "2025-11", "events_p2025_11", "events_p2025_12"),
+        (Interval.MONTHLY, "2025-11", "events_p20251101", "events_p20251201"),
+        (Interval.QUARTERLY, "2025-Q3", "events_p2025q3", "events_p2025q4"),
+        (Interval.QUARTERLY, "2025-Q3", "events_p20250701", "events_p20251001"),
+        (Interval.QUARTERLY, "2025-Q3", "events__2025_q3", "events__2025_q4"),
+        (Interval.YEARLY, "2025", "events_p2025", "events_p2026"),
+        (Interval.YEARLY, "2025", "events_p20250101", "events_p20260101"),
+        (Interval.YEARLY, "2025", "events__2025", "events__2026"),
+    ],
+)
+def test_the_names_that_other_tools_gave_are_continued(
+    interval: Interval, period: str, existing: str, expected: str
+) -> None:
+    """`_p` is pg_partman's, 4 and then 5; two underscores are pg-partsmith's; Qonto's are the ones of our own."""
+    bounds = parse_period(period, interval, CALENDAR)
+    assert bounds.upper is not None
+    style = infer_style(PARENT, [partition(bounds, oid=1, name=existing)], interval, CALENDAR)
+
+    assert style.name(interval, CALENDAR.period(interval, bounds.upper), CALENDAR).name == expected
+
+
+def test_hours_that_are_named_by_the_wall_clock_go_on_so() -> None:
+    """As a pg_partman in a Berlin session names them; the second of the hour that clocks repeat says that it is it."""
+    berlin = Calendar(zone=ZoneInfo("Europe/Berlin"), key=KeyType.TIMESTAMPTZ)
+    first = berlin.period(Interval.HOURLY, at("2025-10-25T22:00"))
+    style = infer_style(PARENT, [partition(first, oid=1, name="events_p2025_10_26_0000")], Interval.HOURLY, berlin)
+    periods = berlin.periods(Interval.HOURLY, at("2025-10-25T23:00"), at("2025-10-26T03:00"))
+
+    names = [style.name(Interval.HOURLY, p, berlin).name for p in periods]
+
+    hours = ["0100", "0200", "0200_2", "0300"]
+    assert [f"events_p2025_10_26_{hour}" for hour in hours] == names
+
+
+def test_names_of_partitions_on_no_grid_are_continued() -> None:
+    """Weeks from a Tuesday, which somebody goes on with as weeks: the names need not change for that."""
+    lower = at("2025-10-28")
+    tuesdays = [partition(Bounds(lower=lower, upper=at("2025-11-04")), oid=1, name="events_p20251028")]
+    style = infer_style(PARENT, tuesdays, Interval.WEEKLY, CALENDAR)
+
+    assert style.name(Interval.WEEKLY, parse_period("2025-W46", Interval.WEEKLY, CALENDAR), CALENDAR).name == (
+        "events_p20251110"
+    )
+
+
 def test_the_schema_of_the_siblings_is_followed() -> None:
     """Partitions that live in a schema of their own keep doing so."""
     sibling = partition(day(-2), oid=1)

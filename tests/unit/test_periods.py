@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgalmanac.model import Bounds, Interval, KeyType
-from pgalmanac.periods import Calendar, Coverage, infer_interval
+from pgalmanac.model import Bounds, Interval, KeyType, Partition
+from pgalmanac.periods import Calendar, Coverage, infer_interval, off_grid
 from snapshots import at, day, partition
 
 UTC_CALENDAR = Calendar(zone=ZoneInfo("UTC"), key=KeyType.TIMESTAMPTZ)
@@ -152,3 +152,32 @@ def test_the_interval_is_that_of_most_of_the_newest_partitions() -> None:
     assert infer_interval([*days, *weeks, *odd], UTC_CALENDAR) is Interval.WEEKLY
     assert infer_interval(days, UTC_CALENDAR) is Interval.DAILY
     assert infer_interval(odd, UTC_CALENDAR) is None
+
+
+@pytest.mark.parametrize(
+    ("lower", "widths"),
+    [
+        ("2025-10-28T00:00", [7 * 24] * 3),  # weeks from a Tuesday, as pg_partman 5 makes them
+        ("2025-11-02T00:00", [0.5] * 3),  # half hours
+        ("2025-11-01T00:00", [48] * 2),
+        ("2025-10-24T22:00", [24, 25, 24]),  # days of Berlin, over a change of its clocks
+        ("2025-09-30T22:00", [31 * 24 + 1, 30 * 24, 31 * 24]),  # months of Berlin
+    ],
+)
+def test_partitions_that_are_alike_on_no_grid_are_known(lower: str, widths: list[float]) -> None:
+    """The newest one is told of; not where the last one ends on the grid, is odd for itself or stands alone."""
+    made: list[Partition] = []
+    start = at(lower)
+    for oid, width in enumerate(widths):
+        end = start + timedelta(hours=width)
+        made.append(partition(Bounds(lower=start, upper=end), oid=oid + 1))
+        start = end
+    days = [partition(day(o), oid=o + 500) for o in range(-100, -80)]
+    newer = partition(UTC_CALENDAR.period(Interval.DAILY, start + timedelta(days=2)), oid=99)
+    odd = partition(Bounds(lower=start, upper=start + timedelta(hours=3.5)), oid=98)
+
+    assert off_grid([*days, *made], UTC_CALENDAR) == made[-1].bounds
+    assert off_grid([*days, made[-1]], UTC_CALENDAR) is None
+    assert off_grid([*days, *made, newer], UTC_CALENDAR) is None
+    assert off_grid([*days, *made, odd], UTC_CALENDAR) is None
+    assert off_grid(days, UTC_CALENDAR) is None

@@ -113,8 +113,14 @@ def test_a_period_whose_last_part_is_dropped_is_made_by_the_next_run() -> None:
 
 @given(tables(), policies)
 def test_after_a_plan_every_day_from_today_to_premake_is_covered(table: PartitionedTable, policy: Policy) -> None:
-    """Unless a period was covered in part, or held by a detach that is pending: those are findings."""
+    """Unless a period was covered in part, held by a detach that is pending, or nobody knows what a period is there.
+
+    Those are findings.
+    """
     plan = plan_maintain(table, policy)
+    if plan.view.unclear is not None:
+        assert created(plan.actions) == []
+        return
     after = view(applied(plan), policy)
     wanted = Bounds(lower=after.day(0), upper=after.day(policy.premake_days + 1))
     before = view(table, policy)
@@ -322,6 +328,55 @@ def test_a_blocked_partition_is_skipped_with_what_blocks_it() -> None:
     assert [(a.status, a.note) for a in plan.actions] == [(Status.SKIPPED, "view v depends on it")]
 
 
+TUESDAYS = [day(o, 7) for o in range(-26, 16, 7)]  # today is a Sunday
+BERLIN = [
+    Bounds(lower=b.lower - timedelta(hours=1), upper=b.upper - timedelta(hours=1))  # midnight there
+    for b in (day(o) for o in range(-9, 5))
+    if b.lower is not None and b.upper is not None
+]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "key", "says"),
+    [
+        (TUESDAYS, KeyType.TIMESTAMP, "its newest partitions are 7 days long, the last from Tuesday, 2025-11-11 00:00"),
+        (BERLIN, KeyType.TIMESTAMPTZ, "its newest partitions begin at 23:00 of UTC and look daily; set timezone to"),
+    ],
+)
+def test_nothing_is_created_on_a_grid_that_nobody_named(bounds: list[Bounds], key: KeyType, says: str) -> None:
+    """Going on with our days would leave a hole at the seam, and one at every month's end of somebody's clock.
+
+    Neither a run nor fix nor create guesses; all three go on once somebody said how.
+    """
+    table = events(bounds, key=key)
+    refused = [
+        *plan_maintain(table, POLICY).actions,
+        *plan_fix(table, POLICY, back=1, ahead=30).actions,
+        *plan_create(table, POLICY, periods=label_of_next(table)).actions,
+    ]
+    zone = replace(POLICY, timezone=ZoneInfo("Europe/Berlin"))
+    said = replace(POLICY, interval=Interval.WEEKLY) if key is KeyType.TIMESTAMP else zone
+
+    assert {a.status for a in refused} == {Status.REFUSED}
+    assert all((a.note or "").startswith(says) for a in refused)
+    assert {a.status for a in plan_maintain(table, said).actions} == {Status.PLANNED}
+
+
+def label_of_next(table: PartitionedTable) -> str:
+    """A period after all that are there, as its table's interval is thought to be written."""
+    seen = view(table, POLICY)
+    return seen.label(seen.calendar.period(seen.interval, seen.day(60)))
+
+
+def test_what_pg_partman_still_lists_is_dropped_from_by_a_word_of_somebodys_alone() -> None:
+    """How long to keep stands in part_config until then; the default of ninety days is not agreed to by anybody."""
+    table = replace(events([day(o) for o in range(-95, 31)]), pg_partman="partman")
+
+    assert dropped(plan_maintain(table, POLICY).actions) == []
+    assert len(dropped(plan_maintain(table, replace(POLICY, retention_agreed=True)).actions)) == 5
+    assert len(dropped(plan_maintain(replace(table, pg_partman=None), POLICY).actions)) == 5
+
+
 def test_a_taken_name_refuses_that_one_period() -> None:
     """The other days are created all the same."""
     taken = TableName(schema="public", name="events_2025_11_05")
@@ -329,6 +384,16 @@ def test_a_taken_name_refuses_that_one_period() -> None:
 
     assert [a.partition for a in plan.actions if a.status is Status.REFUSED] == [taken]
     assert len(created(plan.actions)) == 30
+
+
+def test_a_name_that_a_partition_has_is_not_to_be_dropped() -> None:
+    """Named by another calendar: the advice to drop what has the name would cost its rows."""
+    taken = TableName(schema="public", name="events_2025_11_05")
+    other = partition(day(1), oid=1, name=taken.name)
+    plan = plan_maintain(events([day(0), other, day(2)]), POLICY, Facts(taken=frozenset({taken})))
+    (refused,) = [a for a in plan.actions if a.status is Status.REFUSED]
+
+    assert refused.note == f"the name {taken} is taken by the partition of another period; rename that one"
 
 
 def test_names_that_become_the_same_by_shortening_are_refused() -> None:

@@ -26,7 +26,8 @@ _ADVICE: Final[dict[Code, str]] = {
     Code.PRIVILEGE: "have its owner run the GRANT above",
     Code.STANDBY: "connect to the primary to change anything",
     Code.INDEX_INVALID: "create the missing index of each partition and attach it, or drop the index",
-    Code.PG_PARTMAN: "take the table out of one of the two",
+    Code.PG_PARTMAN: "set retention_days first, then run that statement; docs/takeover.md has the rest",
+    Code.INTERVAL_UNKNOWN: "set timezone or interval for this table in the configuration",
     Code.RETENTION_UNSET: "set retention_days for this table in the configuration",
 }
 _INDENT: Final = "     "
