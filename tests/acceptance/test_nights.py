@@ -1,0 +1,276 @@
+"""Night after night on a clock that is moved: the installed command and a real server live through the years to come.
+
+Both take their time from libfaketime (Debian's package of that name). What should be there after a night is worked
+out here anew, by the days of the calendar, from the keys of the rows that were written.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import pytest
+from psycopg import sql
+
+from conftest import SETTINGS
+from pgalmanac.pgserver import temporary_cluster
+from support import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from acceptance.running import Run
+    from pgalmanac.pgserver import Cluster
+
+LIBRARY: Final = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+pytestmark = pytest.mark.skipif(
+    LIBRARY is None, reason="libfaketime is not installed (Debian: apt install libfaketime)"
+)
+
+# How often a second run follows in the same night.
+AGAIN: Final = 0.1
+SECONDS_A_DAY: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The time of whatever was started with *environ*; other programs keep this machine's."""
+
+    file: Path
+    environ: Mapping[str, str]
+
+    def set(self, moment: datetime) -> None:
+        """Let it be *moment* now, and go on from there."""
+        self.file.write_text(f"{(moment - datetime.now(UTC)).total_seconds():+.0f}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """One table, what is wanted of it, and the keys of its rows."""
+
+    name: str
+    key: str
+    type: str
+    zone: str
+    interval: str
+    retention_days: int
+    premake_days: int
+    written: list[datetime] = field(default_factory=list)
+    gone: int = 0
+
+    @property
+    def identifier(self) -> sql.Composable:
+        """Its name in a statement."""
+        return sql.Identifier(*self.name.split("."))
+
+    @property
+    def setting(self) -> str:
+        """Its entry in the configuration."""
+        name = ".".join(f'"{part}"' for part in self.name.split("."))
+        return (
+            f"[[tables]]\nname = '{name}'\ninterval = '{self.interval}'\ntimezone = '{self.zone}'\n"
+            f"retention_days = {self.retention_days}\npremake_days = {self.premake_days}\n"
+        )
+
+    def literal(self, moment: datetime) -> str:
+        """Give the key of *moment*, as the table has it: the wall's clock in UTC where it knows no zone."""
+        if self.type == "date":
+            return f"{moment.astimezone(ZoneInfo(self.zone)):%Y-%m-%d}"
+        if self.type == "timestamp":
+            return f"{moment.astimezone(ZoneInfo(self.zone)):%Y-%m-%d %H:%M:%S}"
+        return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+    def midnight(self, day: date) -> datetime:
+        """Give the moment at which *day* begins, where the table is at home."""
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+
+    def over(self, moment: datetime) -> datetime:
+        """Give the end of the period that *moment* lies in."""
+        local = moment.astimezone(ZoneInfo(self.zone))
+        day = local.date()
+        if self.interval == "hourly":  # whole hours from UTC in the zones that are used here
+            return moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        if self.interval == "daily":
+            return self.midnight(day + timedelta(days=1))
+        if self.interval == "weekly":
+            return self.midnight(day - timedelta(days=day.weekday()) + timedelta(days=7))
+        return self.midnight((day.replace(day=1) + timedelta(days=32)).replace(day=1))
+
+    def kept(self, now: datetime) -> list[str]:
+        """Give the keys that are still there, from now on: those whose period has not passed retention."""
+        today = now.astimezone(ZoneInfo(self.zone)).date()
+        oldest = self.midnight(today - timedelta(days=self.retention_days))
+        before = len(self.written)
+        self.written = [moment for moment in self.written if self.over(moment) > oldest]
+        self.gone += before - len(self.written)
+        return sorted(map(self.literal, self.written))
+
+    def make(self, conninfo: str) -> None:
+        """Create the table, without a partition."""
+        with connect(conninfo) as connection:
+            connection.execute(
+                sql.SQL("CREATE TABLE {} ({key} {} NOT NULL) PARTITION BY RANGE ({key})").format(
+                    self.identifier, sql.SQL(self.type), key=sql.Identifier(self.key)
+                )
+            )
+
+    def write(self, conninfo: str, now: datetime) -> None:
+        """Insert an event of *now*, as the application does before the night's run."""
+        with connect(conninfo) as connection:
+            connection.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(self.identifier, self.literal(now)))
+        self.written.append(now)
+
+    def found(self, conninfo: str) -> list[str]:
+        """Give the keys that the table has."""
+        query = sql.SQL("SELECT {}::text FROM {}").format(sql.Identifier(self.key), self.identifier)
+        with connect(conninfo) as connection:
+            return sorted(key.removesuffix("+00") for (key,) in connection.execute(query))
+
+    def prove_inserts(self, conninfo: str, now: datetime) -> None:
+        """Insert, and undo, an event for each hour from *now* to the end of the last day that is made ahead."""
+        today = now.astimezone(ZoneInfo(self.zone)).date()
+        end = self.midnight(today + timedelta(days=self.premake_days + 1))
+        hours = [now + timedelta(hours=n) for n in range(int((end - now) / timedelta(hours=1)))]
+        keys = [self.literal(moment) for moment in (*hours, end - timedelta(seconds=1))]
+        query = sql.SQL("INSERT INTO {} SELECT unnest({}::text[])::{}").format(
+            self.identifier, sql.Literal(keys), sql.SQL(self.type)
+        )
+        with connect(conninfo) as connection, connection.transaction(force_rollback=True):
+            connection.execute(query)
+
+
+def tables() -> list[Kept]:
+    """Give a table of each kind."""
+    zoned = "timestamptz"
+    return [
+        Kept(
+            name="public.events",
+            key="timestamp",
+            type="timestamp",
+            zone="UTC",
+            interval="daily",
+            retention_days=10,
+            premake_days=30,
+        ),
+        Kept(
+            name="public.by_hour",
+            key="at",
+            type=zoned,
+            zone="Europe/Berlin",
+            interval="hourly",
+            retention_days=3,
+            premake_days=4,
+        ),
+        Kept(
+            name="public.Local Days",
+            key="at",
+            type=zoned,
+            zone="America/Santiago",
+            interval="daily",
+            retention_days=6,
+            premake_days=10,
+        ),
+        Kept(
+            name="public.weeks",
+            key="day",
+            type="date",
+            zone="Asia/Tokyo",
+            interval="weekly",
+            retention_days=9,
+            premake_days=21,
+        ),
+        Kept(
+            name="public.months",
+            key="at",
+            type=zoned,
+            zone="America/St_Johns",
+            interval="monthly",
+            retention_days=40,
+            premake_days=60,
+        ),
+    ]
+
+
+@pytest.fixture
+def clock(open_path: Path) -> Clock:
+    """Give a clock that shows this machine's time until it is set."""
+    file = open_path / "clock"
+    file.write_text("+0")
+    file.chmod(0o644)
+    environ = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # what waits goes on waiting when the clock is moved
+    }
+    return Clock(file=file, environ=environ)
+
+
+@pytest.fixture
+def server_by_clock(clock: Clock, pg_binaries: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Cluster]:
+    """Give a server that has its time from `clock`."""
+    with monkeypatch.context() as patched:
+        for name, value in clock.environ.items():
+            patched.setenv(name, value)
+        cluster = temporary_cluster(binaries=pg_binaries, settings=SETTINGS)
+        running = cluster.__enter__()
+    try:
+        yield running
+    finally:
+        cluster.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("first", "nights"),
+    [
+        pytest.param(datetime(2027, 3, 20, tzinfo=UTC), 10, id="the clocks of Berlin go forward"),
+        pytest.param(datetime(2027, 8, 27, tzinfo=UTC), 10, id="a midnight that Santiago does not have"),
+        pytest.param(datetime(2027, 10, 24, tzinfo=UTC), 10, id="clocks go back in Europe and in America"),
+        pytest.param(datetime(2028, 2, 20, tzinfo=UTC), 10, id="a leap day"),
+        pytest.param(datetime(2026, 12, 1, tzinfo=UTC), 500, id="years", marks=pytest.mark.slow),
+    ],
+)
+def test_every_insert_finds_its_partition_and_rows_go_when_their_period_is_past_retention(
+    first: datetime, nights: int, clock: Clock, server_by_clock: Cluster, run: Run, tmp_path: Path
+) -> None:
+    """Some nights are missed, some have two runs, and each is at another time of the day."""
+    chance = random.Random(str(first))  # noqa: S311  # the same nights in each run of the test
+    conninfo = server_by_clock.conninfo()
+    kept = tables()
+    config = tmp_path / "config.toml"
+    config.write_text("\n".join(table.setting for table in kept))
+    now = first
+    for table in kept:
+        table.make(conninfo)
+
+    for night in range(nights):
+        clock.set(now)
+        if night:
+            for table in kept:
+                table.write(conninfo, now)
+        document = maintained(run, config, conninfo, clock)
+        assert [[]] * len(kept) == [t["findings"] for t in document["tables"]]
+        for table in kept:
+            assert table.kept(now) == table.found(conninfo), f"{table.name} at {now}"
+            table.prove_inserts(conninfo, now)
+        if chance.random() < AGAIN:
+            again = maintained(run, config, conninfo, clock)
+            assert [(0, 0)] * len(kept) == [(t["created"], t["dropped"]) for t in again["tables"]]
+        days = chance.choice((1, 1, 1, 1, 2, 4))
+        now = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(
+            days=days, seconds=chance.randrange(SECONDS_A_DAY)
+        )
+
+    assert any(table.gone for table in kept)
+
+
+def maintained(run: Run, config: Path, conninfo: str, clock: Clock) -> dict[str, Any]:
+    """Give the report of a run that ends well."""
+    done = run("--headless", "--config", str(config), "maintain", "--json", PGALMANAC_DSN=conninfo, **clock.environ)
+    assert (0, "") == (done.code, done.err), done.out
+    return done.document
