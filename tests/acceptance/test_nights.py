@@ -164,7 +164,7 @@ def tables() -> list[Kept]:
             zone="Europe/Berlin",
             interval="hourly",
             retention_days=3,
-            premake_days=4,
+            premake_days=5,  # the longest pause is four days of UTC, which can be five elsewhere
         ),
         Kept(
             name="public.Local Days",
