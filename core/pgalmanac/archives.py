@@ -9,7 +9,7 @@ from pgalmanac.archive_list import Archived, archived
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import connect
-from pgalmanac.discovery import choose
+from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.plan_archive import target_of
 
 __all__ = ["TableArchives", "archives"]
@@ -28,7 +28,8 @@ async def archives(settings: Settings) -> tuple[TableArchives, ...]:
     """What is archived of each table. Raises ConfigError where none is configured, ArchiveError where it is not had."""
     found: list[TableArchives] = []
     async with connect(settings.dsn, read_only=True) as session:
-        for ref in (settings.only,) if settings.only else settings.requested or (await choose(session),):
+        only = None if settings.only is None else (settings.only,)
+        for ref in only or await requested_or_chosen(session, settings.requested):
             name = (await inspect(session, ref)).name
             target = target_of(settings.policy(name))
             listed = await asyncio.to_thread(archived, target, name)

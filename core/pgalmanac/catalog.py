@@ -12,7 +12,7 @@ from psycopg import errors, sql
 from pgalmanac.bounds import EARLIEST, parse_bounds
 from pgalmanac.db import LOCK_CLASS, Session, translated
 from pgalmanac.ddl import qualified
-from pgalmanac.discovery import discover
+from pgalmanac.discovery import TARGET, discover, target_parameters
 from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.marks import PREFIX, read_mark, read_pin
 from pgalmanac.model import (
@@ -33,23 +33,16 @@ if TYPE_CHECKING:
 __all__ = ["ESTIMATED_ROWS", "inspect"]
 
 _KEY_TYPES: Final = {1082: KeyType.DATE, 1114: KeyType.TIMESTAMP, 1184: KeyType.TIMESTAMPTZ}
-# The relation that a reference means: the first match in the schemas of the role's own search path.
-_TARGET: Final[LiteralString] = """
-WITH target AS (
-    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relname = {name} AND n.nspname = ANY ({schemas}) AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
-     ORDER BY array_position({schemas}, n.nspname::text) LIMIT 1)
-"""
 # Locked in the same round trip and before the snapshot: a plan is never older than the lock it is carried out under.
 _LOCK: Final[LiteralString] = (
-    _TARGET
+    TARGET
     + """
 SELECT pg_try_advisory_lock({lock_class}::int8 << 32 | target.oid::int8) FROM target;
 """
 )
 _NO_LOCK: Final[LiteralString] = "SELECT true;"
 _PARENT: Final[LiteralString] = (
-    _TARGET
+    TARGET
     + """
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
@@ -87,7 +80,7 @@ ESTIMATED_ROWS: Final[LiteralString] = (
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
 _PARTITIONS: Final[LiteralString] = (
-    _TARGET
+    TARGET
     + f"""
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, s.spcname::text AS tablespace, i.inhdetachpending AS pending,
@@ -154,8 +147,7 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     it is to be *counted*, no partition has rows or counters: PostgreSQL 14 waits up to ten seconds for a busy
     statistics collector, which a look in the middle of an incident must not.
     """
-    schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
-    target = {"name": sql.Literal(ref.name), "schemas": sql.SQL("{}::text[]").format(schemas)}
+    target = target_parameters(session, ref)
     query = sql.Composed(
         [
             sql.SQL("BEGIN; "),

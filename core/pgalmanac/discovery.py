@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, LiteralString
+
+from psycopg import sql
 
 from pgalmanac.db import Session, translated
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import TableName, TableRef
 
-__all__ = ["choose", "discover"]
+__all__ = ["TARGET", "choose", "discover", "requested_or_chosen", "target_parameters"]
 
+# The relation that a reference means: the first match in the schemas of the role's own search path.
+TARGET: Final[LiteralString] = """
+WITH target AS (
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relname = {name} AND n.nspname = ANY ({schemas}) AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
+     ORDER BY array_position({schemas}, n.nspname::text) LIMIT 1)
+"""
 _CANDIDATES: Final[LiteralString] = """
 SELECT n.nspname::text AS schema, c.relname::text AS name
   FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -20,6 +30,32 @@ SELECT n.nspname::text AS schema, c.relname::text AS name
    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
  ORDER BY 1, 2
 """
+
+
+def target_parameters(session: Session, ref: TableRef) -> dict[str, sql.Composable]:
+    """What TARGET wants to know of a reference."""
+    schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
+    return {"name": sql.Literal(ref.name), "schemas": sql.SQL("{}::text[]").format(schemas)}
+
+
+async def requested_or_chosen(session: Session, requested: Sequence[TableRef]) -> tuple[TableRef, ...]:
+    """The tables that somebody named, each once however it is spelled, else the one that is meant. As choose raises."""
+    if not requested:
+        return (await choose(session),)
+    spelled_out = {ref.name for ref in requested if ref.schema is not None}
+    refs = [await _spelled_out(session, r) if r.schema is None and r.name in spelled_out else r for r in requested]
+    return tuple(dict.fromkeys(refs))
+
+
+async def _spelled_out(session: Session, ref: TableRef) -> TableRef:
+    """The reference with the schema in which the search path finds it; as it is when there is no such table."""
+    query = sql.SQL(
+        TARGET + "SELECT n.nspname::text FROM target JOIN pg_class c ON c.oid = target.oid "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace"
+    ).format(**target_parameters(session, ref))
+    with translated(f"the catalog of {ref}"):
+        row = await (await session.execute(query)).fetchone()
+    return ref if row is None else TableRef(schema=row[0], name=ref.name)
 
 
 async def discover(session: Session) -> tuple[TableName, ...]:

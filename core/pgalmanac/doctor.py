@@ -17,11 +17,11 @@ from pgalmanac.catalog import inspect
 from pgalmanac.config import NO_SCREENS, Settings
 from pgalmanac.db import Session, connect, one_line
 from pgalmanac.diagnose import stop_pg_partman
-from pgalmanac.discovery import choose
+from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
 from pgalmanac.log import is_terminal
-from pgalmanac.model import KeyType, TableRef
+from pgalmanac.model import KeyType
 from pgalmanac.naming import MAX_BYTES
 from pgalmanac.systemctl import is_here, properties
 from pgalmanac.view import View, view
@@ -115,7 +115,7 @@ async def _history(session: Session, settings: Settings) -> AsyncIterator[Line]:
 
 async def _tables(session: Session, settings: Settings) -> AsyncIterator[Line]:
     try:
-        refs: tuple[TableRef, ...] = settings.requested or (await choose(session),)
+        refs = await requested_or_chosen(session, settings.requested)
     except PgalmanacError as exc:
         yield _fix("table", str(exc))
         return

@@ -13,7 +13,7 @@ from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, translated
 from pgalmanac.ddl import qualified
 from pgalmanac.diagnose import diagnose
-from pgalmanac.discovery import choose
+from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.estimates import estimates_of
 from pgalmanac.forecast import Forecast, Sizes, forecast, unusual
@@ -63,7 +63,7 @@ class Observation:
 async def observe(settings: Settings) -> Observation:
     """Look at every table and change nothing. A table that cannot be looked at is one with an error."""
     async with connect(settings.dsn, read_only=True) as session:
-        refs = settings.requested or (await choose(session),)
+        refs = await requested_or_chosen(session, settings.requested)
         tables: list[Observed] = []
         for ref in refs:
             try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, translated
-from pgalmanac.discovery import choose
+from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Server, TableRef
@@ -63,7 +63,7 @@ class Run:
         """The tables that somebody named, else the one that is meant."""
         if self.settings.only is not None:
             return (self.settings.only,)
-        self._refs = self._refs or self.settings.requested or (await choose(self.session),)
+        self._refs = self._refs or await requested_or_chosen(self.session, self.settings.requested)
         return self._refs
 
     async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAINTAIN = Request(command="maintain")
+EVENTS, PUBLIC_EVENTS = TableRef(name="events"), TableRef(schema="public", name="events")
 
 
 async def run(conninfo: str, request: Request = MAINTAIN, **settings: object) -> TableReport:
@@ -334,6 +335,54 @@ async def test_one_broken_table_does_not_stop_another(database: str) -> None:
     assert isinstance(report.tables[0].error, ConfigError)
     assert report.tables[1].created == 31
     assert report.exit_code == 1
+
+
+async def test_one_table_under_two_spellings_is_maintained_once(database: str) -> None:
+    """An entry without a schema and one with it speak of the same table: one run with both entries' settings."""
+    settings = Settings(
+        dsn=database,
+        requested=(EVENTS, PUBLIC_EVENTS),
+        tables=(
+            (EVENTS, Layer(values={"premake_days": 3, "retention_days": 10})),
+            (PUBLIC_EVENTS, Layer(values={"premake_days": 5})),
+        ),
+    )
+    preview = await maintain.preview(settings, MAINTAIN)
+    report = await maintain.perform(settings, MAINTAIN)
+    created = await maintain.perform(settings, Request(command="create", target=f"{today() + timedelta(days=6)}"))
+    checked = await maintain.check(settings)
+    observed = await observe(settings)
+
+    assert [6, 1] == [t.created for t in (*report.tables, *created.tables)]
+    assert [1, 1, 1] == [len(some.tables) for some in (preview, checked, observed)]
+    assert [(2,)] == rows(database, "SELECT count(*) FROM housekeeper_runs")
+    assert report.tables[0].view is not None
+    assert report.tables[0].view.policy.retention_days == 10
+
+
+async def test_two_tables_of_one_name_keep_policies_of_their_own(database: str) -> None:
+    """The entry without a schema means the first on the search path, and the other is no second spelling of it."""
+    with connect(database) as connection:
+        connection.execute(b"CREATE SCHEMA app; CREATE TABLE app.events (LIKE events) PARTITION BY RANGE (timestamp)")
+    other = TableRef(schema="app", name="events")
+    report = await maintain.perform(
+        Settings(
+            dsn=database,
+            requested=(EVENTS, other),
+            tables=((EVENTS, Layer(values={"premake_days": 3})), (other, Layer(values={"premake_days": 5}))),
+        ),
+        MAINTAIN,
+    )
+
+    assert [("public.events", 4), ("app.events", 6)] == [(t.table, t.created) for t in report.tables]
+
+
+async def test_two_spellings_of_what_is_not_there_are_two_errors(empty_database: str) -> None:
+    """Nothing is left out that might have been meant."""
+    report = await maintain.perform(Settings(dsn=empty_database, requested=(EVENTS, PUBLIC_EVENTS)), MAINTAIN)
+
+    assert ["events", "public.events"] == [t.table for t in report.tables]
+    assert all(isinstance(t.error, ConfigError) for t in report.tables)
 
 
 async def test_the_clock_before_the_last_run_drops_nothing(database: str) -> None:

@@ -190,6 +190,14 @@ async def test_another_table_is_seen(database: str) -> None:
     assert ["events", "metrics"] == [t.name for t in after]
 
 
+async def test_a_table_that_is_named_twice_is_in_the_list_once(database: str) -> None:
+    """With its schema and without."""
+    async with looked(database, requested=(EVENTS, TableRef(schema="public", name="events"))) as (gateway, _):
+        listed = (await gateway.poll(None)).tables
+
+    assert ["public.events"] == [str(t) for t in listed]
+
+
 async def test_a_new_partition_and_a_default_one_are_seen(database: str) -> None:
     """What makes nothing less."""
     add_partitions(database, days=range(-5, 3))

@@ -129,7 +129,8 @@ class ServerGateway:
         asked = self._settings.requested
         if not asked:
             return found
-        return tuple(t for ref in asked for t in found if ref.name == t.name and ref.schema in {None, t.schema})
+        named = (t for ref in asked for t in found if ref.name == t.name and ref.schema in {None, t.schema})
+        return tuple(dict.fromkeys(named))
 
     async def _table(self, session: Session, seen: Inspection, recorder: Recorder, worker: int | None) -> TableState:
         found = await estimates(session, seen.view)
