@@ -23,9 +23,8 @@ from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
 from pgalmanac.guard import GuardError, drop_guard
 from pgalmanac.locks import blockers
-from pgalmanac.model import RelationKind
 from pgalmanac.results import Progress
-from pgalmanac.steps import comment_of, detached, detaches_concurrently, partition_of, script
+from pgalmanac.steps import comment_of, detached, detaches_concurrently, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.trash import bound, make_trash
 from pgalmanac.view import View
@@ -186,8 +185,6 @@ class Executor:
 
         What is to go is looked at again when no DDL can change it.
         """
-        if action.source is not Source.DETACHED and self._kind(action) is not RelationKind.TABLE:
-            raise GuardError("it is no plain table; drop it by hand")
         seen: list[tuple[int, int]] = []
         guard = drop_guard(self.view, action, source, seen.append)
         _, attempts = await retried(
@@ -198,9 +195,6 @@ class Executor:
         )
         size, rows = seen[-1]
         return Done(attempts=attempts, bytes=size, rows=rows)
-
-    def _kind(self, action: Action) -> RelationKind:
-        return partition_of(self.view, action).kind
 
     async def _drop_concurrently(self, action: Action) -> Done:
         """Mark, detach without making anybody wait, drop (or move to the trash).

@@ -19,7 +19,6 @@ __all__ = [
     "detaches_concurrently",
     "marking",
     "new_pin",
-    "partition_of",
     "pin_of",
     "script",
     "shown",
@@ -33,15 +32,6 @@ def detaches_concurrently(table: PartitionedTable) -> bool:
     would lock the other table without a deadline.
     """
     return table.default is None and not table.pending and not table.referencing and not table.referenced
-
-
-def partition_of(view: View, action: Action) -> Partition:
-    """The partition that an action is about. Raises LookupError when the snapshot has none."""
-    for partition in view.table.partitions:
-        if partition.oid == action.oid:
-            return partition
-    msg = f"{action.partition} is not in the snapshot"
-    raise LookupError(msg)
 
 
 def _relation(view: View, action: Action) -> Partition | Orphan | None:

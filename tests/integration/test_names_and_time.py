@@ -21,6 +21,7 @@ from pgalmanac.inspection import Request
 from pgalmanac.model import Interval, TableRef
 from pgalmanac.plan import Plan, plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.steps import marking
 from pgalmanac.structure import read_structure
 from support import connect, rows
 from under_fire import create_log, execute, log_partition, maintain, midnight, planned, todo
@@ -484,6 +485,76 @@ def test_nothing_is_dropped_that_the_plan_did_not_name(empty_database: str) -> N
 
     assert statuses == [Status.REFUSED]
     assert rows(empty_database, f"SELECT count(*) FROM {due}") == [(7,)]
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_name_that_went_to_another_partition_does_not_take_that_along(empty_database: str, default: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Between plan and drop two partitions change names: statements go by names, and today's would be dropped."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3, default=default)
+    due, kept = (f"log_{midnight(day):%Y_%m_%d}" for day in (-9, 0))
+
+    async def run() -> list[Status]:
+        async with open_session(empty_database) as session:
+            plan = plan_maintain(await inspect(session, TableRef(name="log")), Policy(premake_days=0, retention_days=5))
+            for old, new in ((due, "away"), (kept, due), ("away", kept)):
+                execute(empty_database, f"ALTER TABLE {old} RENAME TO {new}")
+            return [o.status async for o in apply(session, plan, None)]
+
+    assert asyncio.run(run()) == [Status.REFUSED]
+    assert rows(empty_database, "SELECT count(*) FROM log") == [(6,)]
+
+
+def test_a_detached_table_that_became_a_partition_of_another_stays(empty_database: str) -> None:
+    """An unfinished drop, and between plan and drop somebody attaches the table elsewhere: its mark is void."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3)
+    due = f"log_{midnight(-9):%Y_%m_%d}"
+
+    async def run() -> list[tuple[Status, str | None]]:
+        async with open_session(empty_database) as session:
+            policy = Policy(premake_days=0, retention_days=5)
+            plan = plan_maintain(await inspect(session, TableRef(name="log")), policy)
+            (mark,) = marking(plan.view, plan.todo[0], None).work
+            await session.execute(mark.sql)
+            execute(empty_database, f"ALTER TABLE log DETACH PARTITION {due}")
+            again = plan_maintain(await inspect(session, TableRef(name="log")), policy)
+            execute(
+                empty_database,
+                "CREATE TABLE other (LIKE log) PARTITION BY RANGE (ts)",
+                f"ALTER TABLE other ATTACH PARTITION {due} FOR VALUES FROM ('{midnight(-9)}') TO ('{midnight(-8)}')",
+            )
+            return [(o.status, o.error) async for o in apply(session, again, None)]
+
+    ((status, error),) = asyncio.run(run())
+
+    assert status is Status.REFUSED
+    assert "is not the table that was planned for" in (error or "")
+    assert rows(empty_database, "SELECT count(*) FROM other") == [(3,)]
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_partition_that_is_partitioned_itself_is_not_dropped_whatever_a_plan_says(
+    empty_database: str,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """The plan skips it; and if it did not, the last look would find no plain table."""
+    create_log(empty_database, days=(0,), default=default)
+    parts = f"log_{midnight(-9):%Y_%m_%d}"
+    execute(
+        empty_database,
+        f"CREATE TABLE {parts} PARTITION OF log FOR VALUES FROM ('{midnight(-9)}') TO ('{midnight(-8)}')"
+        " PARTITION BY RANGE (ts)",
+        f"CREATE TABLE {parts}_all PARTITION OF {parts} DEFAULT",
+    )
+
+    async def run() -> tuple[list[Status], list[Status]]:
+        async with open_session(empty_database) as session:
+            table = await inspect(session, TableRef(name="log"))
+            plan = plan_maintain(table, Policy(premake_days=0, retention_days=5))
+            forced = replace(plan, actions=tuple(replace(a, status=Status.PLANNED) for a in plan.actions))
+            return [a.status for a in plan.actions], [o.status async for o in apply(session, forced, None)]
+
+    assert asyncio.run(run()) == ([Status.SKIPPED], [Status.REFUSED])
+    assert rows(empty_database, "SELECT to_regclass(%s) IS NULL", f"{parts}_all") == [(False,)]
 
 
 async def test_a_guard_sees_what_was_committed_while_it_waited_for_its_lock(database: str) -> None:
