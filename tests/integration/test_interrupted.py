@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock
 
 import pytest
 from psycopg import sql
@@ -262,3 +263,39 @@ async def test_an_end_that_is_written_again_says_the_same(database: str) -> None
         await end(output="")
 
     assert recorder.trouble == "2 of its actions are not recorded (the disk is full)"
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_detach_given_up_in_its_second_half_is_ended_or_stays_ours(
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """It goes at once where its locks are to be had by then; else it keeps its mark, and the next run drops it."""
+    add_partitions(database, days=[-100, *range(-3, 31)], rows_a_day=1)
+    hasty = Settings(dsn=database, defaults=Layer(values={"retention_days": 90, "retry_seconds": 3}))
+
+    with connect(database) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM events LIMIT 1")
+
+        async def left(session: Session, oids: Sequence[int]) -> tuple[str, ...]:
+            if leaves:
+                reader.execute("COMMIT")
+            return await blockers(session, oids)
+
+        monkeypatch.setattr("pgalmanac.detaching.holders", AsyncMock(return_value=frozenset()))
+        monkeypatch.setattr("pgalmanac.execute.blockers", left)
+        (table,) = (await maintain.perform(hasty, MAINTAIN)).tables
+        there = rows(
+            database,
+            "SELECT inhdetachpending, obj_description(inhrelid, 'pg_class') LIKE 'pgalmanac-mark: %%' FROM pg_inherits"
+            " WHERE inhrelid = to_regclass(%s)",
+            EXPIRED,
+        )
+    (after,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+
+    assert [Status.DONE if leaves else Status.FAILED] == [o.status for o in table.outcomes]
+    assert there == ([] if leaves else [(True, True)])
+    assert (0 if leaves else 1, 0) == (after.dropped, after.count(Status.FAILED))
+    assert rows(database, "SELECT to_regclass(%s) IS NULL", EXPIRED) == [(True,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
@@ -15,8 +16,11 @@ import pytest
 
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.findings import Code
+from pgalmanac.inspection import Request
+from pgalmanac.maintain import perform
+from pgalmanac.plan import Plan
 from support import connect, rows
-from under_fire import create_log, execute, maintain, midnight, planned, shape, todo
+from under_fire import create_log, execute, maintain, midnight, planned, settings, shape, todo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -372,6 +376,27 @@ def test_a_trigger_that_always_fires_refuses_the_period(empty_database: str) -> 
     assert report.tables[0].created == 2, "the two days without stray rows"
     assert _in_default(empty_database) == 10
     assert rows(empty_database, "SELECT * FROM seen") == []
+
+
+def test_a_row_that_comes_after_the_plan_is_not_moved_where_moving_would_be_felt(empty_database: str) -> None:
+    """What forbids a move is asked for again when attaching meets rows that no plan has counted."""
+    create_log(empty_database, days=(0,), default=True)
+    execute(
+        empty_database,
+        *TRIGGER,
+        "CREATE TRIGGER zealous AFTER DELETE ON log_default FOR EACH ROW EXECUTE FUNCTION tell()",
+        "ALTER TABLE log_default ENABLE ALWAYS TRIGGER zealous",
+    )
+
+    def strays_once(event: object) -> None:
+        if isinstance(event, Plan):
+            _stray(empty_database, 1)
+
+    report = asyncio.run(perform(settings(empty_database), Request(command="maintain"), observer=strays_once))
+
+    assert any("zealous" in (e or "") for e in _errors(report))
+    assert (report.tables[0].created, report.tables[0].count(Status.REFUSED)) == (2, 1)
+    assert (_in_default(empty_database), rows(empty_database, "SELECT * FROM seen")) == (10, [])
 
 
 def test_a_preview_of_a_move_changes_nothing(empty_database: str) -> None:
