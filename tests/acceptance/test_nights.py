@@ -17,16 +17,15 @@ import pytest
 from psycopg import sql
 
 from conftest import SETTINGS
-from pgalmanac.pgserver import temporary_cluster
 from support import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
     from acceptance.running import Run
     from pgalmanac.pgserver import Cluster
 
-LIBRARY: Final = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+LIBRARY: Final = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 pytestmark = pytest.mark.skipif(
     LIBRARY is None, reason="libfaketime is not installed (Debian: apt install libfaketime)"
@@ -37,16 +36,41 @@ AGAIN: Final = 0.1
 SECONDS_A_DAY: Final = 86_400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """The time of whatever was started with *environ*; other programs keep this machine's."""
+@dataclass(slots=True, kw_only=True)
+class Night:
+    """A server and the command, both at a time of their own; other programs keep this machine's."""
 
-    file: Path
-    environ: Mapping[str, str]
+    cluster: Cluster
+    run: Run
+    config: Path
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def set(self, moment: datetime) -> None:
-        """Let it be *moment* now, and go on from there."""
-        self.file.write_text(f"{(moment - datetime.now(UTC)).total_seconds():+.0f}")
+    @property
+    def conninfo(self) -> str:
+        """How libpq reaches the server."""
+        return self.cluster.conninfo()
+
+    def begin(self, now: datetime) -> None:
+        """Let it be *now*, and go on from there.
+
+        The server is started anew: one whose clock is read from a file that changes reads it in its signal handlers
+        too, and dies of that sooner or later.
+        """
+        offset = f"{(now - datetime.now(UTC)).total_seconds():+.0f}"
+        self.cluster.stop()
+        # What waits goes on waiting by the machine's own clock.
+        self.environ = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in self.environ.items():
+                patched.setenv(name, value)
+            self.cluster.start(SETTINGS)
+
+    def maintain(self) -> dict[str, Any]:
+        """Give the report of a run, which ends well."""
+        arguments = ("--headless", "--config", str(self.config), "maintain", "--json")
+        done = self.run(*arguments, PGALMANAC_DSN=self.conninfo, **self.environ)
+        assert (0, "") == (done.code, done.err), done.out
+        return done.document
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,32 +221,9 @@ def tables() -> list[Kept]:
 
 
 @pytest.fixture
-def clock(open_path: Path) -> Clock:
-    """Give a clock that shows this machine's time until it is set."""
-    file = open_path / "clock"
-    file.write_text("+0")
-    file.chmod(0o644)
-    environ = {
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # what waits goes on waiting when the clock is moved
-    }
-    return Clock(file=file, environ=environ)
-
-
-@pytest.fixture
-def server_by_clock(clock: Clock, pg_binaries: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Cluster]:
-    """Give a server that has its time from `clock`."""
-    with monkeypatch.context() as patched:
-        for name, value in clock.environ.items():
-            patched.setenv(name, value)
-        cluster = temporary_cluster(binaries=pg_binaries, settings=SETTINGS)
-        running = cluster.__enter__()
-    try:
-        yield running
-    finally:
-        cluster.__exit__(None, None, None)
+def night(own_server: Cluster, run: Run, tmp_path: Path) -> Night:
+    """Give a server and the command, which have the same clock once the first night has begun."""
+    return Night(cluster=own_server, run=run, config=tmp_path / "config.toml")
 
 
 @pytest.mark.parametrize(
@@ -236,41 +237,30 @@ def server_by_clock(clock: Clock, pg_binaries: Path, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_every_insert_finds_its_partition_and_rows_go_when_their_period_is_past_retention(
-    first: datetime, nights: int, clock: Clock, server_by_clock: Cluster, run: Run, tmp_path: Path
+    first: datetime, nights: int, night: Night
 ) -> None:
     """Some nights are missed, some have two runs, and each is at another time of the day."""
     chance = random.Random(str(first))  # noqa: S311  # the same nights in each run of the test
-    conninfo = server_by_clock.conninfo()
     kept = tables()
-    config = tmp_path / "config.toml"
-    config.write_text("\n".join(table.setting for table in kept))
+    night.config.write_text("\n".join(table.setting for table in kept))
     now = first
     for table in kept:
-        table.make(conninfo)
+        table.make(night.conninfo)
 
-    for night in range(nights):
-        clock.set(now)
-        if night:
-            for table in kept:
-                table.write(conninfo, now)
-        document = maintained(run, config, conninfo, clock)
+    for number in range(nights):
+        night.begin(now)
+        for table in kept if number else ():
+            table.write(night.conninfo, now)
+        document = night.maintain()
         assert [[]] * len(kept) == [t["findings"] for t in document["tables"]]
         for table in kept:
-            assert table.kept(now) == table.found(conninfo), f"{table.name} at {now}"
-            table.prove_inserts(conninfo, now)
+            assert table.kept(now) == table.found(night.conninfo), f"{table.name} at {now}"
+            table.prove_inserts(night.conninfo, now)
         if chance.random() < AGAIN:
-            again = maintained(run, config, conninfo, clock)
+            again = night.maintain()
             assert [(0, 0)] * len(kept) == [(t["created"], t["dropped"]) for t in again["tables"]]
         days = chance.choice((1, 1, 1, 1, 2, 4))
-        now = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(
-            days=days, seconds=chance.randrange(SECONDS_A_DAY)
-        )
+        today = datetime(now.year, now.month, now.day, tzinfo=UTC)
+        now = today + timedelta(days=days, seconds=chance.randrange(SECONDS_A_DAY))
 
     assert any(table.gone for table in kept)
-
-
-def maintained(run: Run, config: Path, conninfo: str, clock: Clock) -> dict[str, Any]:
-    """Give the report of a run that ends well."""
-    done = run("--headless", "--config", str(config), "maintain", "--json", PGALMANAC_DSN=conninfo, **clock.environ)
-    assert (0, "") == (done.code, done.err), done.out
-    return done.document
