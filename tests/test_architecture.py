@@ -63,6 +63,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "guard",
                 "health",
                 "history",
+                "leftovers",
                 "locks",
             }
             | {"differences", "proof", "records", "schedule", "strays", "structure", "systemctl", "trash"}

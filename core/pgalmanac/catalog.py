@@ -49,7 +49,8 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
        p.partstrat::text AS strategy, p.partnatts::int4 AS columns,
        a.attname::text AS column, COALESCE(NULLIF(t.typbasetype, 0), t.oid)::int8 AS type_oid,
        clock_timestamp() AS now,
-       has_schema_privilege(n.oid, 'CREATE') AS may_create, pg_has_role(c.relowner, 'USAGE') AS may_own,
+       h.nspname::text AS home, has_schema_privilege(h.oid, 'CREATE') AS may_create,
+       pg_has_role(c.relowner, 'USAGE') AS may_own,
        ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
                                    has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
                FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid
@@ -67,6 +68,8 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
            AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
          LIMIT 1) AS partman_schema
   FROM target JOIN pg_class c ON c.oid = target.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class y ON y.oid = (SELECT max(i.inhrelid) FROM pg_inherits i WHERE i.inhparent = c.oid)
+  JOIN pg_namespace h ON h.oid = COALESCE(y.relnamespace, n.oid)
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
   LEFT JOIN pg_type t ON t.oid = a.atttypid;
@@ -119,6 +122,8 @@ class _Parent:
     column: str | None
     type_oid: int | None
     now: datetime
+    # The schema in which the last partition was made, and so will be the next.
+    home: str
     may_create: bool
     may_own: bool
     referencing: list[list[str]]
@@ -263,7 +268,7 @@ def _missing_grants(session: Session, row: _Parent) -> tuple[str, ...]:
     if not row.may_own:
         missing.append(sql.SQL("GRANT {} TO {}").format(sql.Identifier(row.owner), role))
     if not row.may_create:
-        missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(row.schema), role))
+        missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(row.home), role))
     return tuple(m.as_string(session.conn) for m in missing)
 
 

@@ -66,7 +66,7 @@ def _coverage(seen: View) -> Iterator[Finding]:
             Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {first}{_longer(seen)}"
         )
     if seen.unclear is not None:
-        yield _warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: nothing is created, for {seen.unclear}")
+        yield _warning(Code.INTERVAL_UNKNOWN, f"nothing is created for {seen.table.name}: {seen.unclear}")
     else:
         yield from _gaps(seen)
 

@@ -20,6 +20,7 @@ from pgalmanac.diagnose import stop_pg_partman
 from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
+from pgalmanac.leftovers import Leftovers, read_leftovers
 from pgalmanac.log import is_terminal
 from pgalmanac.model import KeyType
 from pgalmanac.naming import MAX_BYTES
@@ -126,7 +127,7 @@ async def _tables(session: Session, settings: Settings) -> AsyncIterator[Line]:
         except PgalmanacError as exc:
             yield _fix(str(ref), str(exc))
             continue
-        for line in _table(seen):
+        for line in (*_table(seen), *_left(await read_leftovers(session, seen), str(table.name))):
             yield line
 
 
@@ -157,9 +158,26 @@ def _table(seen: View) -> Iterator[Line]:
     if blind:
         yield _fix(topic, f"GRANT UPDATE ON {', '.join(blind)}: a drop has to lock both ends of a foreign key")
     if seen.unclear is not None:
-        yield _fix(topic, f"nothing is created, for {seen.unclear}")
+        yield _fix(topic, f"nothing is created: {seen.unclear}")
     if (stop := stop_pg_partman(table)) is not None:
         yield _fix(topic, f"pg_partman's part_config lists it too, and only one should maintain it: {stop}")
+
+
+def _left(left: Leftovers, topic: str) -> Iterator[Line]:
+    """What another program left; nothing of it is in the way."""
+    if left.indexes:
+        names = ", ".join(map(str, left.indexes))
+        yield _note(
+            topic,
+            f"{left.partitions} of its partitions have indexes that the table has not, such as {names}: "
+            "new partitions get the table's indexes alone",
+        )
+    if left.detached:
+        first, last = left.detached[0], left.detached[-1]
+        names = str(first) if first == last else f"{first} .. {last} ({len(left.detached)})"
+        yield _note(
+            topic, f"named like its partitions, and detached by somebody or none of it: {names}; nothing drops them"
+        )
 
 
 def _name_budget(seen: View, topic: str) -> Line:

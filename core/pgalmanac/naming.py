@@ -52,6 +52,13 @@ _FORMATS: Final[dict[Interval, tuple[str, ...]]] = {
     Interval.YEARLY: ("%Y", "y%Y", "%Y_%m_%d", "%Y%m%d"),
 }
 _STYLE_SAMPLE: Final = 31
+_DIGITS: Final = {
+    "%Y": r"\d{4}",
+    "%G": r"\d{4}",
+    "%j": r"\d{3}",
+    "%q": "[1-4]",
+    **dict.fromkeys(("%m", "%d", "%H", "%M", "%S", "%V", "%y"), r"\d\d"),
+}
 # What is added to the name of the second hour of two that the wall clock calls alike.
 _AGAIN: Final = "_2"
 
@@ -83,6 +90,12 @@ class Style:
         moment = calendar.local(bounds.lower) if self.wall_clock else _labelled(interval, bounds.lower, calendar)
         tail = _render(self.pattern, moment) + self.suffix + (_AGAIN if moment.fold else "")
         return TableName(schema=self.schema, name=fit(self.prefix, tail))
+
+    def reads(self, name: str) -> bool:
+        """Whether *name* is one that this style could give."""
+        parts = re.split(r"(%[A-Za-z])", self.pattern)
+        date = "".join(_DIGITS.get(part) or re.escape(part) for part in parts)
+        return re.fullmatch(re.escape(self.prefix) + date + re.escape(self.suffix), name) is not None
 
 
 def fit(prefix: str, tail: str) -> str:
@@ -125,7 +138,7 @@ def _styles(partition: Partition, interval: Interval, calendar: Calendar) -> Ite
 def infer_style(parent: TableName, partitions: Sequence[Partition], interval: Interval, calendar: Calendar) -> Style:
     """The style of most of the newest partitions of this interval; without any, of those that are on no grid at all.
 
-    Where none can be read it is `{table}_` and the default date.
+    Where none can be read it is `{table}_` and the default date, in the schema of the newest one.
     """
     for wanted in (interval, None):
         styles: list[Style] = []
@@ -136,7 +149,8 @@ def infer_style(parent: TableName, partitions: Sequence[Partition], interval: In
                 break
         if styles:
             return Counter(styles).most_common(1)[0][0]
-    return Style(schema=parent.schema, prefix=f"{parent.name}_", pattern=_FORMATS[interval][0])
+    schema = partitions[-1].name.schema if partitions else parent.schema
+    return Style(schema=schema, prefix=f"{parent.name}_", pattern=_FORMATS[interval][0])
 
 
 def label(interval: Interval, bounds: Bounds, calendar: Calendar) -> str:

@@ -116,10 +116,11 @@ def test_names_of_partitions_on_no_grid_are_continued() -> None:
     )
 
 
-def test_the_schema_of_the_siblings_is_followed() -> None:
-    """Partitions that live in a schema of their own keep doing so."""
+@pytest.mark.parametrize("existing", ["events_2025_10_31", "nothing_to_see"])
+def test_the_schema_of_the_siblings_is_followed(existing: str) -> None:
+    """Partitions that live in a schema of their own keep doing so, whatever they are called."""
     sibling = partition(day(-2), oid=1)
-    object.__setattr__(sibling, "name", TableName(schema="parts", name="events_2025_10_31"))
+    object.__setattr__(sibling, "name", TableName(schema="parts", name=existing))
 
     style = infer_style(PARENT, [sibling], Interval.DAILY, CALENDAR)
 
