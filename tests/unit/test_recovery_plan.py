@@ -201,6 +201,39 @@ def test_a_run_that_was_cut_off_is_brought_to_its_end() -> None:
     ]
 
 
+def test_a_grace_ends_at_its_very_instant_wherever_the_table_lies_by_then() -> None:
+    """One that never reached the trash is dropped where it is, and not brought there first."""
+    ends_now = orphan(day(-100), oid=1, ends=0)
+    at_home = orphan(day(-101), oid=2, ends=-1, home=True)
+    plan = plan_maintain(events(map(day, range(-9, 31)), orphans=(ends_now, at_home)), GRACE)
+
+    assert [(a.oid, a.kind, a.reason, a.partition) for a in plan.actions] == [
+        (1, "drop", "grace ended", ends_now.name),
+        (2, "drop", "grace ended", at_home.name),
+    ]
+
+
+def test_what_depends_on_a_table_in_the_trash_keeps_it_there() -> None:
+    """By night it is skipped, and by hand refused, with what depends on it."""
+    table = events(map(day, range(-9, 31)), orphans=(orphan(day(-100), oid=1, ends=-1),))
+    blocked = Facts(blocked={1: "view v depends on it"})
+    night = plan_maintain(table, GRACE, blocked)
+    by_hand = plan_drop(table, GRACE, blocked, target="2025-07-25", now=True)
+
+    assert [(a.status, a.note) for a in night.actions] == [(Status.SKIPPED, "view v depends on it")]
+    assert [(a.status, a.note) for a in by_hand.actions] == [(Status.REFUSED, "view v depends on it")]
+
+
+def test_a_half_detached_partition_that_somebody_pinned_is_not_dropped() -> None:
+    """What a run without a grace began is ended as a table that stays."""
+    pending = partition(
+        day(-100), oid=1, detach_pending=True, mark=mark(day(-100), oid=1), pin=Pin(reason="x", until=TODAY)
+    )
+    plan = plan_maintain(events([pending, *map(day, range(-9, 31))]), Policy())
+
+    assert [(a.kind, a.source) for a in plan.actions] == [("finalize", Source.PENDING)]
+
+
 def test_the_trash_refuses_what_it_has_no_place_for() -> None:
     """A name that is taken refuses that one; a missing privilege all of them; both with what to do."""
     table = events([day(-92), day(-91), *map(day, range(-90, 31))])
