@@ -247,6 +247,27 @@ def test_the_trash_refuses_what_it_has_no_place_for() -> None:
     assert "set trash_schema to another" in (own.actions[0].note or "")
 
 
+def test_what_a_run_left_on_its_way_to_the_trash_stays_where_its_name_is_taken_there() -> None:
+    """Detached or half detached: a table of the name in the trash is another one, and stays too."""
+    until = NOW + timedelta(days=2)
+    pending = partition(
+        day(-95), oid=1, detach_pending=True, mark=replace(mark(day(-95), oid=1), keep_until=until, home="public")
+    )
+    left = orphan(day(-96), oid=2, ends=2, home=True)
+    taken = frozenset(TableName(schema=TRASH, name=name.name) for name in (pending.name, left.name))
+    plan = plan_maintain(events([pending, *map(day, range(-9, 31))], orphans=(left,)), GRACE, Facts(taken=taken))
+
+    assert [(a.oid, a.status) for a in plan.actions] == [(1, Status.REFUSED), (2, Status.REFUSED)]
+
+
+def test_the_fuse_counts_what_would_go_and_not_what_stays() -> None:
+    """Whoever pins forty days does not keep the one that is due."""
+    pinned = [partition(day(-140 + n), oid=n, pin=Pin(reason="x")) for n in range(40)]
+    plan = plan_maintain(events([*pinned, *map(day, range(-91, 31))]), Policy())
+
+    assert [(a.kind, a.bounds) for a in plan.todo] == [("drop", day(-91))]
+
+
 def test_pinned_is_skipped_by_night_and_refused_by_hand() -> None:
     """With the reason; a pin of yesterday says nothing any more."""
     pinned = partition(day(-95), oid=1, pin=Pin(reason="case 4711", until=TODAY))
