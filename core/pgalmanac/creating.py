@@ -10,7 +10,7 @@ from pgalmanac.model import Bounds, TableName
 from pgalmanac.naming import fit
 from pgalmanac.view import View, oldest_kept
 
-__all__ = ["create", "creates", "gaps", "limited", "lower_of", "named_once"]
+__all__ = ["agreed", "create", "creates", "gaps", "limited", "lower_of", "named_once"]
 
 
 def lower_of(action: Action) -> datetime:
@@ -61,8 +61,6 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
         reason=reason,
         rows=strays or None,
     )
-    if seen.unclear is not None:
-        return action.refused(seen.unclear)
     if name in facts.taken:
         if any(name == p.name for p in seen.table.partitions):
             return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
@@ -72,6 +70,11 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
     if strays and facts.immovable is not None:
         return action.refused(facts.immovable)
     return action
+
+
+def agreed(seen: View, actions: Sequence[Action]) -> list[Action]:
+    """Refuse all of them where nobody knows what a period is: the days of another clock would leave a hole between."""
+    return list(actions) if seen.unclear is None else [a.refused(seen.unclear) for a in actions]
 
 
 def named_once(actions: Iterable[Action]) -> list[Action]:

@@ -58,7 +58,9 @@ def _coverage(seen: View) -> Iterator[Finding]:
     today_exists = coverage.covered(seen.now)
     if not today_exists:
         rows = "go to the default partition" if seen.table.default else "fail"
-        yield _critical(Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; {first}fix")
+        yield _critical(
+            Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; run pgalmanac fix"
+        )
     runway = runway_days(seen)
     if runway < seen.policy.low_runway_days:
         days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
@@ -66,7 +68,11 @@ def _coverage(seen: View) -> Iterator[Finding]:
             Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {first}{_longer(seen)}"
         )
     if seen.unclear is not None:
-        yield _warning(Code.INTERVAL_UNKNOWN, f"nothing is created for {seen.table.name}: {seen.unclear}")
+        yield _warning(
+            Code.INTERVAL_UNKNOWN,
+            f"nothing is created for {seen.table.name}: {seen.unclear}; "
+            f"where inserts fail, pgalmanac fix goes on {seen.interval} in {seen.policy.timezone.key}",
+        )
     else:
         yield from _gaps(seen)
 

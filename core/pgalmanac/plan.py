@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from pgalmanac.actions import GOING, NO_FACTS, Action, ActionKind, Facts, Reason, Status
-from pgalmanac.creating import create, creates, gaps, limited, lower_of, named_once
+from pgalmanac.creating import agreed, create, creates, gaps, limited, lower_of, named_once
 from pgalmanac.dropping import drop, drops, gone, grace_ended, guarded, unfinished, with_room
 from pgalmanac.errors import UsageError
 from pgalmanac.model import PartitionedTable
@@ -73,7 +73,7 @@ def plan_maintain(
     ]
     actions = (
         *unfinished(seen, facts, clock),
-        *limited(seen, sorted(made, key=lower_of)),
+        *limited(seen, agreed(seen, sorted(made, key=lower_of))),
         *drops(seen, facts, clock),
         *grace_ended(seen, facts, clock),
     )
@@ -85,7 +85,8 @@ def plan_fix(
 ) -> Plan:
     """Finish, and create all that is missing from today - *back* days (never past retention) to today + *ahead* days.
 
-    Periods that are covered in part get the remainder. The present one comes first, then the future: where inserts
+    Periods that are covered in part get the remainder, so that it goes on even on a grid that is none of ours: inserts
+    that fail do not wait for somebody to say what it is. The present one comes first, then the future: where inserts
     fail, whatever delays one of the past must not delay that.
     """
     seen = view(table, policy)
@@ -119,7 +120,7 @@ def plan_create(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
                 f"{seen.label(period)} is covered in part by another partition; pgalmanac fix makes the remainder"
             )
         actions.append(action)
-    return Plan(view=seen, actions=tuple(limited(seen, named_once(actions))))
+    return Plan(view=seen, actions=tuple(limited(seen, named_once(agreed(seen, actions)))))
 
 
 def plan_drop(

@@ -21,7 +21,7 @@ class View:
     """A snapshot seen through a policy: the calendar, the interval in force, today and the retention edge.
 
     *cutoff* is the key time at or before which an upper bound is past retention; None keeps everything. *unclear* says
-    why nobody can tell the interval from the partitions; then *interval* only comes near, and nothing is created.
+    why nobody can tell the interval from the partitions; then *interval* only comes near, and fix alone creates.
     """
 
     table: PartitionedTable

@@ -219,15 +219,15 @@ def test_a_grid_that_is_not_ours_is_asked_about(
     values = {"premake_days": days, "retention_days": "forever"}
 
     found = check(empty_database, **values)
-    refused = [run(empty_database, command, **values) for command in ("maintain", "fix")]
+    refused = run(empty_database, **values)
 
-    assert [1, 1] == [report.exit_code for report in refused]
-    assert {Status.REFUSED} == {o.status for r in refused for t in r.tables for o in t.outcomes}
+    assert 1 == refused.exit_code
+    assert {Status.REFUSED} == {o.status for t in refused.tables for o in t.outcomes}
     assert partition_names(empty_database) == before
     (message,) = said(found, Code.INTERVAL_UNKNOWN)
     assert says in message
-    assert [message] == [
-        line.message.replace("nothing is created", "nothing is created for public.events")
+    assert [True] == [
+        line.message.removeprefix("nothing is created: ") in message
         for line in doctor(empty_database, **values)
         if "is created" in line.message
     ]

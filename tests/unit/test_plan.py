@@ -344,22 +344,20 @@ BERLIN = [
     ],
 )
 def test_nothing_is_created_on_a_grid_that_nobody_named(bounds: list[Bounds], key: KeyType, says: str) -> None:
-    """Going on with our days would leave a hole at the seam, and one at every month's end of somebody's clock.
-
-    Neither a run nor fix nor create guesses; all three go on once somebody said how.
-    """
+    """Going on with our days would leave a hole at the seam, which a run does not make whole; fix does, and goes on."""
     table = events(bounds, key=key)
     refused = [
         *plan_maintain(table, POLICY).actions,
-        *plan_fix(table, POLICY, back=1, ahead=30).actions,
         *plan_create(table, POLICY, periods=label_of_next(table)).actions,
     ]
     zone = replace(POLICY, timezone=ZoneInfo("Europe/Berlin"))
-    said = replace(POLICY, interval=Interval.WEEKLY) if key is KeyType.TIMESTAMP else zone
+    agreed = replace(POLICY, interval=Interval.WEEKLY) if key is KeyType.TIMESTAMP else zone
+    fixed = view(applied(plan_fix(table, POLICY, back=1, ahead=30)), POLICY)
 
     assert {a.status for a in refused} == {Status.REFUSED}
     assert all((a.note or "").startswith(says) for a in refused)
-    assert {a.status for a in plan_maintain(table, said).actions} == {Status.PLANNED}
+    assert {a.status for a in plan_maintain(table, agreed).actions} == {Status.PLANNED}
+    assert fixed.coverage.holes(Bounds(lower=fixed.day(0), upper=fixed.day(31))) == ()
 
 
 def label_of_next(table: PartitionedTable) -> str:
@@ -565,3 +563,19 @@ def test_a_date_key_has_no_hours() -> None:
 def test_retention_of_a_century_before_the_first_year_is_no_error() -> None:
     """The largest retention reaches back a hundred years, which is still a date."""
     assert plan_maintain(events([day(0)]), replace(NO_FUSE, retention_days=36_500)).view.cutoff is not None
+
+
+def test_a_gap_after_a_partition_without_a_beginning_is_filled_from_its_end() -> None:
+    """Nobody knows how old it is, and where it ends is known."""
+    oldest = Bounds(lower=None, upper=day(-10).lower)
+    plan = plan_maintain(events([oldest, *map(day, range(-5, 31))], now=NOW), replace(POLICY, interval=Interval.DAILY))
+
+    assert created(plan.actions) == [day(o) for o in range(-10, -5)]
+
+
+def test_a_half_detached_partition_can_be_dropped_by_its_name() -> None:
+    """It is pending, and not attached: the statements that end it differ."""
+    pending = partition(day(-5), oid=1, detach_pending=True)
+    plan = plan_drop(events([pending, *map(day, range(31))]), POLICY, target=pending.name.name)
+
+    assert [(a.status, a.source) for a in plan.actions] == [(Status.PLANNED, Source.PENDING)]
