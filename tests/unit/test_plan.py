@@ -579,3 +579,19 @@ def test_a_half_detached_partition_can_be_dropped_by_its_name() -> None:
     plan = plan_drop(events([pending, *map(day, range(31))]), POLICY, target=pending.name.name)
 
     assert [(a.status, a.source) for a in plan.actions] == [(Status.PLANNED, Source.PENDING)]
+
+
+def test_a_gap_after_a_partition_without_a_beginning_is_filled_from_its_end() -> None:
+    """Nobody knows how old it is, and where it ends is known."""
+    oldest = Bounds(lower=None, upper=day(-10).lower)
+    plan = plan_maintain(events([oldest, *map(day, range(-5, 31))], now=NOW), replace(POLICY, interval=Interval.DAILY))
+
+    assert created(plan.actions) == [day(o) for o in range(-10, -5)]
+
+
+def test_a_half_detached_partition_can_be_dropped_by_its_name() -> None:
+    """It is pending, and not attached: the statements that end it differ."""
+    pending = partition(day(-5), oid=1, detach_pending=True)
+    plan = plan_drop(events([pending, *map(day, range(31))]), POLICY, target=pending.name.name)
+
+    assert [(a.status, a.source) for a in plan.actions] == [(Status.PLANNED, Source.PENDING)]
