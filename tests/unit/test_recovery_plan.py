@@ -166,6 +166,15 @@ def test_the_midnight_is_that_of_the_tables_zone() -> None:
     assert [a.keep_until for a in plan.actions] == [at("2025-11-09T23:00").replace(tzinfo=UTC)]
 
 
+def test_whole_days_of_grace_begin_with_the_day_of_the_tables_zone() -> None:
+    """Half past eleven at night in UTC is another day in Berlin already, which is not counted."""
+    policy = replace(GRACE, timezone=ZoneInfo("Europe/Berlin"))
+    late = at("2025-11-02T23:30")
+    plan = plan_maintain(events([day(-95), *map(day, range(-89, 32))], now=late), policy)
+
+    assert [a.keep_until for a in plan.actions] == [at("2025-11-10T23:00")]
+
+
 def test_a_grace_that_has_ended_is_a_drop_and_does_not_blow_the_fuse() -> None:
     """They were counted when they went to the trash."""
     trash = tuple(orphan(day(-100 - n), oid=n, ends=-1) for n in range(40))
