@@ -39,7 +39,7 @@ class View:
         now = self.calendar.from_instant(instant)
         today = self.calendar.day(now)
         days = self.policy.retention_days
-        cutoff = None if days is None else self.calendar.start(_back(today, days))
+        cutoff = None if days is None else self.calendar.start(today - timedelta(days=days))
         return replace(self, now=now, today=today, cutoff=cutoff)
 
     def day(self, offset: int) -> datetime:
@@ -127,10 +127,6 @@ def _unclear(newest: Bounds, interval: Interval, calendar: Calendar) -> str:
         f"its newest partitions are {long} long, the last from {wall:%A, %Y-%m-%d %H:%M}, which is the grid of no "
         f"interval in {zone}; set interval to say how to go on"
     )
-
-
-def _back(today: date, days: int) -> date:
-    return today - timedelta(days=min(days, (today - date.min).days - 1))
 
 
 def oldest_kept(seen: View) -> datetime | None:
