@@ -260,3 +260,15 @@ def test_what_has_no_end_is_not_promised_to_go() -> None:
 
     assert told.level is Level.INFO
     assert told.message.endswith(" is never dropped: it is unbounded above, so that it is never past retention")
+
+
+def test_each_hole_of_one_period_is_said_once() -> None:
+    """A day with an hour missing at two places has two findings, and not each of them twice."""
+    edges = ["08-04T00:00", "11-02T05:00", "11-02T06:00", "11-02T07:00", "11-02T08:00", "11-03T00:00"]
+    moments = [at(f"2025-{edge}") for edge in edges]
+    odd = [Bounds(lower=a, upper=b) for a, b in zip(moments[::2], moments[1::2], strict=True)]
+    plan = plan_maintain(events([*odd, *map(day, range(1, 31))]), replace(POLICY, interval=Interval.DAILY))
+    said = [f.message for f in diagnose(plan.view, plan, RAN) if f.code is Code.GAP]
+
+    assert len(said) == len(set(said)) == 2
+    assert all("2025-11-02 is covered in part" in message for message in said)
