@@ -63,6 +63,8 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
               WHERE k.contype = 'f' AND k.conrelid = c.oid) AS referenced,
        ARRAY(SELECT ic.relname::text FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
               WHERE i.indrelid = c.oid AND NOT i.indisvalid ORDER BY 1) AS invalid_indexes,
+       ARRAY(SELECT ca.attname::text FROM pg_attribute ca
+              WHERE ca.attrelid = c.oid AND ca.attnum > 0 AND NOT ca.attisdropped) AS column_names,
        (SELECT pn.nspname::text FROM pg_class pc JOIN pg_namespace pn ON pn.oid = pc.relnamespace
          WHERE pc.relname = 'part_config' AND pc.relkind = 'r'
            AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
@@ -129,6 +131,7 @@ class _Parent:
     referencing: list[list[str]]
     referenced: list[list[str]]
     invalid_indexes: list[str]
+    column_names: list[str]
     partman_schema: str | None
 
 
@@ -252,6 +255,7 @@ def _table(
             TableName(schema=s, name=n) for s, n, lockable in (*row.referencing, *row.referenced) if lockable == "true"
         ),
         invalid_indexes=tuple(row.invalid_indexes),
+        columns=frozenset(row.column_names),
         missing_grants=_missing_grants(session, row),
         on_path=session.server.schemas[:1] == (row.schema,),
     )

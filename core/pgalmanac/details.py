@@ -104,9 +104,9 @@ class Pulse:
     """What a server says of itself between two looks; *worker* is the process at work on the table.
 
     The *fingerprint* stays the same as long as the session, the catalog, the rows and the history of the table do, as
-    far as that is told by what costs a few milliseconds with ten thousand partitions. It does not know the rows of
-    tables that refer to a partition, what a role may do because it is a superuser, and before PostgreSQL 15 not every
-    foreign key that refers to the table.
+    far as that is told by what costs a few milliseconds with ten thousand partitions. It does not know the names of
+    columns, the rows of tables that refer to a partition, what a role may do because it is a superuser, and before
+    PostgreSQL 15 not every foreign key that refers to the table.
     """
 
     standby: bool

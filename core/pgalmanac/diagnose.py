@@ -297,6 +297,14 @@ def _catalog(seen: View) -> Iterator[Finding]:
         yield _critical(Code.PRIVILEGE, f"this role cannot maintain {seen.table.name}; missing: {grant}")
     for index in seen.table.invalid_indexes:
         yield _warning(Code.INDEX_INVALID, f"the index {index} of {seen.table.name} is invalid; finish or drop it")
+    wanted = seen.policy.breakdown
+    if wanted is not None and wanted not in seen.table.columns:
+        yield Finding(
+            level=Level.INFO,
+            code=Code.BREAKDOWN_UNKNOWN,
+            message=f"{seen.table.name} has no column {quote(wanted)}, so that reports break nothing down by it; "
+            "correct the setting breakdown",
+        )
     if (stop := stop_pg_partman(seen.table)) is not None:
         yield _warning(
             Code.PG_PARTMAN,

@@ -26,9 +26,6 @@ _BREAKDOWN_PARTITIONS: Final = 120
 # Each of the looks below; without an index on the key even one partition can take long.
 _SECONDS: Final = 2
 
-_HAS_COLUMN: Final[LiteralString] = """
-SELECT true FROM pg_attribute WHERE attrelid = {parent} AND attname = {column} AND attnum > 0 AND NOT attisdropped;
-"""
 _FREQUENCIES: Final[LiteralString] = """
 SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
   FROM unnest({oids}::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
@@ -49,7 +46,8 @@ async def statistics(
     if counts and all(c.exact for c in counts):
         return await _counted(session, seen, counts, seconds)
     column = _column(seen)
-    has_column, (oldest, newest), frequencies = await _estimated(session, seen)
+    has_column = column in seen.table.columns
+    (oldest, newest), frequencies = await _estimated(session, seen, column if has_column else None)
     return Statistics(
         partitions=len(seen.table.partitions),
         rows=sum(p.rows for p in seen.table.children),
@@ -57,31 +55,29 @@ async def statistics(
         oldest_event=oldest,
         newest_event=newest,
         breakdown_column=column if has_column else None,
-        breakdown=frequencies if has_column else (),
+        breakdown=frequencies,
     )
 
 
 async def _estimated(
-    session: Session, seen: View
-) -> tuple[bool, tuple[datetime | None, datetime | None], tuple[tuple[str, int], ...]]:
-    """Whether there is a column to break down by; oldest and newest key; frequencies. In one round trip."""
+    session: Session, seen: View, column: str | None
+) -> tuple[tuple[datetime | None, datetime | None], tuple[tuple[str, int], ...]]:
+    """Oldest and newest key; the frequencies of *column*, if there is one. In one round trip."""
     oldest = seen.table.ranged[:_EDGE_LOOKS]
     past = _until_now(seen)
-    names = {"parent": sql.Literal(seen.table.oid), "column": sql.Literal(_column(seen))}
-    has_column = sql.SQL(_HAS_COLUMN).format(**names)
     # What has no rows has no frequent ones; the view of them is the dearest of these to plan.
     oids = [p.oid for p in past[:_BREAKDOWN_PARTITIONS] if p.rows]
-    frequencies = sql.SQL(_FREQUENCIES).format(**names, oids=sql.Literal(oids), limit=sql.Literal(_TOP))
-    others = [has_column, frequencies] if oids else [has_column]
+    asked = {"column": sql.Literal(column), "oids": sql.Literal(oids), "limit": sql.Literal(_TOP)}
+    others = [sql.SQL(_FREQUENCIES).format(**asked)] if oids and column is not None else []
     edges = sql.SQL("SELECT {}, {};").format(_first(seen, oldest, "min"), _first(seen, past[:_EDGE_LOOKS], "max"))
     try:
-        (edge,), found, *values = await _together(session, edges, *others)
+        (edge,), *values = await _together(session, edges, *others)
     except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
         # One partition that is locked, gone or closed to us must not hide what the others say.
-        found, *values = await _together(session, *others)
+        values = await _together(session, *others)
         edge = (await _edge(session, seen, oldest, "min"), await _edge(session, seen, past[:_EDGE_LOOKS], "max"))
     frequent = values[0] if values else []
-    return bool(found), (key_time(edge[0]), key_time(edge[1])), tuple((value, rows) for value, rows in frequent)
+    return (key_time(edge[0]), key_time(edge[1])), tuple((value, rows) for value, rows in frequent)
 
 
 async def _together(session: Session, *queries: sql.Composed, seconds: float = _SECONDS) -> list[list[tuple[Any, ...]]]:

@@ -44,6 +44,7 @@ class Code(StrEnum):
     INDEX_INVALID = "index_invalid"
     PG_PARTMAN = "pg_partman"
     RETENTION_UNSET = "retention_unset"
+    BREAKDOWN_UNKNOWN = "breakdown_unknown"
     # What the history of sizes says; see forecast.py.
     NO_EVENTS = "no_events"
     UNUSUAL_VOLUME = "unusual_volume"

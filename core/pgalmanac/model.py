@@ -259,6 +259,8 @@ class PartitionedTable:
     # Those of them that this role may LOCK.
     lockable: frozenset[TableName] = frozenset()
     invalid_indexes: tuple[str, ...] = ()
+    # The names of its columns.
+    columns: frozenset[str] = frozenset()
     # The schema of the pg_partman whose part_config lists this table.
     pg_partman: str | None = None
     # Whether the default partition holds any row; None when it could not be read.

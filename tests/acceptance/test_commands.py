@@ -339,6 +339,22 @@ def test_configuration_file_environment_and_flag(database: str, on: On, tmp_path
     assert [named(d) for d in range(-6, 2)] == partition_names(database)
 
 
+def test_a_breakdown_by_a_column_that_is_not_there_is_said_and_fails_nothing(
+    database: str, on: On, tmp_path: Path
+) -> None:
+    """Maintain and check tell it to whoever named the column, and exit as if nothing was."""
+    file = tmp_path / "config.toml"
+    file.write_text('[[tables]]\nname = "events"\nbreakdown = "event_typ"\n')
+    done = on(database, "--config", str(file), "maintain")
+    checked = on(database, "--config", str(file), "check")
+    right = on(database, "--config", str(file), "check", EVENTS_BREAKDOWN="event_type")
+
+    assert (0, 0, 0) == (done.code, checked.code, right.code)
+    for text in (done.out, checked.out):
+        assert "breakdown_unknown: public.events has no column event_typ" in " ".join(text.split())
+    assert "breakdown" not in right.out
+
+
 def test_an_existing_history_is_used_as_it_is(database: str, on: On) -> None:
     """A housekeeper_runs of another program, with ids of its own type, takes our rows and keeps theirs."""
     with connect(database) as connection:

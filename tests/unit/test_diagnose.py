@@ -202,6 +202,19 @@ def test_info_is_no_level() -> None:
     assert worst(diagnose(plan.view, plan, RAN)) is None
 
 
+def test_a_breakdown_by_a_column_that_is_not_there_is_told_to_who_named_it() -> None:
+    """The usual column need not be there; one that somebody wrote down was meant, and pages nobody."""
+    table = replace(events(HEALTHY), columns=frozenset({"timestamp", "kind"}))
+    plan = plan_maintain(table, replace(POLICY, breakdown="kinds"))
+    (finding,) = diagnose(plan.view, plan, RAN)
+
+    assert (finding.code, finding.level) == (Code.BREAKDOWN_UNKNOWN, Level.INFO)
+    assert "public.events has no column kinds" in finding.message
+    assert "breakdown" in finding.message
+    assert found(table, replace(POLICY, breakdown="kind")) == {}
+    assert found(table) == {}
+
+
 def test_privilege_is_critical_and_names_the_grant() -> None:
     """So that the operator can paste it."""
     table = replace(events(HEALTHY), missing_grants=('GRANT CREATE ON SCHEMA "public" TO "cron"',))

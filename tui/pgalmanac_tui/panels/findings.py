@@ -30,6 +30,7 @@ _ADVICE: Final[dict[Code, str]] = {
     Code.INTERVAL_UNKNOWN: "set timezone or interval for this table in the configuration",
     Code.RETENTION_UNSET: "set retention_days for this table in the configuration",
 }
+    Code.BREAKDOWN_UNKNOWN: "correct breakdown for this table in the configuration",
 _INDENT: Final = "     "
 
 
