@@ -46,6 +46,39 @@ async def test_the_story_of_ten_past_two(database: str) -> None:
     )
 
 
+async def test_what_has_nothing_to_do_can_be_done_all_the_same(database: str) -> None:
+    """The warning that no maintenance is recorded says m, and f proves an insert: neither needs anything to create.
+
+    Who only looked closes it, with enter.
+    """
+    add_partitions(database, days=range(-30, 31))
+
+    async with opened(database) as (app, pilot):
+        assert "no successful maintenance" in text_of(app, "#header")
+        for key, said, last in (("f", "proves that an insert", "proved"), ("m", "records a run", "nothing to do")):
+            await pilot.press(key)
+            dialog = await planned(app, pilot)
+            assert said in " ".join(text_of(app, "#text").split())
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, MainScreen))
+            assert dialog._change is None
+            await pilot.press(key)
+            dialog = await planned(app, pilot)
+            await pilot.press("right", "enter")
+            await ended(pilot, dialog)
+            assert last in text_of(app, "#text")
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await until(pilot, lambda: "✔ OK" in text_of(app, "#header"))
+        await pilot.press("c")
+        dialog = await planned(app, pilot)
+        assert not dialog.query_one("#apply", Button).display
+
+    assert [("fix", "success"), ("maintain", "success")] == rows(
+        database, "SELECT details ->> 'command', status FROM housekeeper_runs ORDER BY id"
+    )
+
+
 async def test_a_chosen_day_is_created(database: str) -> None:
     """The cursor goes one day on, and that day alone comes to be."""
     add_partitions(database, days=range(-5, 1))

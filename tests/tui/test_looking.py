@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dashboards import at_rest, opened, planned, shown, text_of, typed, until
+from dashboards import EVENTS, at_rest, opened, planned, shown, text_of, typed, until
 from pgalmanac import maintain
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Layer, Settings
@@ -28,6 +28,7 @@ from support import add_default, add_partitions, add_rows, connect, create_event
 
 if TYPE_CHECKING:
     from datetime import date
+    from pathlib import Path
 
     from textual.widget import Widget
 
@@ -84,6 +85,39 @@ async def test_g_goes_to_a_date(database: str) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, MainScreen))
         await until(pilot, lambda: calendar(app).day == today() - timedelta(days=10))
+
+
+async def test_a_date_too_far_away_is_said_to_be(database: str) -> None:
+    """The cursor goes as far as it may, and nobody takes that day for the one that was typed."""
+    add_partitions(database, days=[0])
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("g")
+        await typed(pilot, "1999-12-31")
+        await pilot.press("enter")
+        last = today() - timedelta(days=366)
+        await until(pilot, lambda: any(f"no day before {last}" in n.message for n in app._notifications))
+        assert calendar(app).day == last
+        await pilot.press("g")
+        await typed(pilot, f"{today() + timedelta(days=3)}")
+        await pilot.press("enter")
+        await until(pilot, lambda: calendar(app).day == today() + timedelta(days=3))
+        assert not app._notifications
+
+
+async def test_the_calendar_goes_to_the_row_that_a_filter_leaves(database: str) -> None:
+    """So that the range which v begins there is of the day whose details are shown."""
+    add_partitions(database, days=range(-95, 1))
+    wanted = today() - timedelta(days=40)
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("slash")
+        await typed(pilot, f"{wanted}")
+        await until(pilot, lambda: len(listing(app).rows) == 1)
+        await pilot.press("enter")
+        await until(pilot, lambda: calendar(app).day == wanted)
+        await pilot.press("v")
+        await until(pilot, lambda: calendar(app).begin == wanted)
 
 
 async def test_the_filter_looks_at_name_date_and_state(database: str) -> None:
@@ -154,6 +188,22 @@ async def test_exact_counts_on_demand_with_the_hours_and_the_types(database: str
     assert "≈240" not in details
     assert "exact, counted just now" in details
     assert "████████████████████████ hours" in details
+
+
+async def test_a_row_that_was_counted_is_at_once_said_to_be(database: str) -> None:
+    """The details of the list's row too, though no further look comes."""
+    add_partitions(database, days=range(-3, 31), rows_a_day=24)
+
+    async with opened(database, size=(120, 40)) as (app, pilot):
+        await pilot.press("p", "tab")
+        await until(pilot, lambda: app.model.link is Link.PAUSED and listing(app).has_focus)
+        await until(pilot, lambda: "heap" in text_of(app, "#details"))
+        await at_rest(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: any(e.count is not None and e.count.exact for e in listing(app).rows))
+        await at_rest(pilot)
+
+        assert "exact, counted" in text_of(app, "#details")
 
 
 async def test_lock_holders_come_and_go_while_the_cursor_rests(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,6 +364,45 @@ async def test_a_database_without_a_partitioned_table(empty_database: str) -> No
 
     assert "no table that is partitioned by range of one time column" in screen
     assert "pgalmanac init" in screen
+
+
+async def test_why_there_is_no_connection_can_be_read(tmp_path: Path) -> None:
+    """At 80 by 24, whole: nobody could mend a password of which no more is said than that something failed."""
+    async with opened(f"host={tmp_path} user=nobody dbname=app", size=(80, 24), live=False) as (app, pilot):
+        await until(pilot, lambda: app.model.link is Link.LOST)
+        await until(pilot, lambda: "No such file or directory" in " ".join(text_of(app, "#details").split()))
+        screen = shown(app)
+
+    assert "not connected" in screen
+    assert "connecting" not in screen
+    assert "no partitions" not in screen  # nobody has seen that
+
+
+async def test_why_the_connection_was_lost_can_be_read(own_server: Cluster) -> None:
+    """Among the findings, where the third line says it is; and a run that cannot be fetched says why in full."""
+    create_events(own_server.conninfo(), days=range(-3, 31))
+    await maintain.perform(Settings(dsn=own_server.conninfo(), requested=(EVENTS,)), MAINTAIN)
+
+    async with opened(own_server.conninfo(), size=(80, 24)) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: listing(app, "runs").has_focus and len(listing(app, "runs").rows) == 1)
+        own_server.stop()
+        app.poll_now()
+        await until(pilot, lambda: app.model.link is Link.LOST)
+        await until(pilot, lambda: "2 why" in text_of(app, "#header"))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and text_of(app, "#text").count("\n") > 1)
+        run = " ".join(text_of(app, "#text").split())
+        await pilot.press("escape", "2")
+        await until(pilot, lambda: "cannot reach the database" in text_of(app, "#findings"))
+        found = " ".join(text_of(app, "#findings").split())
+        own_server.start()
+        app.poll_now()
+        await until(pilot, lambda: "cannot reach the database" not in text_of(app, "#findings"))
+
+    for text in (run, found):
+        assert "No such file or directory" in text
+        assert "are --dsn or the PG* variables right?" in text
 
 
 async def test_a_parent_without_partitions(database: str) -> None:

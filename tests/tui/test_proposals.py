@@ -32,9 +32,10 @@ def text(lines: tuple[Line, ...], cells: int) -> list[str]:
     return told
 
 
-def shown(plan: Plan, cells: int = 70) -> list[str]:
-    """The text of a plan before it is applied."""
-    return text(panel.proposal(Proposal(wish=Wish(command="fix"), server=SERVER, plan=plan), (), cells, UNICODE), cells)
+def shown(plan: Plan, cells: int = 70, wish: Wish | None = None) -> list[str]:
+    """The text of a plan before it is applied, of a fix if no other is wished for."""
+    wish = wish or Wish(command="fix")
+    return text(panel.proposal(Proposal(wish=wish, server=SERVER, plan=plan), (), cells, UNICODE), cells)
 
 
 def test_what_is_refused_is_explained_before_and_listed_behind_what_will_be_done() -> None:
@@ -56,7 +57,13 @@ def test_that_there_is_nothing_to_do_is_said_whole(cells: int) -> None:
     """In a narrow terminal too."""
     plan = plan_fix(events([day(o) for o in range(-90, 31)]), Policy(), back=30, ahead=30)
 
-    assert " ".join(" ".join(shown(plan, cells)).split()).endswith("everything this would make is there already.")
+    said = {c: " ".join(" ".join(shown(plan, cells, Wish(command=c))).split()) for c in ("fix", "maintain", "create")}
+
+    assert said["fix"].endswith(
+        "is there already. Applying it all the same proves that an insert for now finds its partition."
+    )
+    assert said["maintain"].endswith("is there already. Applying it all the same records a run, as the timer does.")
+    assert said["create"].endswith("everything this would make is there already.")
 
 
 def test_a_report_begins_with_what_somebody_has_to_look_at() -> None:

@@ -369,7 +369,7 @@ async def test_a_fault_of_ours_while_something_is_looked_at(database: str, monke
     add_partitions(database, days=range(-3, 2), rows_a_day=2)
     said = "internal error (MemoryError)"
 
-    async with opened(database) as (app, pilot):
+    async with opened(database, size=(140, 30)) as (app, pilot):
         await pilot.press("f")
         dialog = await planned(app, pilot)
         await pilot.press("enter")

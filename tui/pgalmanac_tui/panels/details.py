@@ -14,6 +14,7 @@ from pgalmanac_tui.entries import Entry
 from pgalmanac_tui.format import Line, ago, amount, bars, clean, counted, day_title, fit, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
 from pgalmanac_tui.model import Model, profile_key
+from pgalmanac_tui.panels.findings import lost
 
 if TYPE_CHECKING:
     from pgalmanac.forecast import Measured
@@ -36,7 +37,7 @@ def details(
     """
     almanac, (cells, height) = model.almanac, room
     if almanac is None:
-        lines = _advice(model, cells)
+        lines = _advice(model, cells, glyphs)
     elif entry is not None:
         lines = _row(model, almanac, entry, cells, glyphs)
     elif span[0] != span[1]:
@@ -46,8 +47,10 @@ def details(
     return tuple(lines)[:height]
 
 
-def _advice(model: Model, cells: int) -> Iterator[Line]:
-    """What helps when there is no table."""
+def _advice(model: Model, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """Why nothing was seen yet; or what helps when there is no table."""
+    if model.snapshot is None and model.problem is not None:
+        yield from lost(model.problem, cells - 1, glyphs)
     if model.snapshot is None or model.snapshot.remedy is None:
         return
     for text in wrap(f"{model.snapshot.remedy}. pgalmanac init prints a configuration to start from.", cells - 1):

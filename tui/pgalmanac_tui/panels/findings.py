@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac_tui.format import Line, clean, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.header import level_span
 from pgalmanac_tui.panels.health import remedy
 
-__all__ = ["findings"]
+__all__ = ["findings", "lost"]
 
 _ORDER: Final = (Level.CRITICAL, Level.WARNING, Level.INFO)
 # What helps where no key of the dashboard does.
@@ -29,8 +30,8 @@ _ADVICE: Final[dict[Code, str]] = {
     Code.PG_PARTMAN: "set retention_days first, then run that statement; docs/takeover.md has the rest",
     Code.INTERVAL_UNKNOWN: "set timezone or interval for this table in the configuration",
     Code.RETENTION_UNSET: "set retention_days for this table in the configuration",
-}
     Code.BREAKDOWN_UNKNOWN: "correct breakdown for this table in the configuration",
+}
 _INDENT: Final = "     "
 
 
@@ -39,6 +40,15 @@ def findings(found: Sequence[Finding], cells: int, glyphs: Glyphs) -> tuple[Line
     if not found:
         return ((), ((f"   {glyphs.ok} Nothing to report. All is as it should be.", "ok"),))
     return tuple(line for level in _ORDER for f in found if f.level is level for line in _one(f, cells, glyphs))
+
+
+def lost(problem: PgalmanacError, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """Why the last look failed, whole, and what helps."""
+    for text in wrap(f"{glyphs.critical} {clean(problem.message)}", cells):
+        yield ((text, "critical"),)
+    for text in wrap(clean(problem.hint), cells) if problem.hint else ():
+        yield ((text, ""),)
+    yield (("r", "key"), (" tries again now", ""))
 
 
 def _one(finding: Finding, cells: int, glyphs: Glyphs) -> Iterator[Line]:

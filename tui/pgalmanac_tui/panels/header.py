@@ -57,7 +57,9 @@ def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
     if model.label:
         left += [(f" {clean(model.label)} ", "label")]
     if model.snapshot is None:
-        return spread(tuple(left), (("connecting", "dim"),), cells, glyphs)
+        lost = model.link is Link.LOST
+        link: Span = (f"{glyphs.critical} not connected", "critical") if lost else ("connecting", "dim")
+        return spread(tuple(left), (link, (" ", "")) if lost else (link,), cells, glyphs)
     server = model.snapshot.server
     left.append((f" {clean(server.database)}@{server.address or 'local'}", ""))
     # What keeps one from changing anything stands where it is not cut off.
@@ -83,7 +85,7 @@ def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
     total = sum(c.bytes or 0 for c in counts)
     left: Line = (
         (f" {clean(str(table.name))}{several}", "accent"),
-        (f"  {table.view.interval}", "dim"),
+        (f"  {table.view.shown_interval}", "dim"),
         (f"  {counted(len(table.view.table.partitions), 'partition')}", ""),
         (f"  {amount(rows, glyphs, exact=False, short=True)} rows", ""),
         (f"  {size(total, glyphs)}", ""),
@@ -127,7 +129,7 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
         what = "no connection" if isinstance(model.problem, ConnectError) else "looking failed"
         why = "" if model.problem is None else model.problem.message
         text = f"{what}{again}; {old if snapshot else 'nothing seen yet'}: {why}"
-        matter = (glyphs.critical, text, "critical", ())
+        matter = (glyphs.critical, text, "critical", (("2", "key"), (" why", "")))
     elif snapshot is None or model.now is None:
         text = "connecting to the server"
         matter = (" ", text if late is None else f"{text}: {late}", "dim" if late is None else "warning", ())

@@ -18,6 +18,7 @@ from pgalmanac_tui.snapshot import Proposal, Step
 __all__ = [
     "ACTION_WORDS",
     "action_sign",
+    "all_the_same",
     "ended",
     "name_to_type",
     "outcome_line",
@@ -126,9 +127,25 @@ def _proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Gl
                 yield (("      " + text, "warning"),)
         if (step := steps.get(action)) is not None:
             yield from _statements(step, cells)
-    if not plan.actions:
-        for text in wrap("Nothing to do: everything this would make is there already.", cells - 3):
-            yield (("  " + text, "ok"),)
+    yield from _nothing(found, cells)
+
+
+def _nothing(found: Proposal, cells: int) -> Iterator[Line]:
+    """That nothing is to be done, and what it would be good for all the same."""
+    why = "" if found.plan.actions else "Nothing to do: everything this would make is there already."
+    for text, style in ((why, "ok"), (all_the_same(found) or "", "")):
+        for part in wrap(text, cells - 3) if text else ():
+            yield (("  " + part, style),)
+
+
+def all_the_same(found: Proposal) -> str | None:
+    """What it is still good for when there is nothing to do, None when it is for nothing, or would be refused."""
+    if found.plan.todo or any(a.status is Status.REFUSED for a in found.plan.actions):
+        return None
+    return {
+        "maintain": "Applying it all the same records a run, as the timer does.",
+        "fix": "Applying it all the same proves that an insert for now finds its partition.",
+    }.get(found.wish.command)
 
 
 def _refused(plan: Plan, cells: int, glyphs: Glyphs) -> Iterator[Line]:

@@ -101,7 +101,7 @@ class ChangeScreen(ModalScreen[bool]):
         self._title(((panel.summary(plan), "strong"),))
         self._text(lambda cells: panel.proposal(found, where, cells, glyphs))
         if not plan.todo:
-            self._buttons("Close", None)
+            self._buttons("Close", "Apply" if panel.all_the_same(found) else None)
         elif self._name is None:
             self._buttons("Cancel", "Apply")
             self.query_one("#apply").focus()

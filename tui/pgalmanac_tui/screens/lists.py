@@ -42,7 +42,7 @@ class Lists(ContentSwitcher):
         listing: Listing[Entry] = Listing(
             partitions(self._glyphs, self._zone),
             self._glyphs,
-            empty="no partitions",
+            empty="",
             sort=1,
             descending=True,
             id="partitions",
@@ -81,6 +81,8 @@ class Lists(ContentSwitcher):
     def _fill(self, name: str) -> None:
         model = self._model
         if name == "partitions":
+            # Before the first look nobody has seen that there are none.
+            self.partitions.empty = "" if model.almanac is None else "no partitions"
             self.partitions.set(() if model.almanac is None else model.almanac.entries)
             return
         from pgalmanac_tui.screens.parts import empty, rows, source, text
@@ -162,7 +164,11 @@ class Lists(ContentSwitcher):
     @property
     def day(self) -> date | None:
         """The day on which the row begins that has the keys."""
-        row, zone = self.entry or self.orphan, self._zone()
+        return self.day_of(self.entry or self.orphan)
+
+    def day_of(self, row: Entry | Orphan | None) -> date | None:
+        """The day on which a row begins; None for one without bounds, and for none."""
+        zone = self._zone()
         lower = None if row is None or row.bounds is None else row.bounds.lower
         return None if lower is None or zone is None else zone.day(lower)
 

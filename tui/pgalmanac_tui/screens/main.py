@@ -92,8 +92,8 @@ class MainScreen(KeyedScreen):
         self.tick()
         self._calendar.set(model.almanac)
         self._show_legend()
-        self._show_details()
         self._lists.show(model)
+        self._show_details()  # of a row of the lists, as it is by now
         if model.almanac is not None and model.almanac.state.name != self._begun:
             self._begun = model.almanac.state.name
             self._lists.only = None
@@ -127,7 +127,7 @@ class MainScreen(KeyedScreen):
     def _show_details(self) -> None:
         model, glyphs, entry = self._host.model, self._glyphs, self._lists.entry
         span = self._calendar.span or (date.min, date.min)
-        if model.snapshot is None:
+        if model.snapshot is None and model.problem is None:
             self.query_one("#details", Lines).show(_nothing)
             return
         from pgalmanac_tui.screens.parts import details
@@ -258,9 +258,13 @@ class MainScreen(KeyedScreen):
         """To a date."""
 
         def go(day: date | None) -> None:
-            if day is not None:
-                self._calendar.choose(day)
-                self._calendar.focus()
+            if day is None:
+                return
+            self._calendar.choose(day)
+            self._calendar.focus()
+            if (last := self._calendar.day) is not None and last != day:
+                where = "before" if day < last else "after"
+                self.notify(f"the calendar has no day {where} {last}", markup=False)
 
         self._doing.go_to(go)
 
@@ -312,6 +316,8 @@ class MainScreen(KeyedScreen):
         if not event.value:
             event.input.display = False
         self._lists.shown.focus()
+        if (day := self._lists.day_of(self._lists.partitions.chosen)) is not None:
+            self._calendar.choose(day)
 
     def action_sort(self) -> None:
         """By the next column."""

@@ -10,7 +10,7 @@ from pgalmanac_tui.columns.trash import TrashRow, trash, trash_rows
 from pgalmanac_tui.format import clean
 from pgalmanac_tui.glyphs import Mark
 from pgalmanac_tui.panels.details import details
-from pgalmanac_tui.panels.findings import findings
+from pgalmanac_tui.panels.findings import findings, lost
 from pgalmanac_tui.panels.growth import growth
 from pgalmanac_tui.panels.legend import legend
 from pgalmanac_tui.widgets.listing import Listing
@@ -81,8 +81,9 @@ def text(name: str, model: Model, cells: int, glyphs: Glyphs) -> tuple[Line, ...
     """The lines of a list that is a text; none without a table."""
     if name == "growth":
         return () if model.almanac is None else growth(model.almanac, cells, glyphs)
+    why = () if model.problem is None else (*lost(model.problem, cells - 1, glyphs), ())
     # Without a table "nothing to report" would be a lie.
-    return () if model.table is None else findings(model.table.findings, cells, glyphs)
+    return why if model.table is None else (*why, *findings(model.table.findings, cells, glyphs))
 
 
 def legend_of(almanac: Almanac, cells: int, glyphs: Glyphs) -> Line:

@@ -14,6 +14,7 @@ from pgalmanac.errors import PgalmanacError
 from pgalmanac_tui.format import Line, clean, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.legend import full_legend
+from pgalmanac_tui.panels.proposal import problem
 from pgalmanac_tui.panels.run import run_lines
 from pgalmanac_tui.screens.host import Host
 from pgalmanac_tui.widgets.lines import Lines
@@ -82,8 +83,8 @@ class RunScreen(ReadingScreen):
         try:
             run: RunRecord | None = await self._host.run_record(self._run_id)
         except PgalmanacError as exc:
-            text = clean(exc.message)
-            self.read(lambda _cells: (((f"  {glyphs.critical} {text}", "critical"),),))
+            message, hint = exc.message, exc.hint
+            self.read(lambda cells: problem(message, hint, cells, glyphs))
             return
         self._running = run is not None and run.status == "running"
         if run is None:
