@@ -136,7 +136,7 @@ def _table(seen: View) -> Iterator[Line]:
     if table.missing_grants:
         yield _fix(topic, "privileges are missing: " + "; ".join(table.missing_grants))
     else:
-        interval = seen.interval if seen.unclear is None else "interval not known"
+        interval = seen.shown_interval
         yield _ok(topic, f"{len(table.partitions)} partitions, {interval}; this role may create and drop them")
     days = seen.policy.retention_days
     if not seen.policy.may_drop:

@@ -79,6 +79,11 @@ class View:
             self.cutoff is not None and bounds is not None and bounds.upper is not None and bounds.upper <= self.cutoff
         )
 
+    @property
+    def shown_interval(self) -> str:
+        """The interval as people read it, who should not take one for certain that only comes near."""
+        return self.interval if self.unclear is None else "interval not known"
+
     def label(self, bounds: Bounds) -> str:
         """The period as the command line writes it."""
         return label(self.interval, bounds, self.calendar)
