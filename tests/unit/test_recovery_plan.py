@@ -308,6 +308,14 @@ def test_a_drop_by_hand_is_kept_unless_now_and_now_reaches_into_the_trash() -> N
         plan_drop(table, GRACE, target=lying.name.name)
 
 
+def test_only_what_was_confirmed_goes_to_the_trash() -> None:
+    """As for a drop for good: what came into the range after somebody agreed to the plan is refused."""
+    plan = plan_drop(events(map(day, range(-5, 5))), GRACE, target="2025-10-30..2025-10-31")
+    limited = plan.confirmed(frozenset({plan.todo[0].oid or 0}))
+
+    assert [(a.kind, a.status) for a in limited.actions] == [("trash", Status.PLANNED), ("trash", Status.REFUSED)]
+
+
 def test_undrop_brings_a_day_home_and_pins_it_if_it_would_go_again() -> None:
     """Past retention it is pinned in the role's name; inside retention it needs none."""
     table = events(map(day, range(-5, 0)), orphans=(orphan(day(-100), oid=8), orphan(day(-6), oid=9)))
