@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg import errors, sql
@@ -49,18 +50,15 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
        p.partstrat::text AS strategy, p.partnatts::int4 AS columns,
        a.attname::text AS column, COALESCE(NULLIF(t.typbasetype, 0), t.oid)::int8 AS type_oid,
        clock_timestamp() AS now,
-       h.nspname::text AS home, has_schema_privilege(h.oid, 'CREATE') AS may_create,
-       pg_has_role(c.relowner, 'USAGE') AS may_own,
+       has_schema_privilege(n.oid, 'CREATE') AS may_create, pg_has_role(c.relowner, 'USAGE') AS may_own,
        ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
-                                   has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
-               FROM pg_constraint k JOIN pg_class f ON f.oid = k.conrelid
+                                   has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text,
+                                   (k.confrelid = c.oid)::text, (k.conrelid = c.oid)::text]
+               FROM pg_constraint k
+               JOIN pg_class f ON f.oid = CASE k.conrelid WHEN c.oid THEN k.confrelid ELSE k.conrelid END
                JOIN pg_namespace fn ON fn.oid = f.relnamespace
-              WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conparentid = 0) AS referencing,
-       ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
-                                   has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text]
-               FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid
-               JOIN pg_namespace fn ON fn.oid = f.relnamespace
-              WHERE k.contype = 'f' AND k.conrelid = c.oid) AS referenced,
+              WHERE k.contype = 'f' AND (k.conrelid = c.oid OR k.confrelid = c.oid AND k.conparentid = 0)
+             ) AS foreign_keys,
        ARRAY(SELECT ic.relname::text FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
               WHERE i.indrelid = c.oid AND NOT i.indisvalid ORDER BY 1) AS invalid_indexes,
        ARRAY(SELECT ca.attname::text FROM pg_attribute ca
@@ -70,8 +68,6 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
            AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
          LIMIT 1) AS partman_schema
   FROM target JOIN pg_class c ON c.oid = target.oid JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_class y ON y.oid = (SELECT max(i.inhrelid) FROM pg_inherits i WHERE i.inhparent = c.oid)
-  JOIN pg_namespace h ON h.oid = COALESCE(y.relnamespace, n.oid)
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
   LEFT JOIN pg_type t ON t.oid = a.atttypid;
@@ -124,12 +120,10 @@ class _Parent:
     column: str | None
     type_oid: int | None
     now: datetime
-    # The schema in which the last partition was made, and so will be the next.
-    home: str
     may_create: bool
     may_own: bool
-    referencing: list[list[str]]
-    referenced: list[list[str]]
+    # Of each table at the other end: schema, name, whether this role may LOCK it, whether it refers, is referred to.
+    foreign_keys: list[list[str]]
     invalid_indexes: list[str]
     column_names: list[str]
     partman_schema: str | None
@@ -148,8 +142,8 @@ class _OrphanRow:
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counted: bool = True) -> PartitionedTable:
     """The snapshot of one table, in one round trip and one database snapshot.
 
-    A default partition costs one more, and so does pg_partman. Raises ConfigError for a table that is not there or
-    not partitioned by one time column.
+    A default partition costs one more, and so do partitions in another schema and pg_partman. Raises ConfigError for a
+    table that is not there or not partitioned by one time column.
 
     With *lock* the table's advisory lock is taken first, for the session; BusyError when another run holds it. Unless
     it is to be *counted*, no partition has rows or counters: PostgreSQL 14 waits up to ten seconds for a busy
@@ -179,6 +173,7 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     if not locked or not locked[0][0]:
         raise TableBusyError(str(TableName(schema=parents[0].schema, name=parents[0].name)))
     table = _table(session, _checked(parents[0]), parents[0], partition_rows, orphans)
+    table = replace(table, missing_grants=await _missing_grants(session, parents[0], table))
     if table.default is not None:
         table = replace(table, default_has_rows=await _has_rows(session, table.default))
     schema = parents[0].partman_schema
@@ -249,14 +244,13 @@ def _table(
         partitions=tuple(ranged),
         default=next((p for p in found if p.is_default), None),
         orphans=tuple(o for r in orphans if (o := _orphan(r, system_id, row.oid)) is not None),
-        referencing=tuple(TableName(schema=s, name=n) for s, n, _ in row.referencing),
-        referenced=tuple(TableName(schema=s, name=n) for s, n, _ in row.referenced),
+        referencing=tuple(TableName(schema=s, name=n) for s, n, _, refers, _ in row.foreign_keys if refers == "true"),
+        referenced=tuple(TableName(schema=s, name=n) for s, n, *_, referred in row.foreign_keys if referred == "true"),
         lockable=frozenset(
-            TableName(schema=s, name=n) for s, n, lockable in (*row.referencing, *row.referenced) if lockable == "true"
+            TableName(schema=s, name=n) for s, n, lockable, *_ in row.foreign_keys if lockable == "true"
         ),
         invalid_indexes=tuple(row.invalid_indexes),
         columns=frozenset(row.column_names),
-        missing_grants=_missing_grants(session, row),
         on_path=session.server.schemas[:1] == (row.schema,),
     )
 
@@ -266,13 +260,19 @@ def _order(partition: Partition) -> tuple[datetime, int]:
     return lower or EARLIEST, partition.oid
 
 
-def _missing_grants(session: Session, row: _Parent) -> tuple[str, ...]:
+async def _missing_grants(session: Session, row: _Parent, table: PartitionedTable) -> tuple[str, ...]:
+    """The GRANTs without which this role cannot maintain the table. New partitions are made beside the last one."""
     role = sql.Identifier(session.server.role)
+    home = max(table.partitions, key=attrgetter("oid")).name.schema if table.partitions else row.schema
+    may_create = row.may_create
+    if home != row.schema:
+        found = await (await session.execute("SELECT has_schema_privilege(%s, 'CREATE')", [home])).fetchone()
+        may_create = bool(found and found[0])
     missing: list[sql.Composed] = []
     if not row.may_own:
         missing.append(sql.SQL("GRANT {} TO {}").format(sql.Identifier(row.owner), role))
-    if not row.may_create:
-        missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(row.home), role))
+    if not may_create:
+        missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(home), role))
     return tuple(m.as_string(session.conn) for m in missing)
 
 
