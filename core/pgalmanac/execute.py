@@ -14,14 +14,14 @@ from pgalmanac import ddl
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attaching import attach
-from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, begin, retried, run_script, send, under_locks
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
 from pgalmanac.db import Session, is_lost
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
-from pgalmanac.guard import GuardError, drop_guard
+from pgalmanac.guard import GuardError, drop_guard, pin_guard
 from pgalmanac.locks import blockers
 from pgalmanac.results import Progress
 from pgalmanac.steps import comment_of, detached, detaches_concurrently, script
@@ -86,7 +86,7 @@ class Executor:
                 attempts, size, rows = await attach(self.session, self.view, action, self.budget, self._oids(action))
                 return Done(attempts=attempts, bytes=size, rows=rows)
             case ActionKind.PIN | ActionKind.UNPIN:
-                return await self._simple(action)
+                return await self._simple(action, guard=pin_guard(action))
 
     @property
     def _deadline_ms(self) -> int:
@@ -98,13 +98,13 @@ class Executor:
         found = [table.oid, table.default.oid if table.default else 0, action.oid or 0 if action else 0]
         return [oid for oid in found if oid]
 
-    async def _simple(self, action: Action) -> Done:
+    async def _simple(self, action: Action, *, guard: LastLook | None = None) -> Done:
         steps = script(self.view, action, self.structure)
         _, attempts = await retried(
             self.session,
             self.budget,
             self._oids(action),
-            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms),
+            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard),
         )
         return Done(attempts=attempts)
 

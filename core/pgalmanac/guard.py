@@ -1,4 +1,4 @@
-"""The last look before a drop or an attach, with its locks held, at whether this still is what the plan named."""
+"""The last look before a drop, an attach or a pin, with its locks held, at whether this still is what the plan named."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pgalmanac.marks import read_mark, read_pin
 from pgalmanac.steps import new_pin, pin_of
 from pgalmanac.view import View
 
-__all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard", "mark_guard"]
+__all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard", "mark_guard", "pin_guard"]
 
 # Our own look, in a transaction that runs under the role's path.
 _LOOK: Final[LiteralString] = """
@@ -30,6 +30,12 @@ SELECT c.oid::int8, pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.descri
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
  WHERE (c.oid, n.nspname, c.relname) IN ({wanted})
    AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
+"""
+# A pin is for whatever has that name and number, wherever it stands.
+_LOOK_AT_NAME: Final[LiteralString] = """
+SET LOCAL search_path = pg_catalog;
+SELECT c.oid::int8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE (n.nspname, c.relname) = ({schema}, {name})
 """
 _FIGURES: Final[LiteralString] = f"pg_total_relation_size(c.oid), {ESTIMATED_ROWS}"
 _HELD: Final[LiteralString] = f"ARRAY({HOLDERS})"
@@ -85,6 +91,17 @@ def mark_guard(seen: View, action: Action, *, quiet: bool) -> LastLook:
             raise ParentHeld(frozenset(held))
 
     return LastLook(look=_look(seen, action, _HELD if quiet else "NULL"), judge=judge)
+
+
+def pin_guard(action: Action) -> LastLook:
+    """Looks at what is about to be pinned or unpinned; GuardError when another table has its name by now."""
+
+    def judge(rows: Rows) -> None:
+        if (action.oid,) not in rows:
+            raise _another(action)
+
+    name = action.partition
+    return LastLook(look=sql.SQL(_LOOK_AT_NAME).format(schema=name.schema, name=name.name), judge=judge)
 
 
 async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
@@ -148,11 +165,15 @@ def _look(seen: View, action: Action, asked: LiteralString, *others: Action) -> 
     )
 
 
+def _another(action: Action) -> GuardError:
+    return GuardError(f"{action.partition} is not the table that was planned for; look again")
+
+
 def _same(seen: View, action: Action, source: Source, rows: Rows) -> tuple[str | None, datetime, Any]:
     """The comment, the server's clock and what was asked of the table that was planned for; GuardError if it is not."""
     found_rows = [row for row in rows if row[0] == action.oid]
     if not found_rows:
-        raise GuardError(f"{action.partition} is not the table that was planned for; look again")
+        raise _another(action)
     _, bound, pending, comment, now, *asked = found_rows[0]
     found = Source.DETACHED if pending is None else Source.PENDING if pending else Source.ATTACHED
     if found is not source:

@@ -7,7 +7,7 @@ import json
 import time
 from contextlib import ExitStack, suppress
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg
 import pytest
@@ -446,6 +446,11 @@ def test_a_row_that_comes_between_plan_and_undo_keeps_its_place(log: str) -> Non
     assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-1)}") == [(ROWS,)]
 
 
+ANOTHER_IN_ITS_PLACE: Final = (
+    "ALTER TABLE log DETACH PARTITION {name}",
+    "DROP TABLE {name}",
+    "CREATE TABLE {name} PARTITION OF log FOR VALUES FROM ('{lower}') TO ('{upper}')",
+)
 # What somebody does to the empty partition of a day between the plan of an undo and the undo.
 MEANWHILE: Final = {
     "another table of its name, in another place": (
@@ -453,11 +458,7 @@ MEANWHILE: Final = {
         "DROP TABLE {name}",
         "CREATE TABLE {name} PARTITION OF log FOR VALUES FROM ('2001-01-01') TO ('2001-01-02')",
     ),
-    "another table of its name, in its place": (
-        "ALTER TABLE log DETACH PARTITION {name}",
-        "DROP TABLE {name}",
-        "CREATE TABLE {name} PARTITION OF log FOR VALUES FROM ('{lower}') TO ('{upper}')",
-    ),
+    "another table of its name, in its place": ANOTHER_IN_ITS_PLACE,
     "moved to another place": (
         "ALTER TABLE log DETACH PARTITION {name}",
         "ALTER TABLE log ATTACH PARTITION {name} FOR VALUES FROM ('2001-01-01') TO ('2001-01-02')",
@@ -655,6 +656,25 @@ def test_a_pin_that_comes_between_plan_and_drop_is_seen_under_the_lock(log: str)
     assert (by_name[day_name(-8)].status, by_name[day_name(-8)].error) == (Status.SKIPPED, "pinned: now")
     assert rows(log, "SELECT obj_description(%s::regclass)", day_name(-8)) == [('pgalmanac-pin: {"reason": "now"}',)]
     assert day_name(-8) in attached(log)
+
+
+@pytest.mark.parametrize("command", ["pin", "unpin"])
+def test_a_pin_is_of_the_partition_that_was_shown(log: str, command: Literal["pin", "unpin"]) -> None:
+    """Another table of its name, made between plan and step, neither gets the pin nor loses one of its own."""
+    run(log, "pin", period(-1), reason="case 4711")
+    theirs = 'pgalmanac-pin: {"reason": "theirs"}'
+
+    def change(_: object) -> None:
+        texts = (text.format(name=day_name(-1), lower=midnight(-1), upper=midnight(0)) for text in ANOTHER_IN_ITS_PLACE)
+        execute(log, *texts, f"COMMENT ON TABLE {day_name(-1)} IS '{theirs}'")
+
+    request = Request(command=command, target=period(-1), reason="case 4712")
+    report = asyncio.run(perform(settings(log), request, observer=pin_once(change))).tables[0]
+
+    assert [(o.status, o.error) for o in report.outcomes] == [
+        (Status.REFUSED, f"public.{day_name(-1)} is not the table that was planned for; look again")
+    ]
+    assert rows(log, "SELECT obj_description(%s::regclass)", day_name(-1)) == [(theirs,)]
 
 
 def test_a_grace_that_was_prolonged_between_plan_and_drop_holds(log: str) -> None:
