@@ -251,12 +251,10 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
 
 def _never(partitions: Sequence[Partition], why: str, *, expired: bool) -> Finding:
     """What stays for one reason; a table that somebody made in another way than ours is one finding and not a page."""
-    if len(partitions) == 1:
-        subject = str(partitions[0].name)
-        says = "is past retention and stays" if expired else "is never dropped"
-    else:
-        subject = f"{partitions[0].name} .. {partitions[-1].name} ({len(partitions)})"
-        says = "are past retention and stay" if expired else "are never dropped"
+    subject = str(partitions[0].name)
+    if len(partitions) > 1:
+        subject = f"each of {subject} .. {partitions[-1].name} ({len(partitions)})"
+    says = "is past retention and stays" if expired else "is never dropped"
     return Finding(
         level=Level.WARNING if expired else Level.INFO,
         code=Code.UNMANAGED_PARTITION,

@@ -127,7 +127,9 @@ def _unclear(newest: Bounds, interval: Interval, calendar: Calendar) -> str:
             f"its newest partitions begin at {wall:%H:%M} of {zone} and look {interval}; set timezone to the zone they "
             f"were made in, or interval to go on in {zone}"
         )
-    long = f"{width.days} days" if width.days > 1 else f"{width.total_seconds() / 3600:g} hours"
+    minutes = width.total_seconds() / 60
+    long = f"{width.days} days" if width.days > 1 else f"{minutes / 60:g} hours"
+    long = f"{minutes:g} minutes" if minutes < 60 else long  # noqa: PLR2004  # an hour
     return (
         f"its newest partitions are {long} long, the last from {wall:%A, %Y-%m-%d %H:%M}, which is the grid of no "
         f"interval in {zone}; set interval to say how to go on"

@@ -203,7 +203,7 @@ def test_it_is_gone_on_with_as_it_was(empty_database: str, made_by: str) -> None
         (partman("YYYY_MM_DD", "day", "1 day", "", zone="Europe/Berlin"), "20", "look daily; set timezone to", "zone"),
         (partman("YYYY_MM", "month", "1 month", "", zone="Asia/Kolkata"), "200", "look monthly; set timezone", "zone"),
         (partman("YYYYMMDD", "week", "1 week", "", shift="1 day"), "60", "7 days long, the last from Tue", "weekly"),
-        (partman("YYYY_MM_DD_HH24MI", "hour", "30 minutes", ""), "2", "0.5 hours long", "hourly"),
+        (partman("YYYY_MM_DD_HH24MI", "hour", "30 minutes", ""), "2", "30 minutes long", "hourly"),
         (partman("YYYYMMDD", "week", "2 days", ""), "20", "2 days long", "daily"),
     ],
 )

@@ -248,9 +248,11 @@ def test_a_grid_that_is_not_ours_is_one_finding_and_not_a_page() -> None:
     ]
     assert [(f.level, f.partition) for f in told[2:]] == [(Level.WARNING, None), (Level.INFO, None)]
     assert told[2].message.startswith(
-        "public.events_2025_07_25 .. public.events_2025_08_02 (5) are past retention and stay: "
+        "each of public.events_2025_07_25 .. public.events_2025_08_02 (5) is past retention and stays: "
     )
-    assert told[3].message.startswith("public.events_2025_08_04 .. public.events_2025_11_04 (47) are never dropped: ")
+    assert told[3].message.startswith(
+        "each of public.events_2025_08_04 .. public.events_2025_11_04 (47) is never dropped: "
+    )
 
 
 def test_pg_partman_is_named_with_the_statement_that_stops_it() -> None:
