@@ -1,4 +1,4 @@
-"""The last look before a drop, an attach or a pin, with its locks held, at whether this still is what the plan named."""
+"""The last look before a drop, an attach or a pin, with its locks held: it still is what the plan named."""
 
 from __future__ import annotations
 
