@@ -581,17 +581,26 @@ def test_a_half_detached_partition_can_be_dropped_by_its_name() -> None:
     assert [(a.status, a.source) for a in plan.actions] == [(Status.PLANNED, Source.PENDING)]
 
 
-def test_a_gap_after_a_partition_without_a_beginning_is_filled_from_its_end() -> None:
-    """Nobody knows how old it is, and where it ends is known."""
-    oldest = Bounds(lower=None, upper=day(-10).lower)
-    plan = plan_maintain(events([oldest, *map(day, range(-5, 31))], now=NOW), replace(POLICY, interval=Interval.DAILY))
+def test_what_nobody_drops_is_refused_by_hand_too() -> None:
+    """By its name: of unknown age, unreadable, partitioned itself, foreign; and what something depends on."""
+    table = events(
+        [
+            partition(Bounds(lower=None, upper=day(-300).lower), oid=1, name="a"),
+            partition(None, oid=2, name="b"),
+            partition(day(-200), oid=3, name="c", kind=RelationKind.PARTITIONED),
+            partition(day(-199), oid=4, name="d", kind=RelationKind.FOREIGN),
+            partition(day(-198), oid=5, name="e"),
+            *map(day, range(31)),
+        ]
+    )
+    facts = Facts(blocked={5: "view v depends on it"})
+    found = [plan_drop(table, POLICY, facts, target=name).actions[0] for name in "abcde"]
 
-    assert created(plan.actions) == [day(o) for o in range(-10, -5)]
-
-
-def test_a_half_detached_partition_can_be_dropped_by_its_name() -> None:
-    """It is pending, and not attached: the statements that end it differ."""
-    pending = partition(day(-5), oid=1, detach_pending=True)
-    plan = plan_drop(events([pending, *map(day, range(31))]), POLICY, target=pending.name.name)
-
-    assert [(a.status, a.source) for a in plan.actions] == [(Status.PLANNED, Source.PENDING)]
+    assert {a.status for a in found} == {Status.REFUSED}
+    assert [a.note for a in found] == [
+        "it is unbounded below, so that its age is not known",
+        "its bounds cannot be read as a range of time",
+        "it is itself partitioned",
+        "it is a foreign table, which DROP TABLE does not drop",
+        "view v depends on it",
+    ]
