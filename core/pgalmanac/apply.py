@@ -60,8 +60,11 @@ async def apply(
     *,
     run_id: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    unsaid: Callable[[Outcome], None] = lambda _: None,
 ) -> AsyncGenerator[Outcome]:
     """Try every planned action in order; *structure* may be None only when nothing is to be created.
+
+    *unsaid* gets the outcome that can be yielded no more: of a drop that its archive is done for, when this is closed.
 
     Raises psycopg.Error when the connection is lost, after yielding the outcome that was under way. When it is called
     off, or closed, nothing stays detached for its archive that can be attached again in time.
@@ -84,12 +87,14 @@ async def apply(
             if not _is_archived(plan.view, action):
                 raise
             where, lost = await _called_off(session, executor, action), exc
-            outcome = replace(blank, status=Status.FAILED, error=f"called off; {where}", attempts=1)
+            outcome = _stopped(blank, where)
         try:
             yield replace(outcome, started_at=started, duration_ms=round((perf_counter() - clock) * 1000, 1))
         except GeneratorExit:
             if executor.held:
-                await _called_off(session, executor, action)
+                drop = replace(action, kind=ActionKind.DROP)
+                where = await _called_off(session, executor, drop)
+                unsaid(_stopped(_blank(session, plan.view, drop, structure), where))
             raise
         if lost is not None:
             raise lost
@@ -117,6 +122,12 @@ async def _called_off(session: Session, executor: Executor, action: Action) -> s
     except (TimeoutError, psycopg.Error) as exc:
         why = "there was no more time" if isinstance(exc, TimeoutError) else one_line(exc)
         return away(executor.view.table.name, action.partition, why)
+
+
+def _stopped(blank: Outcome, where: str) -> Outcome:
+    """An archive, or the drop after it, that was called off."""
+    when = " after it was archived" if blank.action.kind is ActionKind.DROP else ""
+    return replace(blank, status=Status.FAILED, error=f"called off{when}; {where}", attempts=1)
 
 
 async def _tried(

@@ -119,7 +119,14 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
     """Carry the plan out, collecting outcomes; a lost connection is returned, so that the run can still be recorded."""
     calendar = seen.view.calendar
     try:
-        applying = apply(run.session, seen.plan, seen.structure, run_id=recorder.run_id, progress=run.observer)
+        applying = apply(
+            run.session,
+            seen.plan,
+            seen.structure,
+            run_id=recorder.run_id,
+            progress=run.observer,
+            unsaid=outcomes.append,
+        )
         async with aclosing(applying):
             async for outcome in applying:
                 outcomes.append(outcome)
