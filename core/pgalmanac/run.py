@@ -16,7 +16,7 @@ from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import CountProgress, Outcome, Progress, RunReport, TableReport
 
-__all__ = ["Observer", "Run"]
+__all__ = ["Observer", "Run", "on_standby"]
 
 # Called as work goes on: a plan before it is applied, each outcome after its transaction closed, how far counting or
 # archiving is.
@@ -96,7 +96,7 @@ class Run:
             today=server.now.date(),
             dry_run=dry_run,
             tables=tuple(tables),
-            findings=_standby(server),
+            findings=on_standby(server),
         )
 
 
@@ -105,7 +105,8 @@ async def _connect(stack: AsyncExitStack, settings: Settings, *, read_only: bool
     return await stack.enter_async_context(connect(settings.dsn, read_only=read_only, locking=not read_only))
 
 
-def _standby(server: Server) -> tuple[Finding, ...]:
+def on_standby(server: Server) -> tuple[Finding, ...]:
+    """That this is a standby, if it is one."""
     if not server.standby:
         return ()
     message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"

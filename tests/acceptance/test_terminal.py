@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -160,3 +161,25 @@ def test_doctor_looks_at_the_terminal_that_the_dashboard_takes(database: str, st
         _, out = terminal.finish()
 
     assert re.search(r"^(ok|fix ) +terminal: ", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize(("more", "trace"), [((), False), (("-vv",), True)])
+def test_a_dashboard_that_a_fault_of_ours_ends_says_so_in_a_sentence(
+    database: str, environment: Mapping[str, str], more: tuple[str, ...], *, trace: bool
+) -> None:
+    """As every command does, with its exit code; what the variables held, and a password, is nobody's business."""
+    faulty = (
+        "import sys; from pgalmanac_tui import almanac; from pgalmanac.cli import main;"
+        " almanac.Almanac.of = lambda *_: [][1]; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", faulty, "--dsn", f"{database} password=geheim", *more]
+    with on_a_terminal(command, {**environment, "TERM": "xterm-256color"}, stdout=True) as terminal:
+        terminal.wait_for("IndexError: list index out of range\n" if trace else "report what it says")
+        code, _ = terminal.finish()
+    said = terminal.painted.rpartition("\x1b[?1049l")[2]
+
+    assert 70 == code
+    assert "internal error (IndexError: list index out of range): run it again with -vv" in " ".join(said.split())
+    assert trace is ("Traceback" in said)
+    assert "geheim" not in terminal.painted
+    assert len(said.splitlines()) < 60

@@ -218,6 +218,25 @@ async def test_a_run_that_is_stopped_stops_between_two_actions_and_is_closed(dat
     assert [("error", "interrupted")] == rows(database, "SELECT status, error FROM housekeeper_runs")
 
 
+async def test_an_action_that_takes_long_is_named(database: str) -> None:
+    """Whoever waits sees what for: nothing else moves while a lock is not to be had."""
+    add_partitions(database, days=range(-30, 1))
+    slow_creates(database, 30)
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        assert " for " not in text_of(app, "#title")
+        await pilot.press("enter")
+        await until(pilot, lambda: f"at work on public.{name(1)} for " in text_of(app, "#title"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "stopping after this action" in text_of(app, "#prompt"))
+        await pilot.press("escape")
+        await ended(pilot, dialog)
+
+    assert [name(d) for d in range(-30, 1)] == partition_names(database)
+
+
 @pytest.mark.parametrize("key", ["c", "D", "m", "f"])
 async def test_a_read_only_dashboard_says_why_a_key_is_off(database: str, key: str) -> None:
     """The key opens nothing, and the sentence names the flag."""

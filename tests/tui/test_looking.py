@@ -405,6 +405,27 @@ async def test_why_the_connection_was_lost_can_be_read(own_server: Cluster) -> N
         assert "are --dsn or the PG* variables right?" in text
 
 
+async def test_of_a_long_name_the_end_is_shown(database: str) -> None:
+    """There it has its date, without which all rows are the same."""
+    add_partitions(database, days=range(-3, 31))
+    with connect(database) as connection:
+        for n in (1, 2):
+            old = f"events_{today() - timedelta(days=n):%Y_%m_%d}"
+            connection.execute(f"ALTER TABLE {old} RENAME TO a_log_of_{'very_' * n}important_{old}".encode())
+
+    async with opened(database, size=(80, 24)) as (app, pilot):
+        await pilot.press("up")
+        await until(pilot, lambda: calendar(app).day == today() - timedelta(days=1))
+        await until(pilot, lambda: "heap" in text_of(app, "#details"))
+        screen, details = shown(app), text_of(app, "#details")
+
+    listed = [line for line in screen.splitlines() if line.strip("▸ ").startswith("a_log_")]
+    assert ["…", "…"] == ["".join(c for c in line if c == "…") for line in listed]
+    for n in (1, 2):
+        assert any(f"{today() - timedelta(days=n):%Y_%m_%d} " in line for line in listed)
+    assert f"{today() - timedelta(days=1):%Y_%m_%d}" in details
+
+
 async def test_a_parent_without_partitions(database: str) -> None:
     """All of it is to be created, today is missing."""
     async with opened(database) as (app, _):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from dashboards import EVENTS, PATIENCE_SECONDS, opened, until
 from pgalmanac import maintain
 from pgalmanac.actions import GOING
 from pgalmanac.config import Settings
+from pgalmanac.findings import Code
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.model import Server, TableName, TableRef
 from pgalmanac.schedule import Schedule
@@ -23,11 +25,12 @@ from pgalmanac_tui.gateway import ServerGateway
 from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.snapshot import Snapshot, TableState
-from support import add_default, add_partitions, add_rows, connect, today
+from support import add_default, add_partitions, add_rows, connect, create_events, today
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from pgalmanac.pgserver import Cluster
     from pgalmanac.records import RunRecord
 
 
@@ -322,3 +325,24 @@ async def test_back_to_the_table_that_is_still_shown(database: str) -> None:
         await until(pilot, lambda: app.model.snapshot is not seen)
 
         assert app.model.name == first
+
+
+async def test_on_a_standby_it_has_the_finding_of_check(own_server: Cluster) -> None:
+    """Nobody has to wonder why nothing can be changed there. A server that recovers for ever is one."""
+    replica = {"wal_level": "replica", "max_wal_senders": "4"}
+    own_server.stop()
+    own_server.start(replica)
+    create_events(own_server.conninfo(), days=range(-3, 31))
+    own_server.stop()
+    signal = own_server.data / "standby.signal"
+    signal.touch()
+    if own_server.account is not None:
+        os.chown(signal, own_server.account.uid, own_server.account.gid)
+    own_server.start(replica)
+    settings = Settings(dsn=own_server.conninfo(), requested=(EVENTS,))
+
+    async with looked(own_server.conninfo()) as (_, seen):
+        checked = await maintain.check(settings)
+
+    assert Code.STANDBY in {f.code for f in seen.findings}
+    assert {f.code for f in (*checked.findings, *checked.tables[0].findings)} == {f.code for f in seen.findings}

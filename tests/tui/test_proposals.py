@@ -66,6 +66,44 @@ def test_that_there_is_nothing_to_do_is_said_whole(cells: int) -> None:
     assert said["create"].endswith("everything this would make is there already.")
 
 
+def test_what_is_under_way_is_named_as_long_as_it_goes_by_the_plan() -> None:
+    """A plan that was made anew may have another order: nothing is said then."""
+    plan = plan_fix(events([]), Policy(), back=1, ahead=1)
+    done = [Outcome(action=a, status=Status.DONE) for a in plan.actions]
+
+    assert [str(a.partition) for a in plan.actions] == [panel.under_way(plan, done[:n]) for n in range(len(done))]
+    assert None is panel.under_way(plan, done)
+    assert None is panel.under_way(plan, done[1:2])
+
+
+def test_what_took_long_is_not_said_in_milliseconds() -> None:
+    """A minute of waiting for a lock is a minute."""
+    action = plan_fix(events([]), Policy(), back=0, ahead=0).actions[0]
+    lines = [
+        panel.outcome_line(Outcome(action=action, status=Status.FAILED, duration_ms=ms), UNICODE)
+        for ms in (14.2, 9_999, 60_101)
+    ]
+
+    assert ["failed  14 ms", "failed  9999 ms", "failed  60 s"] == [
+        t.rpartition("  f")[2].join(("f", "")) for t in text(tuple(lines), 80)
+    ]
+
+
+def test_a_key_that_is_off_is_not_said_to_help() -> None:
+    """Nor is what opens a list said to be off."""
+    plan = plan_maintain(events([day(o) for o in range(-10, 0)]), Policy())
+    table = TableState(plan=plan, findings=diagnose(plan.view, plan, RAN))
+    found = (*table.findings, Finding(level=Level.WARNING, code=Code.FUSE, message="nothing is dropped"))
+    texts = {may: "\n".join(text(findings(found, 80, UNICODE, may=may), 80)) for may in (True, False)}
+
+    assert [(("f", "key"), (" fix", "")), (("2", "key"), (" findings", ""))] == [
+        health(table, UNICODE, may=may)[3] for may in (True, False)
+    ]
+    assert "f fix\n" in texts[True]
+    assert "f fix is off here; pressed, it says why" in texts[False]
+    assert "4 plan\n" in texts[False] + "\n"
+
+
 def test_a_report_begins_with_what_somebody_has_to_look_at() -> None:
     """And not with thirty lines of what went well."""
     actions = plan_maintain(events([]), Policy()).actions[:3]

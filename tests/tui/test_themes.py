@@ -42,12 +42,16 @@ def test_every_name_has_a_look_in_every_theme(theme: Theme) -> None:
         ("auto", "utf-8", {"LC_ALL": "C"}, ASCII),
         ("auto", "utf-8", {"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, ASCII),
         ("auto", "iso-8859-15", {}, ASCII),
+        ("auto", "utf-8", {"TERM": "linux", "LC_ALL": "C.UTF-8"}, ASCII),
+        ("auto", "utf-8", {"TERM": "vt220"}, ASCII),
+        ("auto", "utf-8", {"TERM": "xterm-256color"}, UNICODE),
+        ("unicode", "utf-8", {"TERM": "linux"}, UNICODE),
         ("unicode", "ascii", {"LC_ALL": "C"}, UNICODE),
         ("ascii", "utf-8", {}, ASCII),
     ],
 )
-def test_the_locale_chooses_the_glyphs(wanted: str, encoding: str, environ: dict[str, str], glyphs: Glyphs) -> None:
-    """LC_ALL=C is a choice of ASCII, though Python writes UTF-8 in it."""
+def test_the_terminal_chooses_the_glyphs(wanted: str, encoding: str, environ: dict[str, str], glyphs: Glyphs) -> None:
+    """LC_ALL=C is a choice of ASCII, though Python writes UTF-8 in it; the font of a console has few others."""
     assert glyphs is choose_glyphs(Look(glyphs=wanted), encoding, environ)
 
 

@@ -29,6 +29,7 @@ OVERRIDDEN: Final = {
     "_compositor.LayoutUpdate.__init__": ("strips", "region"),
     "_compositor.CompositorUpdate.render_segments": ("console",),
     "app.App._display": ("screen", "renderable"),
+    "app.App._fatal_error": (),
 }
 
 

@@ -370,11 +370,13 @@ def _settled() -> None:
 
 
 def run(settings: Settings) -> int:
-    """Open the dashboard and return the process exit code; blocks until it is left."""
+    """Open the dashboard and return the process exit code; blocks until it is left. Raises what ended it untimely."""
     mouse = settings.dashboard.mouse
     app = Dashboard(settings, settled=_settled)
     try:
         code = app.run(mouse=mouse == "on" or (mouse == "auto" and not over_ssh(os.environ)))
     finally:
         app.disconnect()
+    if app.fault is not None:
+        raise app.fault
     return code or app.return_code or 0

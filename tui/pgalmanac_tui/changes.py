@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class Change:
     stopping: bool = False
     report: RunReport | None = None
     error: str | None = None
+    # When the last action had ended, or the first one began, by this process's clock.
+    since: float = field(default_factory=monotonic)
 
     @property
     def ended(self) -> bool:
@@ -30,4 +33,5 @@ class Change:
     def saw(self, outcome: Outcome) -> bool:
         """Take an outcome; whether to go on with the next action."""
         self.outcomes.append(outcome)
+        self.since = monotonic()
         return not self.stopping

@@ -109,7 +109,7 @@ def _missing(seen: View, action: Action) -> Entry:
         mark = Mark.STRAY
     else:
         mark = Mark.GAP if within or (upper is not None and upper <= seen.now) else Mark.WANTED
-    word = WORDS[mark] if mark is not Mark.STRAY else "missing, has stray rows"
+    word = WORDS[mark] if mark is not Mark.STRAY else "stray rows wait"
     if action.status is Status.REFUSED:
         word = f"{word}, refused"
     return _with_text(
@@ -144,7 +144,7 @@ def _state(seen: View, partition: Partition, drop: Action | None, count: Partiti
     if seen.pinned(partition.pin):
         return Mark.PINNED, str(partition.pin)
     if drop is not None and drop.status is not Status.SKIPPED:
-        return Mark.EXPIRING, WORDS[Mark.EXPIRING] if drop.status is Status.PLANNED else "expired, held back"
+        return Mark.EXPIRING, WORDS[Mark.EXPIRING] if drop.status is Status.PLANNED else "due, held back"
     if drop is not None or unmanaged(seen, partition) is not None:
         return Mark.KEPT, "past retention, stays" if drop is not None else "unmanaged"
     if seen.expired(bounds):

@@ -30,6 +30,7 @@ __all__ = [
     "fit",
     "in_time",
     "size",
+    "took_ms",
     "width",
     "wrap",
 ]
@@ -59,14 +60,23 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def fit(text: str, cells: int, cut: str = "…", *, right: bool = False) -> str:
-    """*text* in exactly so many cells; what is cut off is said to be."""
+def fit(text: str, cells: int, cut: str = "…", *, right: bool = False, ends: bool = False) -> str:
+    """*text* in exactly so many cells; what is cut off is said to be, with *ends* in the middle."""
     if cells <= 0:
         return ""
     long = width(text)
     if long > cells:
-        return set_cell_size(text, cells - 1) + cut
+        tail = _tail(text, (cells - 1) * 3 // 5) if ends else ""
+        return set_cell_size(text, cells - 1 - width(tail)) + cut + tail
     return " " * (cells - long) + text if right else text + " " * (cells - long)
+
+
+def _tail(text: str, cells: int) -> str:
+    """As much of the end of *text* as at most so many cells hold."""
+    at = len(text)
+    while at and width(text[at - 1 :]) <= cells:
+        at -= 1
+    return text[at:]
 
 
 def wrap(text: str, cells: int) -> list[str]:
@@ -144,6 +154,11 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def took_ms(milliseconds: float) -> str:
+    """How long an action took: `14 ms`, and of what took long as any length of time."""
+    return f"{milliseconds:.0f} ms" if milliseconds < _TEN * _THOUSAND else duration(milliseconds / _THOUSAND)
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -29,6 +29,7 @@ from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.run import on_standby
 from pgalmanac.schedule import Schedule, next_run
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
@@ -114,12 +115,13 @@ class ServerGateway:
             server = replace(session.server, standby=beat.standby)
             return Snapshot(server=server, now=beat.now, tables=tables, trouble=exc.message, remedy=exc.hint)
         beat = await pulse(session, seen.view.table.oid, self._settings.history_table)
+        server = replace(session.server, standby=beat.standby)
         table = await self._table(session, seen, recorder, beat.worker)
         return Snapshot(
-            server=replace(session.server, standby=beat.standby),
+            server=server,
             now=beat.now,
             tables=tables,
-            table=table,
+            table=replace(table, findings=(*table.findings, *on_standby(server))),
             schedule=await self._next_run(table, beat.now),
         )
 

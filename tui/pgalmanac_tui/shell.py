@@ -55,6 +55,7 @@ class Shell(App[int]):
         encoding = sys.stdout.encoding or "ascii" if sys.stdout else "ascii"
         self.glyphs = choose_glyphs(wanted, encoding, self._environ)
         self._thrift, self._plain, self._colourless = Thrift(), Plain(), NoColor()
+        self.fault: BaseException | None = None
         self.over_ssh = over_ssh(self._environ)
         if self.over_ssh:
             self.animation_level = "none"
@@ -117,6 +118,14 @@ class Shell(App[int]):
         if self.screen_stack:
             self.clear_notifications()
         return super().push_screen(screen, *others, **how)
+
+    def _fatal_error(self) -> None:
+        """End on an error of ours, and leave it to whoever ran this to say so.
+
+        Textual's own would print all that every variable held, thousands of lines and the password among them.
+        """
+        self.fault = self.fault or sys.exc_info()[1]
+        self.panic()
 
     def action_help_quit(self) -> None:
         """Ctrl-C: say how one leaves."""

@@ -54,16 +54,21 @@ def choose_theme(settings: Dashboard, environ: Mapping[str, str]) -> str:
         return "ansi-light" if settings.theme in {"light", "ansi-light"} else "ansi-dark"
     if settings.theme != "auto":
         return settings.theme
-    return "ansi-dark" if environ.get("TERM", "").startswith(("linux", "vt")) else "dark"
+    return "ansi-dark" if _console(environ) else "dark"
+
+
+def _console(environ: Mapping[str, str]) -> bool:
+    """Whether this is a machine's own console, whose font has few characters and whose palette 16 colours."""
+    return environ.get("TERM", "").startswith(("linux", "vt"))
 
 
 def choose_glyphs(settings: Dashboard, encoding: str, environ: Mapping[str, str]) -> Glyphs:
-    """ASCII when it was asked for, or when the locale knows nothing else.
+    """ASCII when it was asked for, or when the locale or a console's font knows nothing else.
 
     In the locale C Python writes UTF-8 all the same, since on most machines it only means that nobody chose one. Who
     has set LC_ALL to it has chosen it.
     """
-    if settings.glyphs == "auto" and environ.get("LC_ALL") in {"C", "POSIX"}:
+    if settings.glyphs == "auto" and (environ.get("LC_ALL") in {"C", "POSIX"} or _console(environ)):
         return ASCII
     if settings.glyphs == "auto":
         return UNICODE if encoding.lower().replace("-", "") in {"utf8", "cp65001"} else ASCII

@@ -62,7 +62,7 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
         return EARLIEST if entry.bounds is None else entry.bounds.upper or LATEST
 
     return (
-        Column(title="partition", cells=0, show=name, order=lambda e: e.name),
+        Column(title="partition", cells=0, ends=True, show=name, order=lambda e: e.name),
         Column(
             title="from",
             cells=16,

@@ -67,6 +67,7 @@ def plan(glyphs: Glyphs) -> tuple[Column[ActionRow], ...]:
         Column(
             title="partition",
             cells=0,
+            ends=True,
             show=lambda r: (clean(r.action.partition.name), ""),
             order=lambda r: r.action.partition,
         ),

@@ -54,7 +54,9 @@ def runs(glyphs: Glyphs) -> tuple[Column[RunRow], ...]:
         return full * max(round(row.share * _BAR), 1 if row.run.duration_ms else 0), style
 
     def said(row: RunRow) -> Span:
-        return clean(row.run.error or row.run.output or ""), "critical" if row.run.error else "dim"
+        # Of which table is said above; the name would leave no room for what was done to it.
+        said = row.run.error or (row.run.output or "").partition(": ")[2] or row.run.output or ""
+        return clean(said), "critical" if row.run.error else "dim"
 
     return (
         Column(title="when", cells=11, show=lambda r: (r.age, ""), order=lambda r: r.run.started_at),

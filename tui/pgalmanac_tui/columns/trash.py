@@ -60,6 +60,12 @@ def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:
             least=60,
             order=lambda r: r.orphan.bytes,
         ),
-        Column(title="table", cells=0, show=lambda r: (clean(r.orphan.name.name), ""), order=lambda r: r.orphan.name),
+        Column(
+            title="table",
+            cells=0,
+            ends=True,
+            show=lambda r: (clean(r.orphan.name.name), ""),
+            order=lambda r: r.orphan.name,
+        ),
         Column(title="why", cells=24, least=90, show=told, order=lambda r: r.orphan.mark.manual),
     )

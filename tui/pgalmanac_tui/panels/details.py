@@ -148,17 +148,20 @@ def _entry(model: Model, entry: Entry, day: date, cells: int, glyphs: Glyphs) ->
     if entry.partition is None:
         yield from _missing(entry, day, day if model.almanac is None else model.almanac.today, cells)
         return
-    yield ((fit(clean(entry.name), cells - 1, glyphs.cut).rstrip(), "accent"),)
+    yield ((fit(clean(entry.name), cells - 1, glyphs.cut, ends=True).rstrip(), "accent"),)
     if entry.partition.pin is not None and model.table is not None:
         yield from _pin(model.table.view, entry.partition.pin, cells)
     else:
         yield from _note(entry, cells)
     yield from _figures(model, entry, cells, glyphs)
+    more = model.details.get(entry.partition.oid)
+    for holder in more.holders[:2] if more is not None else ():  # before what may be cut off in a low terminal
+        for text in wrap(clean(holder), cells - 1)[:2]:
+            yield ((text, "warning"),)
     if (profile := model.profiles.get(profile_key(entry, day))) is not None:
         yield from _profile(profile, cells, glyphs)
-    more = model.details.get(entry.partition.oid)
     if more is not None:
-        yield from _more(model, more, cells, glyphs)
+        yield from _more(model, more, glyphs)
         yield from _trend(model.trends.get(more.oid, ()), cells, glyphs)
 
 
@@ -244,7 +247,7 @@ def _trend(measured: Sequence[Measured], cells: int, glyphs: Glyphs) -> Iterator
     yield ((bars(shown, max(shown) or 1, glyphs), "heat3"), (told, "dim"))
 
 
-def _more(model: Model, more: PartitionDetails, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _more(model: Model, more: PartitionDetails, glyphs: Glyphs) -> Iterator[Line]:
     heap, index, toast = (size(count, glyphs) for count in (more.heap_bytes, more.index_bytes, more.toast_bytes))
     yield (("heap ", "dim"), (heap, ""), ("  index ", "dim"), (index, ""))
     yield (("toast ", "dim"), (toast, ""), ("  dead ", "dim"), (f"{more.dead_rows:,}", ""))
@@ -254,6 +257,3 @@ def _more(model: Model, more: PartitionDetails, cells: int, glyphs: Glyphs) -> I
         )
         yield (("vacuumed ", "dim"), (vacuum, ""))
         yield (("analyzed ", "dim"), (analyze, ""))
-    for holder in more.holders[:2]:
-        for text in wrap(clean(holder), cells - 1)[:2]:
-            yield ((text, "warning"),)

@@ -35,11 +35,13 @@ _ADVICE: Final[dict[Code, str]] = {
 _INDENT: Final = "     "
 
 
-def findings(found: Sequence[Finding], cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    """All findings, the worst first."""
+def findings(found: Sequence[Finding], cells: int, glyphs: Glyphs, *, may: bool = True) -> tuple[Line, ...]:
+    """All findings, the worst first. Where nobody *may* change anything, keys that would are said to be off."""
     if not found:
         return ((), ((f"   {glyphs.ok} Nothing to report. All is as it should be.", "ok"),))
-    return tuple(line for level in _ORDER for f in found if f.level is level for line in _one(f, cells, glyphs))
+    return tuple(
+        line for level in _ORDER for f in found if f.level is level for line in _one(f, cells, glyphs, may=may)
+    )
 
 
 def lost(problem: PgalmanacError, cells: int, glyphs: Glyphs) -> Iterator[Line]:
@@ -51,12 +53,15 @@ def lost(problem: PgalmanacError, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     yield (("r", "key"), (" tries again now", ""))
 
 
-def _one(finding: Finding, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _one(finding: Finding, cells: int, glyphs: Glyphs, *, may: bool) -> Iterator[Line]:
     yield ((" ", ""), level_span(finding.level, glyphs), (f"  {finding.code.replace('_', ' ')}", "dim"))
     for text in wrap(clean(finding.message), cells - len(_INDENT) - 1):
         yield ((_INDENT + text, ""),)
     if (found := remedy(finding)) is not None:
         key, word = found
-        yield ((_INDENT, ""), (key, "key"), (f" {word}", "accent"))
+        if may or key.isdigit():  # those open a list
+            yield ((_INDENT, ""), (key, "key"), (f" {word}", "accent"))
+        else:
+            yield ((_INDENT, ""), (f"{key} {word}", "off"), (" is off here; pressed, it says why", "dim"))
     elif finding.code in _ADVICE:
         yield ((_INDENT + _ADVICE[finding.code], "dim"),)

@@ -144,7 +144,7 @@ def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
     else:
         from pgalmanac_tui.panels.health import health
 
-        matter = health(table, glyphs)
+        matter = health(table, glyphs, may=model.why_not() is None)
     return matter
 
 

@@ -18,6 +18,8 @@ __all__ = ["health", "remedy"]
 # The key that does what a finding's own sentence says to run. What has options besides has no key: none would do it.
 _KEYS: Final[dict[str, str]] = {"fix": "f", "maintain": "m"}
 _RUN: Final = "; run pgalmanac "
+# Before a sentence about a command, when a key stands beside it.
+_COMMAND: Final = "; pgalmanac "
 # Which key mends the rest of what is found, or shows more of it; some of it needs more than a key.
 _REMEDIES: Final[dict[Code, tuple[str, str]]] = {
     Code.STRAY_ROWS: ("m", "maintain"),
@@ -33,13 +35,16 @@ _REMEDIES: Final[dict[Code, tuple[str, str]]] = {
 _ORDER: Final = (Level.CRITICAL, Level.WARNING)
 
 
-def health(table: TableState, glyphs: Glyphs) -> tuple[str, str, str, Line]:
-    """The worst finding, or that all is well: glyph, sentence, style, and the key that helps."""
+def health(table: TableState, glyphs: Glyphs, *, may: bool = True) -> tuple[str, str, str, Line]:
+    """The worst finding, or that all is well: glyph, sentence, style, and the key that helps.
+
+    None that changes anything helps whoever *may* not.
+    """
     found = next((f for level in _ORDER for f in table.findings if f.level is level), None)
     if found is None:
         days = runway_days(table.view)
         return glyphs.ok, f"nothing needs doing: partitions for {days} days after today", "ok", ()
-    return glyphs.level(found.level), _said(table, found), str(found.level), _key(found)
+    return glyphs.level(found.level), _said(table, found), str(found.level), _key(found, may=may)
 
 
 def remedy(found: Finding) -> tuple[str, str] | None:
@@ -48,15 +53,17 @@ def remedy(found: Finding) -> tuple[str, str] | None:
     return (_KEYS[command], command) if command in _KEYS else _REMEDIES.get(found.code)
 
 
-def _key(found: Finding) -> Line:
+def _key(found: Finding, *, may: bool) -> Line:
     """Where no key helps, the one with which the whole of it can be read, with what does."""
     key, word = remedy(found) or ("2", "findings")
+    if not may and key in _KEYS.values():
+        key, word = "2", "findings"
     return (key, "key"), (f" {word}", "")
 
 
 def _said(table: TableState, found: Finding) -> str:
     """The finding without the command that mends it, since a key stands beside it; since when inserts fail."""
-    text = found.message.split(_RUN)[0] if remedy(found) is not None else found.message
+    text = found.message.split(_RUN)[0].split(_COMMAND)[0] if remedy(found) is not None else found.message
     if found.code is not Code.TODAY_MISSING:
         return text
     since = missing_since(table.view)

@@ -10,7 +10,7 @@ from typing import Final
 from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, RunReport
-from pgalmanac_tui.format import Line, amount, clean, command_lines, size, wrap
+from pgalmanac_tui.format import Line, amount, clean, command_lines, size, took_ms, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.fate import fates, recoverable
 from pgalmanac_tui.snapshot import Proposal, Step
@@ -26,6 +26,7 @@ __all__ = [
     "proposal",
     "report",
     "summary",
+    "under_way",
 ]
 
 # What was counted, and not estimated.
@@ -198,10 +199,18 @@ def _statements(step: Step, cells: int) -> Iterator[Line]:
             yield (("        " + part, "dim"),)
 
 
+def under_way(plan: Plan, outcomes: Sequence[Outcome]) -> str | None:
+    """Whose turn it is after these outcomes; None when they are not those of the plan, which was made anew then."""
+    done = [(o.action.oid, o.action.bounds) for o in outcomes]
+    if len(done) >= len(plan.actions) or done != [(a.oid, a.bounds) for a in plan.actions[: len(done)]]:
+        return None
+    return clean(str(plan.actions[len(done)].partition))
+
+
 def outcome_line(outcome: Outcome, glyphs: Glyphs) -> Line:
     """One action that has ended."""
     sign, style = action_sign(outcome.status, glyphs)
-    took = "" if outcome.duration_ms is None else f"  {outcome.duration_ms:.0f} ms"
+    took = "" if outcome.duration_ms is None else f"  {took_ms(outcome.duration_ms)}"
     tries = f", {outcome.attempts} attempts" if outcome.attempts > 1 else ""
     return (
         (f"  {sign} {ACTION_WORDS[outcome.action.kind]} ", style),

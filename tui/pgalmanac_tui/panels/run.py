@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pgalmanac_tui.format import Line, clean, size, wrap
+from pgalmanac_tui.format import Line, clean, size, took_ms, wrap
 
 if TYPE_CHECKING:
     from pgalmanac_tui.glyphs import Glyphs
@@ -52,7 +52,7 @@ def _lines(run: RunRecord, cells: int, glyphs: Glyphs) -> Iterator[Line]:
 
 def _action(action: ActionRecord, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     sign, style = run_sign(action.status, glyphs)
-    took = "" if action.duration_ms is None else f"  {action.duration_ms:.0f} ms"
+    took = "" if action.duration_ms is None else f"  {took_ms(action.duration_ms)}"
     tries = f", {action.attempts} attempts" if action.attempts > 1 else ""
     stake = "" if action.rows is None else f"  {action.rows:,} rows"
     stake += "" if action.bytes is None else f", {size(action.bytes, glyphs)}"

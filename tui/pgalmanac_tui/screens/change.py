@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import ComposeResult
@@ -13,7 +14,7 @@ from textual.widgets import Button, Input
 
 from pgalmanac.errors import PgalmanacError
 from pgalmanac_tui.changes import Change
-from pgalmanac_tui.format import Line, clean
+from pgalmanac_tui.format import Line, clean, duration, fit
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
 from pgalmanac_tui.panels.fate import stake
@@ -32,6 +33,8 @@ __all__ = ["ChangeScreen"]
 # Two pictures a second are progress enough.
 _PROGRESS_SECONDS: Final = 0.5
 _BAR: Final = 24
+# An action that takes longer is named: it waits for a lock, or has much to do.
+_LONG_SECONDS: Final = 2.0
 _TITLES: Final = {
     "maintain": "Maintain {table}",
     "fix": "Fix {table}: 30 days back, 30 days ahead",
@@ -125,8 +128,10 @@ class ChangeScreen(ModalScreen[bool]):
                 (f" {clean(server.database)}@{server.address or 'local'}", "accent"),
                 (f" as {clean(server.role)}", ""),
             )
-        lines = (((" " + clean(title), "strong"),), ((" ", ""), *where), ((" ", ""), *what))
-        self.query_one("#title", Lines).show(lambda _cells, _height: lines)
+        text, cut, rest = f" {clean(title)}", self._glyphs.cut, (((" ", ""), *where), ((" ", ""), *what))
+        self.query_one("#title", Lines).show(
+            lambda cells, _height: (((fit(text, cells - 1, cut).rstrip(), "strong"),), *rest)
+        )
 
     def _text(self, make: Callable[[int], tuple[Line, ...]]) -> None:
         """Another text, to be read from its beginning, wherever the one before was scrolled to."""
@@ -216,7 +221,10 @@ class ChangeScreen(ModalScreen[bool]):
         if outcomes:
             lines = tuple(panel.outcome_line(o, glyphs) for o in reversed(outcomes))
             self.query_one("#text", Pager).show(lambda _cells: lines)
-        self._title((("at work", "accent"),))
+        now = panel.under_way(self._proposal.plan, outcomes)
+        seconds = monotonic() - change.since
+        long = now is not None and seconds >= _LONG_SECONDS
+        self._title((("at work", "accent"), (f" on {now} for {duration(seconds)}" if long else "", "")))
 
     def _finished(self, change: Change) -> None:
         if self._timer is not None:

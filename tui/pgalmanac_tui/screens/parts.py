@@ -82,8 +82,9 @@ def text(name: str, model: Model, cells: int, glyphs: Glyphs) -> tuple[Line, ...
     if name == "growth":
         return () if model.almanac is None else growth(model.almanac, cells, glyphs)
     why = () if model.problem is None else (*lost(model.problem, cells - 1, glyphs), ())
+    may = model.why_not() is None
     # Without a table "nothing to report" would be a lie.
-    return why if model.table is None else (*why, *findings(model.table.findings, cells, glyphs))
+    return why if model.table is None else (*why, *findings(model.table.findings, cells, glyphs, may=may))
 
 
 def legend_of(almanac: Almanac, cells: int, glyphs: Glyphs) -> Line:

@@ -38,7 +38,8 @@ _ENOUGH: Final = 32
 class Column(Generic[R]):
     """One column: *cells* wide, or all that is left for 0; shown only in lists of at least *least* cells.
 
-    It takes up to *more* cells of what is left once a column that takes the rest has enough for most names.
+    It takes up to *more* cells of what is left once a column that takes the rest has enough for most names. What is too
+    long is cut off at its end, with *ends* in its middle.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Column(Generic[R]):
     right: bool = False
     least: int = 0
     more: int = 0
+    ends: bool = False
 
 
 class Listing(ScrollView, Generic[R], can_focus=True):
@@ -244,7 +246,7 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         spans: list[Span] = [(marker, "strong" if here else "")]
         for column, room in self._shown():
             text, style = column.show(self.rows[at])
-            spans.append((fit(text, room, self._glyphs.cut, right=column.right) + " ", style))
+            spans.append((fit(text, room, self._glyphs.cut, right=column.right, ends=column.ends) + " ", style))
         return self._brush.paint(tuple(spans), cells, "cursor" if here and self.has_focus else "")
 
     def _head(self) -> Line:
