@@ -73,6 +73,11 @@ UPDATE {runs} SET status = 'error', error = 'interrupted', completed_at = clock_
    AND (COALESCE(details ->> 'parent_oid', {parent}) = {parent}
         OR NOT EXISTS (SELECT FROM pg_class WHERE oid::text = details ->> 'parent_oid'));
 """
+_BEGUN: Final[LiteralString] = """
+SELECT id::text FROM {runs}
+ WHERE task_name = {task} AND status = 'running' AND details ->> 'program' = {program}
+   AND details ->> 'parent_oid' = {parent} AND started_at >= {looked} LIMIT 1
+"""
 # The end of a run is on the disk before anybody hears of it.
 _FINISH: Final[LiteralString] = """
 BEGIN; SET LOCAL synchronous_commit TO DEFAULT;
@@ -249,6 +254,23 @@ class History:
             pass
         row = await cursor.fetchone()
         return str(row[0]) if row else ""
+
+    async def begun(self, table: PartitionedTable) -> str | None:
+        """The id of the run that began since *table* was looked at, if its row was written though no answer came.
+
+        The caller holds the table's advisory lock since before that look, so that it is nobody else's.
+        """
+        if not self.has_details:
+            return None
+        query = sql.SQL(_BEGUN).format(
+            runs=qualified(self.runs),
+            task=sql.Literal(task_name(table)),
+            program=sql.Literal(_PROGRAM),
+            parent=sql.Literal(str(table.oid)),
+            looked=sql.Literal(table.now),
+        )
+        row = await (await self.session.execute(query)).fetchone()
+        return None if row is None else str(row[0])
 
     async def record(self, run_id: str, seq: int, outcome: Outcome, calendar: Calendar) -> None:
         """Write one action, if it is not written yet; *seq* counts from 1."""

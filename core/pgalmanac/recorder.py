@@ -81,7 +81,8 @@ class Recorder:
 
     async def _begin(self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any]) -> None:
         async def row(history: History) -> None:
-            self.run_id = await history.begin(table, triggered_by, details)
+            written = await history.begun(table) if self._reopened else None
+            self.run_id = written or await history.begin(table, triggered_by, details)
 
         await self._write(row)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import AsyncMock
 
 import pytest
-from psycopg import sql
+from psycopg import OperationalError, sql
 
 from pgalmanac import maintain
 from pgalmanac.actions import Status
@@ -19,7 +19,7 @@ from pgalmanac.detaching import Detaching
 from pgalmanac.errors import ConnectError
 from pgalmanac.findings import Code
 from pgalmanac.history import History
-from pgalmanac.inspection import MAINTAIN
+from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import TableRef
 from pgalmanac.recorder import Recorder
@@ -27,11 +27,12 @@ from pgalmanac.results import Outcome
 from support import add_partitions, connect, partition_names, rows, today
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pgalmanac.actions import Action
     from pgalmanac.db import Session
+    from pgalmanac.model import PartitionedTable
     from pgalmanac.periods import Calendar
 
 PATIENCE_SECONDS = 60
@@ -194,6 +195,38 @@ async def test_a_history_whose_session_is_lost_is_written_in_a_new_one(database:
 
     assert actions == [(n, str(o.action.partition), "done") for n, o in enumerate(table.outcomes, 1)]
     assert [("success",)] == rows(database, "SELECT status FROM housekeeper_runs")
+    assert Code.HISTORY_UNAVAILABLE not in {f.code for f in table.findings}
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_run_whose_beginning_got_no_answer_has_one_row(
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    written: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """Whether or not the row was written before the session was lost: nobody reads of an interruption that never was.
+
+    The row of an earlier run that was killed is told apart.
+    """
+    add_partitions(database, days=range(-3, 1))
+    await maintain.perform(settings(database), Request(command="create", target=f"{today() + timedelta(days=1)}"))
+    rows(database, "UPDATE housekeeper_runs SET status = 'running' RETURNING id")
+    begin, begun = History.begin, list[str]()
+
+    async def loses(self: History, table: PartitionedTable, by: str, details: Mapping[str, object]) -> str:
+        if begun:
+            return await begin(self, table, by, details)
+        begun.append(await begin(self, table, by, details) if written else "")
+        await self.session.conn.close()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(History, "begin", loses)
+    (table,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+    recorded = rows(database, "SELECT status, error FROM housekeeper_runs ORDER BY started_at")
+    ((actions,),) = rows(database, "SELECT count(*) FROM housekeeper_run_actions WHERE run_id::text = %s", table.run_id)
+
+    assert [("error", "interrupted"), ("success", None)] == recorded
+    assert len(table.outcomes) == actions > 1
     assert Code.HISTORY_UNAVAILABLE not in {f.code for f in table.findings}
 
 
