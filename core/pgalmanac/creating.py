@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Status
-from pgalmanac.model import Bounds, TableName
+from pgalmanac.model import Bounds, Interval, TableName
 from pgalmanac.naming import fit
 from pgalmanac.view import View, oldest_kept
 
-__all__ = ["agreed", "create", "creates", "gaps", "limited", "lower_of", "named_once"]
+__all__ = ["agreed", "create", "creates", "gaps", "limited", "lower_of"]
 
 
 def lower_of(action: Action) -> datetime:
@@ -39,10 +39,8 @@ def gaps(seen: View, facts: Facts) -> Iterator[Action]:
     if oldest is None or oldest >= seen.day(0):
         return
     first_wanted = seen.calendar.floor(seen.interval, seen.day(0))
-    for action in creates(seen, facts, oldest, first_wanted, Reason.GAP):
-        # The period that the oldest partition begins in is not a gap: nothing stands before it.
-        if action.bounds.lower is not None and action.bounds.lower >= oldest:
-            yield action
+    # The period that the oldest partition begins in is covered in part, and no gap: nothing stands before it.
+    yield from creates(seen, facts, oldest, first_wanted, Reason.GAP)
 
 
 def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
@@ -63,7 +61,10 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
     )
     if name in facts.taken:
         if any(name == p.name for p in seen.table.partitions):
-            return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
+            clock = ", or set timezone if names follow its clock" if seen.interval is Interval.HOURLY else ""
+            return action.refused(
+                f"the name {name} is taken by the partition of another period; rename that one{clock}"
+            )
         return action.refused(
             f"the name {name} is taken by a relation that is not this partition; rename or drop that one"
         )
@@ -77,7 +78,7 @@ def agreed(seen: View, actions: Sequence[Action]) -> list[Action]:
     return list(actions) if seen.unclear is None else [a.refused(seen.unclear) for a in actions]
 
 
-def named_once(actions: Iterable[Action]) -> list[Action]:
+def _named_once(actions: Iterable[Action]) -> list[Action]:
     """Refuse the second of two periods whose names became the same by shortening."""
     seen: set[TableName] = set()
     result: list[Action] = []
@@ -101,7 +102,7 @@ def _past(seen: View, action: Action) -> bool:
 
 def limited(seen: View, actions: Sequence[Action]) -> list[Action]:
     """Refuse what goes past max_creates. The coming days go first, the nearest of all: they are what inserts need."""
-    named = named_once(actions)
+    named = _named_once(actions)
     limit = seen.policy.max_creates
     wanted = [a for a in named if a.status is Status.PLANNED]
     if len(wanted) <= limit:

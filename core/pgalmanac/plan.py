@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from pgalmanac.actions import GOING, NO_FACTS, Action, ActionKind, Facts, Reason, Status
-from pgalmanac.creating import agreed, create, creates, gaps, limited, lower_of, named_once
+from pgalmanac.creating import agreed, create, creates, gaps, limited, lower_of
 from pgalmanac.dropping import drop, drops, gone, grace_ended, guarded, unfinished, with_room
 from pgalmanac.errors import UsageError
 from pgalmanac.model import PartitionedTable
@@ -120,7 +120,7 @@ def plan_create(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
                 f"{seen.label(period)} is covered in part by another partition; pgalmanac fix makes the remainder"
             )
         actions.append(action)
-    return Plan(view=seen, actions=tuple(limited(seen, named_once(agreed(seen, actions)))))
+    return Plan(view=seen, actions=tuple(limited(seen, agreed(seen, actions))))
 
 
 def plan_drop(
@@ -153,7 +153,7 @@ def plan_drop(
         elif (why := undroppable(partition)) or (why := facts.blocked.get(partition.oid)):
             action = action.refused(why)
         actions.append(with_room(action, facts))
-    for orphan in orphans if not partitions else ():
+    for orphan in orphans:
         action = gone(orphan, Reason.MANUAL, facts)
         if seen.pinned(orphan.pin):
             action = action.refused(f"{orphan.pin}; pgalmanac unpin {orphan.name.name} allows it")

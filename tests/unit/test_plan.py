@@ -604,3 +604,27 @@ def test_what_nobody_drops_is_refused_by_hand_too() -> None:
         "it is a foreign table, which DROP TABLE does not drop",
         "view v depends on it",
     ]
+
+
+def test_max_creates_holds_for_a_range_by_hand() -> None:
+    """A range is as long as there are partitions at most; past the limit no part of it is made."""
+    plan = plan_create(events(map(day, range(31))), replace(POLICY, max_creates=2), periods="2025-12-03..2025-12-05")
+
+    assert [(a.bounds, a.status) for a in plan.actions] == [(day(o), Status.REFUSED) for o in range(31, 34)]
+
+
+def test_as_many_as_max_creates_are_made_with_the_gaps() -> None:
+    """The limit itself is not past it: two days of a gap and three to come."""
+    policy = replace(POLICY, premake_days=3, max_creates=5)
+    plan = plan_maintain(events([day(-3), day(0)]), policy)
+
+    assert created(plan.actions) == [day(o) for o in (-2, -1, 1, 2, 3)]
+
+
+def test_fix_finishes_what_was_begun_too() -> None:
+    """Before it creates, as a maintain does."""
+    marked = partition(day(-10), oid=1, mark=mark(day(-10), oid=1))
+    left = Orphan(oid=2, name=TableName(schema="public", name="old"), bounds=day(-120), mark=mark(day(-120), oid=2))
+    plan = plan_fix(events([marked, *map(day, range(31))], orphans=(left,)), POLICY, back=0, ahead=30)
+
+    assert [(a.kind, a.oid) for a in plan.actions] == [(ActionKind.FINALIZE, 1), (ActionKind.DROP, 2)]

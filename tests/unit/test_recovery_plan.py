@@ -233,6 +233,16 @@ def test_what_depends_on_a_table_in_the_trash_keeps_it_there() -> None:
     assert [(a.status, a.note) for a in by_hand.actions] == [(Status.REFUSED, "view v depends on it")]
 
 
+def test_what_is_pinned_in_the_trash_is_not_emptied_by_hand() -> None:
+    """Refused with what would allow it, also when it is wanted now."""
+    lying = orphan(day(-100), oid=1, pin=Pin(reason="x"))
+    plan = plan_drop(events(map(day, range(-9, 31)), orphans=(lying,)), GRACE, target="2025-07-25", now=True)
+
+    assert [(a.status, a.note) for a in plan.actions] == [
+        (Status.REFUSED, f"pinned: x; pgalmanac unpin {lying.name.name} allows it")
+    ]
+
+
 def test_a_half_detached_partition_that_somebody_pinned_is_not_dropped() -> None:
     """What a run without a grace began is ended as a table that stays."""
     pending = partition(
