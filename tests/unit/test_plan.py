@@ -628,3 +628,50 @@ def test_fix_finishes_what_was_begun_too() -> None:
     plan = plan_fix(events([marked, *map(day, range(31))], orphans=(left,)), POLICY, back=0, ahead=30)
 
     assert [(a.kind, a.oid) for a in plan.actions] == [(ActionKind.FINALIZE, 1), (ActionKind.DROP, 2)]
+
+
+def test_what_is_refused_does_not_count_towards_max_creates() -> None:
+    """A name that is taken keeps no other period from being made."""
+    taken = Facts(taken=frozenset({TableName(schema="public", name="events_2025_11_03")}))
+    plan = plan_maintain(events([day(0)]), replace(POLICY, premake_days=3, max_creates=2), taken)
+
+    assert created(plan.actions) == [day(2), day(3)]
+
+
+def test_the_running_month_is_made_once_and_is_no_gap() -> None:
+    """Gaps end where the running period begins, and not with yesterday."""
+    months = [Bounds(lower=at(f"2025-0{m}-01T00:00"), upper=at(f"2025-0{m + 1}-01T00:00")) for m in (7, 8)]
+    plan = plan_maintain(events(months), replace(POLICY, premake_days=3, retention_days=None))
+
+    assert [(a.partition.name, a.reason, a.status) for a in plan.actions] == [
+        ("events_2025_09_01", Reason.GAP, Status.PLANNED),
+        ("events_2025_10_01", Reason.GAP, Status.PLANNED),
+        ("events_2025_11_01", Reason.PREMAKE, Status.PLANNED),
+    ]
+
+
+def test_two_remainders_of_one_hour_have_names_of_their_own() -> None:
+    """Their minutes tell them apart."""
+    edges = [at("2025-11-02T00:00"), at("2025-11-02T22:15"), at("2025-11-02T22:30"), at("2025-11-02T22:45")]
+    table = events([Bounds(lower=a, upper=b) for a, b in zip(edges[::2], edges[1::2], strict=True)])
+    plan = plan_fix(table, replace(POLICY, interval=Interval.DAILY), back=0, ahead=0)
+
+    assert [(a.partition.name, a.status) for a in plan.actions] == [
+        ("events_2025_11_02_22_1500", Status.PLANNED),
+        ("events_2025_11_02_22_4500", Status.PLANNED),
+    ]
+
+
+def test_a_range_that_is_longer_than_anything_is_bad_usage() -> None:
+    """Nobody waits for a hundred thousand periods to be listed."""
+    with pytest.raises(UsageError, match="more periods than one run may touch"):
+        plan_create(events([day(0)]), POLICY, periods="2025-01-01..2525-01-01")
+
+
+def test_a_name_with_its_schema_is_meant_with_and_without_quotes() -> None:
+    """As psql reads it, and as people write it."""
+    name = TableName(schema="My App", name="Events 1")
+    old = replace(partition(day(-5), oid=1), name=name)
+
+    for target in ("Events 1", '"My App"."Events 1"', "My App.Events 1"):
+        assert [a.partition for a in plan_drop(events([old, day(0)]), POLICY, target=target).actions] == [name]

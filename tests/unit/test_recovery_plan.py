@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.errors import UsageError
 from pgalmanac.mend import Mend
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, TableName
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
@@ -426,3 +426,55 @@ def test_without_a_grace_everything_is_as_before() -> None:
 
     assert kinds(plan.actions) == [("drop", "retention", "planned")]
     assert view(plan.table, Policy()).policy.grace_days == 0
+
+
+def test_an_undo_takes_the_place_of_an_empty_partition_of_the_very_same_bounds_alone() -> None:
+    """Not of one with rows, one that is pinned or half detached, or one that is wider: those keep their period."""
+    lying = orphan(day(-3), oid=8)
+
+    def undropped(standing: Partition, *, empty: bool = True) -> Action:
+        table = events([standing, *map(day, range(31))], orphans=(lying,))
+        (action,) = plan_undrop(
+            table, GRACE, Facts(empties=frozenset({5} if empty else ())), target=lying.name.name
+        ).actions
+        return action
+
+    plain = partition(day(-3), oid=5)
+    taken = undropped(plain)
+    kept = [
+        undropped(plain, empty=False),
+        undropped(replace(plain, pin=Pin(reason="x"))),
+        undropped(replace(plain, detach_pending=True)),
+        undropped(replace(plain, bounds=day(-3, 2))),
+    ]
+
+    assert (taken.status, taken.replaces) == (Status.PLANNED, plain)
+    assert [(a.status, a.replaces) for a in kept] == [(Status.REFUSED, None)] * 4
+    assert all((a.note or "").startswith(f"its period is taken by {plain.name}") for a in kept)
+
+
+def test_what_comes_back_is_pinned_where_the_next_night_would_take_it_and_only_there() -> None:
+    """A pin that is over holds nothing, and a table from which nothing is dropped needs none."""
+    over = Pin(reason="old", until=TODAY - timedelta(days=1))
+    table = events(map(day, range(-5, 0)), orphans=(orphan(day(-100), oid=8, pin=over),))
+    (again,) = plan_undrop(table, GRACE, target="2025-07-25", by="dba").actions
+    (kept,) = plan_undrop(table, replace(GRACE, may_drop=False), target="2025-07-25", by="dba").actions
+
+    assert again.pin == Pin(reason="undropped 2025-11-02", by="dba", at=NOW)
+    assert kept.pin == over
+
+
+def test_a_foreign_table_needs_no_pin() -> None:
+    """It is never dropped, and has no comment that this role may write."""
+    table = events([partition(day(-2), oid=1, kind=RelationKind.FOREIGN)])
+    plan = plan_pin(table, GRACE, target="2025-10-31", pin=Pin(reason="x"))
+
+    assert [a.status for a in plan.actions] == [Status.REFUSED]
+
+
+def test_a_name_means_the_partition_and_not_what_lies_in_the_trash_under_it() -> None:
+    """The same day was dropped once and made anew."""
+    old = replace(orphan(day(-3), oid=8), name=TableName(schema=TRASH, name="events_2025_10_30"))
+    plan = plan_drop(events([day(-3), day(0)], orphans=(old,)), GRACE, target="events_2025_10_30")
+
+    assert [(a.kind, a.oid) for a in plan.actions] == [("trash", 100)]
