@@ -13,9 +13,18 @@ from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.recovery import way_back
 from pgalmanac.view import View, oldest_kept, unmanaged
 
-__all__ = ["SUCCESS_MAX_AGE", "covered_until", "diagnose", "left_behind", "runway_days", "stop_pg_partman"]
+__all__ = [
+    "OF_ANOTHER",
+    "SUCCESS_MAX_AGE",
+    "covered_until",
+    "diagnose",
+    "left_behind",
+    "runway_days",
+    "stop_pg_partman",
+]
 
 SUCCESS_MAX_AGE: Final = timedelta(hours=26)
+OF_ANOTHER: Final = ": the runs of that name were of a table that is no more, as after a restore"
 
 
 def covered_until(seen: View) -> datetime | None:
@@ -327,8 +336,9 @@ def _history(seen: View, past: PastRuns) -> Iterator[Finding]:
     if past.last_failed is not None:
         yield _warning(Code.LAST_RUN_FAILED, f"the last run of {name} ended in error: {past.last_failed}")
     if past.last_success is None:
+        why = OF_ANOTHER if past.table_is_new else ""
         yield _warning(
-            Code.LAST_SUCCESS_OLD, f"no successful maintenance of {name} is recorded; run pgalmanac maintain"
+            Code.LAST_SUCCESS_OLD, f"no successful maintenance of {name} is recorded{why}; run pgalmanac maintain"
         )
     elif seen.table.now - past.last_success > SUCCESS_MAX_AGE:
         hours = int((seen.table.now - past.last_success).total_seconds() // 3600)

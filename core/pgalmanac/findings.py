@@ -75,6 +75,8 @@ class PastRuns:
     last_started: datetime | None = None
     last_failed: str | None = None
     last_success: datetime | None = None
+    # There is none, and the successful runs of this name were of a table that is no more.
+    table_is_new: bool = False
     covered_until: datetime | None = None
     partitions: int | None = None
 

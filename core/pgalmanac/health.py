@@ -11,7 +11,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from pgalmanac.db import Session, translated
-from pgalmanac.diagnose import SUCCESS_MAX_AGE
+from pgalmanac.diagnose import OF_ANOTHER, SUCCESS_MAX_AGE
 from pgalmanac.history import History
 from pgalmanac.model import TableName
 from pgalmanac.policy import LOW_RUNWAY_DAYS
@@ -43,6 +43,7 @@ DECLARE
     until timestamp;
     runway integer := 0;
     last_success timestamptz;
+    is_new boolean := false;
 BEGIN
     SELECT format('%I.%I', n.nspname, c.relname), c.relname || '-partition-maintenance',
            n.nspname || '.' || c.relname || '-partition-maintenance',
@@ -112,7 +113,8 @@ BEGIN
         RETURN;
     END;
     IF last_success IS NULL THEN
-        message := format('no successful maintenance of %s is recorded; run pgalmanac maintain', name);
+        message := format('no successful maintenance of %s is recorded%s; run pgalmanac maintain', name,
+                          CASE WHEN is_new THEN '{of_another}' ELSE '' END);
         RETURN NEXT;
     ELSIF clock_timestamp() - last_success > success_max_age THEN
         level := 'critical';
@@ -126,13 +128,19 @@ COMMENT ON FUNCTION {function}(regclass, integer, text, interval) IS
     'what is wrong with the partitions of a table, and nothing when all is well; made by pgalmanac init'
 """
 # The short task name is that of the table in the first schema of pgalmanac's search path, which need not be the
-# caller's: a row that says which table it is about is held to it.
+# caller's, and a table may have been made anew: a row that says which table it is about is held to it.
 _WITH_DETAILS: Final[LiteralString] = """
         SELECT max(COALESCE(r.completed_at, r.started_at))::timestamptz INTO last_success FROM {runs} r
          WHERE r.status::text = 'success' AND COALESCE(r.details ->> 'command', 'maintain') = 'maintain'
-           AND (r.task_name = full_task
-                OR r.task_name = short_task
-                AND COALESCE(r.details ->> 'parent_oid', parent::oid::text) = parent::oid::text);
+           AND r.task_name IN (short_task, full_task)
+           AND COALESCE(r.details ->> 'parent_oid', parent::oid::text) = parent::oid::text;
+        IF last_success IS NULL THEN
+            is_new := EXISTS (
+                SELECT FROM {runs} r
+                 WHERE r.status::text = 'success' AND COALESCE(r.details ->> 'command', 'maintain') = 'maintain'
+                   AND r.task_name IN (short_task, full_task)
+                   AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid::text = r.details ->> 'parent_oid'));
+        END IF;
 """
 _WITHOUT_DETAILS: Final[LiteralString] = """
         SELECT max(COALESCE(r.completed_at, r.started_at))::timestamptz INTO last_success FROM {runs} r
@@ -151,6 +159,7 @@ async def make_health_function(session: Session, history: History) -> str:
         low_runway=LOW_RUNWAY_DAYS,
         max_age=sql.Literal(f"{hours} hours"),
         last_success=last_success,
+        of_another=sql.SQL(OF_ANOTHER),
     )
     with translated(f"the function {NAME}"):
         await session.execute(query)

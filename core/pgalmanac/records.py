@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
@@ -15,6 +15,14 @@ from pgalmanac.history import History, task_name
 from pgalmanac.model import PartitionedTable
 
 __all__ = ["ActionRecord", "RunRecord", "past_runs", "read_runs"]
+
+
+# A successful run of a table of that name that is no more.
+_OF_ANOTHER: Final[LiteralString] = """
+SELECT FROM {runs}
+ WHERE task_name = %(task)s AND status::text = 'success' AND COALESCE(details ->> 'command', 'maintain') = 'maintain'
+   AND NOT EXISTS (SELECT FROM pg_class WHERE oid::text = details ->> 'parent_oid') LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +88,16 @@ async def past_runs(history: History, table: PartitionedTable) -> PastRuns:
     wanted = {"task": task_name(table), "parent": str(table.oid)}
     row = await (await history.session.execute(query, wanted)).fetchone()
     started, success, failed, last = row or (None, None, None, None)
+    is_new = False
+    if success is None and started is not None and history.has_details:
+        query = sql.SQL(_OF_ANOTHER).format(runs=qualified(history.runs))
+        is_new = await (await history.session.execute(query, wanted)).fetchone() is not None
     known: dict[str, Any] = last or {}
     until = known.get("covered_until")
     return PastRuns(
         last_started=started,
         last_success=success,
+        table_is_new=is_new,
         last_failed=failed,
         covered_until=datetime.fromisoformat(until) if until else None,
         partitions=known.get("partitions"),

@@ -117,6 +117,39 @@ async def test_only_a_run_of_this_table_and_of_maintain_counts(database: str) ->
     assert {"last_success_old"} == {code for _, code, _ in told_by_sql(database)}
 
 
+@pytest.mark.parametrize("schema", ["public", "app"])
+async def test_the_runs_of_a_table_that_is_no_more_are_not_those_of_its_heir(
+    database: str,
+    schema: str,  # in the first schema of the search path or not
+) -> None:
+    """A restored table, or one that was made anew, has the name and the history of the old one: both say what is so."""
+    arguments = f"'{schema}.events'"
+    with connect(database) as connection:
+        if schema != "public":
+            connection.execute(
+                sql.SQL("CREATE SCHEMA {0}; ALTER TABLE events SET SCHEMA {0}").format(sql.Identifier(schema))
+            )
+        await maintain.perform(Settings(dsn=database), Request(command="maintain"))
+        await prepare(database)
+
+        assert told_by_sql(database, arguments) == await told_by_check(database) == set()
+        connection.execute(
+            sql.SQL(
+                "CREATE TABLE {0} (LIKE {1}) PARTITION BY RANGE (timestamp); DROP TABLE {1};"
+                " ALTER TABLE {0} RENAME TO events"
+            ).format(sql.Identifier(schema, "renewed"), sql.Identifier(schema, "events"))
+        )
+    told = {(level, code): message for level, code, message in told_by_sql(database, arguments)}
+
+    assert told_by_sql(database, arguments) == await told_by_check(database)
+    assert told["warning", "last_success_old"] == (
+        f"no successful maintenance of {schema}.events is recorded: the runs of that name were of a table that is no"
+        " more, as after a restore; run pgalmanac maintain"
+    )
+    await maintain.perform(Settings(dsn=database), Request(command="maintain"))
+    assert told_by_sql(database, arguments) == await told_by_check(database) == set()
+
+
 async def test_a_caller_needs_no_more_than_the_right_to_read_the_history(
     database: str, make_role: Callable[..., str]
 ) -> None:
