@@ -81,10 +81,13 @@ def text(name: str, model: Model, cells: int, glyphs: Glyphs) -> tuple[Line, ...
     """The lines of a list that is a text; none without a table."""
     if name == "growth":
         return () if model.almanac is None else growth(model.almanac, cells, glyphs)
-    why = () if model.problem is None else (*lost(model.problem, cells - 1, glyphs), ())
-    may = model.why_not() is None
-    # Without a table "nothing to report" would be a lie.
-    return why if model.table is None else (*why, *findings(model.table.findings, cells, glyphs, may=may))
+    why: tuple[Line, ...] = ()
+    if model.problem is not None:
+        why = (*(((" ", ""), *line) for line in lost(model.problem, cells - 2, glyphs)), ())
+    # Without a table, or a look at it, "nothing to report" would be a lie.
+    if model.table is None or (why and not model.table.findings):
+        return why
+    return (*why, *findings(model.table.findings, cells, glyphs, may=model.why_not() is None))
 
 
 def legend_of(almanac: Almanac, cells: int, glyphs: Glyphs) -> Line:
