@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Status
-from pgalmanac.model import Bounds, Interval, TableName
+from pgalmanac.model import Bounds, TableName
 from pgalmanac.naming import fit
 from pgalmanac.view import View, oldest_kept
 
@@ -61,10 +61,7 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
     )
     if name in facts.taken:
         if any(name == p.name for p in seen.table.partitions):
-            clock = ", or set timezone if names follow its clock" if seen.interval is Interval.HOURLY else ""
-            return action.refused(
-                f"the name {name} is taken by the partition of another period; rename that one{clock}"
-            )
+            return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
         return action.refused(
             f"the name {name} is taken by a relation that is not this partition; rename or drop that one"
         )

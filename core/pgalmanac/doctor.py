@@ -22,7 +22,7 @@ from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
 from pgalmanac.leftovers import Leftovers, read_leftovers
 from pgalmanac.log import is_terminal
-from pgalmanac.model import KeyType
+from pgalmanac.model import KeyType, quote
 from pgalmanac.naming import MAX_BYTES
 from pgalmanac.systemctl import is_here, properties
 from pgalmanac.view import View, view
@@ -165,6 +165,13 @@ def _table(seen: View) -> Iterator[Line]:
 
 def _left(left: Leftovers, topic: str) -> Iterator[Line]:
     """What another program left; nothing of it is in the way."""
+    if left.unreadable is not None:
+        schema = quote(left.unreadable.schema)
+        yield _note(
+            topic,
+            f"whether pg_partman maintains it too is in {left.unreadable}, which this role may not read: "
+            f"GRANT USAGE ON SCHEMA {schema} and SELECT ON {left.unreadable}",
+        )
     if left.indexes:
         names = ", ".join(map(str, left.indexes))
         yield _note(

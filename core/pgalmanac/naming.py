@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Interval, Partition, TableName
+from pgalmanac.model import Bounds, Interval, KeyType, Partition, TableName
 from pgalmanac.periods import Calendar
 
-__all__ = ["MAX_BYTES", "Style", "fit", "infer_style", "label", "parse_period"]
+__all__ = ["MAX_BYTES", "Style", "fit", "infer_style", "label", "other_clock", "parse_period"]
 
 MAX_BYTES: Final = 63  # NAMEDATALEN - 1 (PostgreSQL's documentation, 4.1.1)
 
@@ -113,26 +113,45 @@ def _labelled(interval: Interval, lower: datetime, calendar: Calendar) -> dateti
     return lower.replace(tzinfo=None) if interval is Interval.HOURLY else calendar.local(lower)
 
 
-def _styles(partition: Partition, interval: Interval, calendar: Calendar) -> Iterator[Style]:
-    """Each way in which this partition's name can be read as prefix + date + suffix; the longest date first."""
-    bounds = partition.bounds
-    if bounds is None or bounds.lower is None:
-        return
-    key_time, clock = _labelled(interval, bounds.lower, calendar), calendar.local(bounds.lower)
-    for moment in (key_time,) if key_time == clock else (key_time, clock):
-        dates = sorted(((_render(p, moment), p) for p in _FORMATS[interval]), key=lambda d: -len(d[0]))
-        for text, pattern in dates:
-            prefix, found, suffix = partition.name.name.rpartition(text)
-            # A digit beside the date means that the date is only a part of some longer number.
-            if found and not prefix[-1:].isdigit() and not suffix[:1].isdigit() and not re.search(r"\d{3}", suffix):
-                yield Style(
-                    schema=partition.name.schema,
-                    prefix=prefix,
-                    pattern=pattern,
-                    suffix=suffix,
-                    wall_clock=moment is not key_time,
-                )
-                return
+def _read(name: TableName, interval: Interval, moment: datetime) -> Style | None:
+    """The style in which *name* is prefix + *moment* + suffix, the longest way of writing it first; None if in none."""
+    dates = sorted(((_render(p, moment), p) for p in _FORMATS[interval]), key=lambda d: -len(d[0]))
+    for text, pattern in dates:
+        prefix, found, suffix = name.name.rpartition(text)
+        # A digit beside the date means that the date is only a part of some longer number.
+        if found and not prefix[-1:].isdigit() and not suffix[:1].isdigit() and not re.search(r"\d{3}", suffix):
+            return Style(schema=name.schema, prefix=prefix, pattern=pattern, suffix=suffix)
+    return None
+
+
+def _style(partition: Partition, interval: Interval, calendar: Calendar) -> Style | None:
+    """How this partition is named, or None where its name cannot be read."""
+    if partition.bounds is None or (lower := partition.bounds.lower) is None:
+        return None
+    key_time, clock = _labelled(interval, lower, calendar), calendar.local(lower)
+    style = _read(partition.name, interval, key_time)
+    if style is None and clock != key_time:
+        style = _read(partition.name, interval, clock)
+        return None if style is None else replace(style, wall_clock=True)
+    return style
+
+
+def other_clock(partitions: Sequence[Partition], calendar: Calendar) -> int | None:
+    """By how many hours the clock that names the newest hours is ahead of UTC, where it is not the policy's either.
+
+    None where there are no hours, or the names of hours are not read as any clock's.
+    """
+    if calendar.key is not KeyType.TIMESTAMPTZ:
+        return None
+    for partition in reversed(partitions):
+        if partition.bounds is None or partition.bounds.lower is None:
+            continue
+        if calendar.aligned(partition.bounds) is not Interval.HOURLY or _style(partition, Interval.HOURLY, calendar):
+            return None
+        key_time = partition.bounds.lower.replace(tzinfo=None)
+        clocks = (h for h in range(-12, 15) if _read(partition.name, Interval.HOURLY, key_time + timedelta(hours=h)))
+        return next(clocks, None)
+    return None
 
 
 def infer_style(parent: TableName, partitions: Sequence[Partition], interval: Interval, calendar: Calendar) -> Style:
@@ -144,7 +163,8 @@ def infer_style(parent: TableName, partitions: Sequence[Partition], interval: In
         styles: list[Style] = []
         for partition in reversed(partitions):
             if partition.bounds is not None and calendar.aligned(partition.bounds) is wanted:
-                styles.extend(_styles(partition, interval, calendar))
+                style = _style(partition, interval, calendar)
+                styles += [] if style is None else [style]
             if len(styles) == _STYLE_SAMPLE:
                 break
         if styles:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pgalmanac.errors import ConfigError
 from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind
-from pgalmanac.naming import Style, infer_style, label
+from pgalmanac.naming import Style, infer_style, label, other_clock
 from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval, nearest, off_grid
 from pgalmanac.policy import Policy
 
@@ -111,17 +111,21 @@ def view(table: PartitionedTable, policy: Policy) -> View:
         today=calendar.day(now),
         now=now,
         cutoff=None,
-        unclear=None if odd is None else _unclear(odd, interval, calendar),
+        unclear=_unclear(table, odd, interval, calendar) if policy.interval is None else None,
     )
     return seen.at(table.now)
 
 
-def _unclear(newest: Bounds, interval: Interval, calendar: Calendar) -> str:
-    """Why partitions like the newest one are on no interval's grid, and what to set."""
+def _unclear(table: PartitionedTable, odd: Bounds | None, interval: Interval, calendar: Calendar) -> str | None:
+    """Why nobody can tell how to go on, and what to set: *odd* is on no grid of ours, or hours have others' names."""
     zone = calendar.zone.key
-    if newest.lower is None or newest.upper is None:
-        return "its newest partitions are unbounded; set interval"
-    wall, width = calendar.local(newest.lower), newest.upper - newest.lower
+    if odd is None or odd.lower is None or odd.upper is None:
+        ahead = other_clock(table.ranged, calendar)
+        if ahead is None:
+            return None
+        distance = f"{abs(ahead)} {'hour' if abs(ahead) == 1 else 'hours'} {'ahead of' if ahead > 0 else 'behind'} UTC"
+        return f"its newest partitions are named by a clock {distance}; set timezone to the zone they were made in"
+    wall, width = calendar.local(odd.lower), odd.upper - odd.lower
     if calendar.key is KeyType.TIMESTAMPTZ and wall.time() != time() and width > timedelta(hours=22):
         return (
             f"its newest partitions begin at {wall:%H:%M} of {zone} and look {interval}; set timezone to the zone they "
@@ -129,7 +133,7 @@ def _unclear(newest: Bounds, interval: Interval, calendar: Calendar) -> str:
         )
     minutes = width.total_seconds() / 60
     long = f"{width.days} days" if width.days > 1 else f"{minutes / 60:g} hours"
-    long = f"{minutes:g} minutes" if minutes < 60 else long  # noqa: PLR2004  # an hour
+    long = f"{minutes:g} minutes" if minutes <= 60 else long  # noqa: PLR2004  # an hour
     return (
         f"its newest partitions are {long} long, the last from {wall:%A, %Y-%m-%d %H:%M}, which is the grid of no "
         f"interval in {zone}; set interval to say how to go on"

@@ -9,6 +9,7 @@ last test holds the imitation against the original.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -298,6 +299,45 @@ def test_what_a_tool_left_is_named(empty_database: str) -> None:
         "1 of its partitions" in message and "such as public.from_the_template:" in message
         for message in after
         if "indexes" in message
+    ] == [True]
+
+
+@pytest.mark.parametrize("names", ["YYYY_MM_DD_HH24", '"p"YYYY_MM_DD_HH24MI'])
+def test_hours_that_another_clock_names_are_asked_about(empty_database: str, names: str) -> None:
+    """An hour of UTC would be called as one of Berlin's that is there: a hole of an hour, or names of another kind."""
+    tool = Tool(names=f'"events_"{names}', cut="hour", step="1 hour", interval="hourly", zone="Europe/Berlin")
+    tool.make(empty_database, back=3, ahead=4)
+    values = {"premake_days": "1", "retention_days": "forever"}
+
+    (message,) = said(check(empty_database, **values), Code.INTERVAL_UNKNOWN)
+    refused = run(empty_database, **values)
+    mended = run(empty_database, **values, timezone="Europe/Berlin")
+
+    assert re.search(r"named by a clock [12] hours? ahead of UTC; set timezone to the zone", message)
+    assert {Status.REFUSED} == {o.status for t in refused.tables for o in t.outcomes}
+    assert 0 == mended.exit_code
+    assert [] == tool.misnamed(empty_database)
+    assert [] == holes(empty_database)
+
+
+def test_a_list_that_may_not_be_read_is_named(database: str, make_role: Callable[..., str]) -> None:
+    """The role of the manual has no rights in pg_partman's schema, and would not know who else is at work."""
+    role = make_role()
+    with connect(database) as connection:
+        connection.execute(PART_CONFIG.encode())
+        connection.execute(f"ALTER TABLE events OWNER TO {role}".encode())
+    dsn = conninfo.make_conninfo(database, user=role)
+    blind = [line.message for line in doctor(dsn) if "pg_partman" in line.message]
+    with connect(database) as connection:
+        connection.execute(
+            f"GRANT USAGE ON SCHEMA partman TO {role}; GRANT SELECT ON partman.part_config TO {role}".encode()
+        )
+
+    assert [text.endswith("GRANT USAGE ON SCHEMA partman and SELECT ON partman.part_config") for text in blind] == [
+        True
+    ]
+    assert [
+        "DELETE FROM partman.part_config" in line.message for line in doctor(dsn) if "pg_partman" in line.message
     ] == [True]
 
 
