@@ -400,7 +400,7 @@ def test_the_far_future(empty_database: str, upper: str) -> None:
 
 
 def test_partitions_of_a_berlin_session_are_continued_without_a_hole(empty_database: str) -> None:
-    """Bounds written in one session's zone are instants. A run asks whose days they are; fix goes on with those of UTC."""
+    """Bounds written in one session's zone are instants. A run asks whose days they are; fix goes on with UTC's."""
     execute(empty_database, "CREATE TABLE log (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)")
     with connect(empty_database) as connection:
         connection.execute(b"SET TimeZone = 'Asia/Kolkata'")
@@ -555,6 +555,25 @@ def test_a_partition_that_is_partitioned_itself_is_not_dropped_whatever_a_plan_s
 
     assert asyncio.run(run()) == ([Status.SKIPPED], [Status.REFUSED])
     assert rows(empty_database, "SELECT to_regclass(%s) IS NULL", f"{parts}_all") == [(False,)]
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_view_that_comes_between_plan_and_drop_keeps_its_partition(
+    empty_database: str,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """No drop cascades: what depends on the partition by then is the server's reason to refuse it, and skips it."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3, default=default)
+
+    async def run() -> list[Status]:
+        async with open_session(empty_database) as session:
+            table = await inspect(session, TableRef(name="log"))
+            plan = plan_maintain(table, Policy(premake_days=0, retention_days=5))
+            execute(empty_database, f"CREATE VIEW report AS SELECT * FROM log_{midnight(-9):%Y_%m_%d}")
+            return [o.status async for o in apply(session, plan, None)]
+
+    assert asyncio.run(run()) == [Status.SKIPPED]
+    assert rows(empty_database, "SELECT count(*) FROM report") == [(3,)]
 
 
 async def test_a_guard_sees_what_was_committed_while_it_waited_for_its_lock(database: str) -> None:

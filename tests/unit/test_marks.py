@@ -41,7 +41,19 @@ def test_a_second_pin_takes_the_place_of_the_first(first: Pin, second: Pin) -> N
     assert comment.count(PIN_PREFIX) == 1
 
 
-@pytest.mark.parametrize("value", ["", "{", "null", "[]", "{}", '{"reason": "x", "until": "soon"}', '{"until": null}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        '{"reason": "x", "until": "soon"}',
+        '{"until": null}',
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
 def test_a_pin_that_cannot_be_read_holds(value: str) -> None:
     """Whoever wrote it wanted the partition kept."""
     pin = read_pin(f"mine\n{PIN_PREFIX}{value}")
@@ -52,7 +64,15 @@ def test_a_pin_that_cannot_be_read_holds(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "{", "null", '{"oid": 1}', str(marked(MARK)[PREFIX])[len(PREFIX) :].replace("2025", "soon")]
+    "value",
+    [
+        "",
+        "{",
+        "null",
+        pytest.param("[" * 100_000, id="deep"),
+        '{"oid": 1}',
+        str(marked(MARK)[PREFIX])[len(PREFIX) :].replace("2025", "soon"),
+    ],
 )
 def test_a_mark_that_cannot_be_read_is_none(value: str) -> None:
     """What is not surely ours is never dropped."""
@@ -66,3 +86,25 @@ def test_a_pin_holds_through_its_last_day() -> None:
     assert pin.holds(date(2025, 11, 2))
     assert not pin.holds(date(2025, 11, 3))
     assert str(pin) == "pinned: x (until 2025-11-02)"
+
+
+def test_who_only_mentions_a_pin_or_a_mark_makes_none() -> None:
+    """Each is a line of its own that begins so; a sentence about one stays a sentence, whatever is written."""
+    comment = f"once had {PIN_PREFIX}{{}} and {PREFIX}{{}}"
+
+    assert read_pin(comment) is None
+    assert read_mark(comment) is None
+    assert (rewritten(comment, pinned(Pin(reason="x"))) or "").startswith(f"{comment}\n{PIN_PREFIX}")
+
+
+def test_an_end_that_somebody_wrote_without_an_offset_is_one_in_utc() -> None:
+    """Whoever prolongs a grace by hand: an instant that cannot be compared would end every run."""
+    written = str(marked(MARK)[PREFIX])
+    odd = [written.replace("T14:30:00+00:00", end) for end in ("T14:30:00", "T15:30:00+01:00", "T14:30:00+00:00")]
+
+    assert len(set(odd)) == len(odd)
+    for text in odd:
+        mark = read_mark(text)
+        assert mark is not None
+        assert (mark.keep_until, mark.at) == (NOW, NOW)
+        assert str(mark.keep_until) == str(NOW)

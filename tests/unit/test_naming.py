@@ -48,6 +48,9 @@ def test_the_name_without_a_style_to_follow(interval: Interval, name: str) -> No
         ("evénements_2025_10_31", "evénements_2025_11_03"),
         ("nothing_to_see", "events_2025_11_03"),
         ("events_120251031", "events_2025_11_03"),
+        ("events_2025103112", "events_2025_11_03"),
+        ("events_20251031_001", "events_2025_11_03"),
+        ("events_2025_10_31_v2", "events_2025_11_03_v2"),
     ],
 )
 def test_the_style_of_existing_partitions_is_followed(existing: str, expected: str) -> None:
@@ -237,3 +240,29 @@ def test_bounds_are_half_open() -> None:
     assert bounds.contains(at("2025-11-02T00:00"))
     assert not bounds.contains(at("2025-11-03T00:00"))
     assert not bounds.overlaps(Bounds(lower=at("2025-11-03T00:00"), upper=None))
+
+
+def test_the_longest_date_in_a_name_is_its_date() -> None:
+    """A month that is named with its first day is not named by year and month with a suffix."""
+    october = CALENDAR.period(Interval.MONTHLY, at("2025-10-01T00:00"))
+    style = infer_style(PARENT, [partition(october, oid=1, name="events_2025_10_01")], Interval.MONTHLY, CALENDAR)
+
+    assert (style.pattern, style.suffix) == ("%Y_%m_%d", "")
+
+
+def test_the_style_is_that_of_most_partitions_of_the_interval() -> None:
+    """Neither one odd name nor partitions of another interval decide it."""
+    days = [partition(day(o), oid=10 - o, name=f"events_{(day(o).lower or NOW):%Y%m%d}") for o in (-4, -3, -2)]
+    odd = partition(day(-5), oid=1, name="old_2025_10_28")
+    weeks = [partition(day(1 + 7 * n, 7), oid=20 + n, name=f"week_2025_11_{3 + 7 * n:02}") for n in range(4)]
+    style = infer_style(PARENT, [odd, *days, *weeks], Interval.DAILY, CALENDAR)
+
+    assert style.name(Interval.DAILY, day(1), CALENDAR).name == "events_20251103"
+
+
+def test_a_name_of_63_bytes_is_whole() -> None:
+    """One more, and its base gives way."""
+    date = "2025_11_02"
+
+    assert fit("x" * 52 + "_", date) == "x" * 52 + "_" + date
+    assert fit("x" * 53 + "_", date) == "x" * 52 + "_" + date

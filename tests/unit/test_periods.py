@@ -181,3 +181,41 @@ def test_partitions_that_are_alike_on_no_grid_are_known(lower: str, widths: list
     assert off_grid([*days, *made, newer], UTC_CALENDAR) is None
     assert off_grid([*days, *made, odd], UTC_CALENDAR) is None
     assert off_grid(days, UTC_CALENDAR) is None
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper"),
+    [
+        ("2025-10-28T00:00", "2025-11-04T00:00"),
+        ("2025-11-02T14:30", "2025-11-02T15:30"),
+        ("2025-11-02T12:00", "2025-11-03T12:00"),
+        ("2025-10-15T00:00", "2025-11-15T00:00"),
+        ("2025-11-01T00:00", "2026-02-01T00:00"),
+        ("2025-04-01T00:00", "2026-04-01T00:00"),
+    ],
+)
+def test_a_width_alone_is_no_grid(lower: str, upper: str) -> None:
+    """A week from a Tuesday, an hour from half past, a quarter from November: none begins where its interval does."""
+    bounds = Bounds(lower=at(lower), upper=at(upper))
+
+    assert UTC_CALENDAR.aligned(bounds) is None
+    assert BERLIN_WALL.aligned(bounds) is None
+
+
+def test_what_ends_now_does_not_cover_now() -> None:
+    """At midnight yesterday's partition takes no row any more."""
+    yesterday, upper = Coverage([day(-1)]), day(0).lower
+    assert upper is not None
+
+    assert not yesterday.covered(upper)
+    assert yesterday.covered(upper - timedelta(microseconds=1))
+
+
+def test_a_few_odd_partitions_do_not_change_the_interval() -> None:
+    """It is that of most of the newest 31, and of equals that of the newest."""
+    days = [partition(day(o), oid=o + 200) for o in range(-26, 0)]
+    weeks = [partition(day(1 + 7 * n, 7), oid=n + 300) for n in range(5)]
+    newer = [partition(day(1 + 7 * n, 7), oid=n + 300) for n in range(16)]
+
+    assert infer_interval([*days, *weeks], UTC_CALENDAR) is Interval.DAILY
+    assert infer_interval([*days, *newer], UTC_CALENDAR) is Interval.WEEKLY
