@@ -6,17 +6,19 @@ import asyncio
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from psycopg import errors
 
 from pgalmanac.actions import Status
 from pgalmanac.apply import apply
 from pgalmanac.catalog import inspect
 from pgalmanac.db import connect as open_session
 from pgalmanac.findings import Code
+from pgalmanac.guard import drop_guard, mark_guard
 from pgalmanac.inspection import Request
 from pgalmanac.model import Interval, TableRef
 from pgalmanac.plan import Plan, plan_maintain
@@ -27,9 +29,10 @@ from support import connect, rows
 from under_fire import create_log, execute, log_partition, maintain, midnight, planned, todo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from contextlib import AbstractContextManager
 
+    from pgalmanac.attempts import LastLook
     from pgalmanac.results import RunReport
 
 NAMES: Final = (
@@ -574,6 +577,44 @@ def test_a_view_that_comes_between_plan_and_drop_keeps_its_partition(
 
     assert asyncio.run(run()) == [Status.SKIPPED]
     assert rows(empty_database, "SELECT count(*) FROM report") == [(3,)]
+
+
+@pytest.mark.parametrize(("default", "looks"), [(True, 1), (False, 2)], ids=["at once", "concurrently"])
+def test_nobody_changes_what_the_last_look_has_seen(
+    empty_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+    looks: int,
+) -> None:
+    """A pin that comes behind the look is not to be had before the drop, nor is another name: the look's lock holds."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3, default=default)
+    due = f"log_{midnight(-9):%Y_%m_%d}"
+    barred = list[str]()
+
+    def looked(guard: Callable[..., LastLook]) -> Callable[..., LastLook]:
+        def with_somebody_behind(*args: object, **more: object) -> LastLook:
+            look = guard(*args, **more)
+
+            def judge(found: Sequence[tuple[Any, ...]]) -> None:
+                look.judge(found)
+                for statement in (f"COMMENT ON TABLE {due} IS 'keep'", f"ALTER TABLE {due} RENAME TO other"):
+                    with connect(empty_database) as somebody:
+                        somebody.execute(b"SET lock_timeout = '50ms'")
+                        with pytest.raises(errors.LockNotAvailable):
+                            somebody.execute(statement.encode())
+                    barred.append(statement)
+
+            return replace(look, judge=judge)
+
+        return with_somebody_behind
+
+    monkeypatch.setattr("pgalmanac.execute.drop_guard", looked(drop_guard))
+    monkeypatch.setattr("pgalmanac.detaching.mark_guard", looked(mark_guard))
+    report = maintain(empty_database, premake_days=0)
+
+    assert report.exit_code == 0, _errors(report)
+    assert len(barred) == 2 * looks
+    assert rows(empty_database, "SELECT to_regclass(%s) IS NULL", due) == [(True,)]
 
 
 async def test_a_guard_sees_what_was_committed_while_it_waited_for_its_lock(database: str) -> None:
