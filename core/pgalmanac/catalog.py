@@ -73,11 +73,13 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
   LEFT JOIN pg_type t ON t.oid = a.atttypid;
 """
 )
-# The server's estimate of a table's rows: the live-tuple counter, and where that knows nothing (after a crash, a
-# restore) what the last ANALYZE wrote. `c` is its pg_class row.
-ESTIMATED_ROWS: Final[LiteralString] = (
-    "COALESCE(NULLIF(pg_stat_get_live_tuples(c.oid), 0), GREATEST(c.reltuples, 0))::int8"
-)
+# The server's estimate of a table's rows: the live-tuple counter, or what the last ANALYZE wrote where the counters
+# began anew since then (a crash, a failover, a reset), which shows in fewer inserts than there were rows. `c` is its
+# pg_class row.
+ESTIMATED_ROWS: Final[LiteralString] = """
+CASE WHEN pg_stat_get_live_tuples(c.oid) < c.reltuples
+      AND (pg_stat_get_live_tuples(c.oid) = 0 OR pg_stat_get_tuples_inserted(c.oid) < c.reltuples)
+     THEN c.reltuples ELSE pg_stat_get_live_tuples(c.oid) END::int8"""
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
 _PARTITIONS: Final[LiteralString] = (

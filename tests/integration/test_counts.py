@@ -114,6 +114,38 @@ async def test_a_default_partition_that_was_emptied_is_not_estimated(database: s
     assert {"events_default": 0} == {c.name.name: c.rows for c in found if c.name.name == "events_default"}
 
 
+@pytest.mark.pg(">= 15")
+@pytest.mark.parametrize(
+    ("expected", "meanwhile"),
+    [
+        pytest.param(1000, ("SELECT pg_stat_reset()",), id="the counters begin anew"),
+        pytest.param(1000, ("SELECT pg_stat_reset()", "5 rows"), id="and count what comes then"),
+        pytest.param(1005, ("SELECT pg_stat_reset()", "5 rows", "ANALYZE events"), id="until the next ANALYZE"),
+        pytest.param(1005, ("5 rows",), id="they went on"),
+        pytest.param(100, ("DELETE FROM events WHERE aggregate_id::int >= 100",), id="they know of a deletion"),
+        pytest.param(5, ("TRUNCATE events", "SELECT pg_stat_reset()", "5 rows"), id="what was emptied holds nothing"),
+    ],
+)
+async def test_counters_that_began_anew_are_not_taken_for_the_rows(
+    database: str, expected: int, meanwhile: tuple[str, ...]
+) -> None:
+    """After a crash, a failover or a reset they know the rows since then, and the last ANALYZE knew the others."""
+    support.add_partitions(database, days=[0], rows_a_day=1000)
+    with support.connect(database) as connection:
+        connection.execute("ANALYZE events")
+        for step in meanwhile:
+            if step == "5 rows":
+                support.add_rows(database, day=0, count=5)
+            else:
+                connection.execute(step.encode())
+                connection.execute("SELECT pg_stat_force_next_flush()")
+    async with connect(database, read_only=True) as session:
+        table = await see(session)
+        found = await estimates(session, table)
+
+    assert [expected] == [c.rows for c in found] == [p.rows for p in table.table.partitions]
+
+
 async def test_small_partitions_are_asked_for_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each in a transaction of its own, so that one is locked at a time; a large one goes alone."""
     support.add_partitions(database, days=range(-19, 1), rows_a_day=5)
