@@ -297,7 +297,7 @@ def test_the_dashboard_paints_before_the_driver_is_loaded() -> None:
 
 def test_the_dashboard_paints_before_what_shows_a_table_is_loaded() -> None:
     """Nor do the screens come that open on a key: together they were more than a third of the imports."""
-    later = {f"pgalmanac.{name}" for name in ("actions", "diagnose", "findings", "forecast", "plan", "results", "view")}
+    later = {f"pgalmanac.{name}" for name in ("actions", "findings", "forecast", "plan", "results", "view")}
     later |= {f"pgalmanac_tui.{name}" for name in ("almanac", "snapshot", "wishes", "panels.details", "screens.change")}
 
     assert set() == loaded_by("pgalmanac.opening", "pgalmanac_tui.app") & later

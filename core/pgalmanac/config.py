@@ -116,7 +116,13 @@ class Settings:
         named = any(_means(ref, name) for ref in (*self.requested, *(ref for ref, _ in self.tables)))
         agreed = "retention_days" in chosen
         may_drop = named or agreed or name.name == USUAL_TABLE
-        return replace(Policy(), **chosen, may_drop=may_drop, retention_agreed=agreed)
+        return replace(
+            Policy(),
+            **chosen,
+            may_drop=may_drop,
+            retention_agreed=agreed,
+            timezone_agreed="timezone" in chosen,
+        )
 
     def overridden(self, name: TableName) -> tuple[str, ...]:
         """A sentence for each flag that does not count for this table, because something more specific was set."""

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Status
 from pgalmanac.model import Bounds, TableName
-from pgalmanac.naming import fit
+from pgalmanac.naming import AGAIN, fit
 from pgalmanac.view import View, oldest_kept
 
-__all__ = ["agreed", "create", "creates", "gaps", "limited", "lower_of"]
+__all__ = ["create", "creates", "gaps", "in_time", "limited", "lower_of"]
 
 
 def lower_of(action: Action) -> datetime:
@@ -51,6 +51,9 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
         name = TableName(schema=seen.style.schema, name=fit(seen.style.prefix, text))
     else:
         name = seen.style.name(seen.interval, bounds, seen.calendar)
+        if seen.unclear is not None and name in seen.names:
+            # Where the other clock ends and ours begins some hours have one label twice.
+            name = TableName(schema=name.schema, name=fit(name.name, AGAIN))
     strays = facts.strays.get(bounds.lower, 0) if bounds.lower is not None else 0
     action = Action(
         kind=ActionKind.MOVE_ROWS if strays else ActionKind.CREATE,
@@ -70,9 +73,11 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
     return action
 
 
-def agreed(seen: View, actions: Sequence[Action]) -> list[Action]:
-    """Refuse all of them where nobody knows what a period is: the days of another clock would leave a hole between."""
-    return list(actions) if seen.unclear is None else [a.refused(seen.unclear) for a in actions]
+def in_time(seen: View, actions: Sequence[Action]) -> list[Action]:
+    """Refuse all of them while there is time to ask what a period is: days of another clock would leave a hole."""
+    if seen.unclear is None or not seen.waits:
+        return list(actions)
+    return [a.refused(f"{seen.unclear}; {seen.meanwhile}") for a in actions]
 
 
 def _named_once(actions: Iterable[Action]) -> list[Action]:

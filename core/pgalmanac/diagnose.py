@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from pgalmanac.actions import GOING, Action, ActionKind, Guard, Status
@@ -13,39 +13,10 @@ from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.recovery import way_back
 from pgalmanac.view import View, oldest_kept, unmanaged
 
-__all__ = [
-    "OF_ANOTHER",
-    "SUCCESS_MAX_AGE",
-    "covered_until",
-    "diagnose",
-    "left_behind",
-    "runway_days",
-    "stop_pg_partman",
-]
+__all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "left_behind", "stop_pg_partman"]
 
 SUCCESS_MAX_AGE: Final = timedelta(hours=26)
 OF_ANOTHER: Final = ": the runs of that name were of a table that is no more, as after a restore"
-
-
-def covered_until(seen: View) -> datetime | None:
-    """The key time up to which partitions cover without a break from now on; None when now is not covered.
-
-    An unbounded partition covers for ever: datetime.max.
-    """
-    return seen.coverage.until(seen.now)
-
-
-def runway_days(seen: View) -> int:
-    """Whole days after today that are covered without a break; at most 36,525 are counted. 0 when today is missing."""
-    until = covered_until(seen)
-    whole_today = seen.coverage.holes(Bounds(lower=seen.now, upper=seen.day(1))) == ()
-    if until is None or not whole_today:
-        return 0
-    last = seen.calendar.day(min(until, seen.day(_FAR)))
-    return max((last - seen.today).days - 1, 0)
-
-
-_FAR: Final = 36_525
 
 
 def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Finding, ...]:
@@ -63,32 +34,28 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
 
 def _coverage(seen: View) -> Iterator[Finding]:
     coverage = seen.coverage
-    first = "run pgalmanac " if seen.unclear is None else "set timezone or interval, then run pgalmanac "
     today_exists = coverage.covered(seen.now)
     if not today_exists:
         rows = "go to the default partition" if seen.table.default else "fail"
         yield _critical(
             Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; run pgalmanac fix"
         )
-    runway = runway_days(seen)
+    runway = seen.runway_days
     if runway < seen.policy.low_runway_days:
         days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
         yield _warning(
-            Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {first}{_longer(seen)}"
+            Code.RUNWAY_SHORT,
+            f"{seen.table.name} has partitions for {days} after today; run pgalmanac {_longer(seen)}",
         )
     if seen.unclear is not None:
-        yield _warning(
-            Code.INTERVAL_UNKNOWN,
-            f"nothing is created for {seen.table.name}: {seen.unclear}; "
-            f"where inserts fail, pgalmanac fix goes on {seen.interval} in {seen.policy.timezone.key}",
-        )
-    else:
+        yield _warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: {seen.unclear}; {seen.meanwhile}")
+    if not seen.waits:
         yield from _gaps(seen)
 
 
 def _longer(seen: View) -> str:
     """The command that makes the runway longer: maintain, but it ends within a period, whose rest only fix makes."""
-    until = covered_until(seen)
+    until = seen.covered_until
     if until is None:
         return "maintain"
     period = seen.calendar.period(seen.interval, until)
@@ -276,7 +243,7 @@ def _not_created(seen: View, plan: Plan) -> Iterator[Finding]:
     """What is missing and refused; of what is refused for one reason, each run of periods makes one finding."""
     reasons: dict[str | None, list[Action]] = {}
     for action in plan.actions:
-        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED and seen.unclear is None:
+        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED and not seen.waits:
             reasons.setdefault(action.note, []).append(action)
     for note, actions in reasons.items():
         for first, last, count in _runs([a.bounds for a in actions]):
@@ -349,7 +316,7 @@ def _history(seen: View, past: PastRuns) -> Iterator[Finding]:
 
 
 def _shrinking(seen: View, past: PastRuns) -> Iterator[Finding]:
-    until = covered_until(seen)
+    until = seen.covered_until
     if (
         past.covered_until is not None
         and past.covered_until > seen.now

@@ -158,7 +158,7 @@ def _table(seen: View) -> Iterator[Line]:
     if blind:
         yield _fix(topic, f"GRANT UPDATE ON {', '.join(blind)}: a drop has to lock both ends of a foreign key")
     if seen.unclear is not None:
-        yield _fix(topic, f"nothing is created: {seen.unclear}")
+        yield _fix(topic, f"{seen.unclear}; {seen.meanwhile}")
     if (stop := stop_pg_partman(table)) is not None:
         yield _fix(topic, f"pg_partman's part_config lists it too, and only one should maintain it: {stop}")
 

@@ -17,7 +17,6 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 import pgalmanac
-from pgalmanac.diagnose import covered_until, runway_days
 from pgalmanac.exporter import Observation, Observed
 from pgalmanac.findings import Code, Level
 from pgalmanac.view import View
@@ -106,8 +105,8 @@ def _figures(observed: Observed) -> dict[str, float | None]:
         "last_run_created": None if run is None else run.details.get("created"),
         "last_run_dropped": None if run is None else run.details.get("dropped"),
         "last_success_timestamp_seconds": None if success is None else success.timestamp(),
-        "runway_seconds": None if seen is None else runway_days(seen) * _SECONDS_A_DAY,
-        "today_exists": None if seen is None else float(covered_until(seen) is not None),
+        "runway_seconds": None if seen is None else seen.runway_days * _SECONDS_A_DAY,
+        "today_exists": None if seen is None else float(seen.covered_until is not None),
         "stray_rows": observed.stray_rows,
         "last_period_rows": observed.period_rows,
         "last_period_bytes": observed.period_bytes,

@@ -18,7 +18,7 @@ from pgalmanac.errors import UsageError
 from pgalmanac.model import Bounds, Interval, KeyType, Partition, TableName
 from pgalmanac.periods import Calendar
 
-__all__ = ["MAX_BYTES", "Style", "fit", "infer_style", "label", "other_clock", "parse_period"]
+__all__ = ["AGAIN", "MAX_BYTES", "Style", "fit", "infer_style", "label", "other_clock", "parse_period"]
 
 MAX_BYTES: Final = 63  # NAMEDATALEN - 1 (PostgreSQL's documentation, 4.1.1)
 
@@ -59,8 +59,8 @@ _DIGITS: Final = {
     "%q": "[1-4]",
     **dict.fromkeys(("%m", "%d", "%H", "%M", "%S", "%V", "%y"), r"\d\d"),
 }
-# What is added to the name of the second hour of two that the wall clock calls alike.
-_AGAIN: Final = "_2"
+# What is added to the second of two names that would be one: of hours that the wall clock calls alike, for example.
+AGAIN: Final = "_2"
 
 
 def _render(pattern: str, moment: datetime) -> str:
@@ -88,7 +88,7 @@ class Style:
             msg = "a period without a lower bound has no name"
             raise ValueError(msg)
         moment = calendar.local(bounds.lower) if self.wall_clock else _labelled(interval, bounds.lower, calendar)
-        tail = _render(self.pattern, moment) + self.suffix + (_AGAIN if moment.fold else "")
+        tail = _render(self.pattern, moment) + self.suffix + (AGAIN if moment.fold else "")
         return TableName(schema=self.schema, name=fit(self.prefix, tail))
 
     def reads(self, name: str) -> bool:

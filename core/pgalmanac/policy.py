@@ -48,6 +48,8 @@ class Policy:
     # Whether retention_days was set by anybody, and is not what is built in.
     retention_agreed: bool = False
     timezone: ZoneInfo = UTC_ZONE
+    # Whether timezone was set by anybody.
+    timezone_agreed: bool = False
     lock_timeout_ms: int = 200
     retry_seconds: int = 60
     max_drops: int | None = None

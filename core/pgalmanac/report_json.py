@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pgalmanac.actions import Status
-from pgalmanac.diagnose import runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import Finding
 from pgalmanac.model import Partition
@@ -112,7 +111,7 @@ def _check(table: TableReport) -> dict[str, Any]:
         "today": _today(seen),
         "error": _error(table.error),
         "today_exists": None if seen is None else seen.coverage.covered(seen.now),
-        "runway_days": None if seen is None else runway_days(seen),
+        "runway_days": None if seen is None else seen.runway_days,
         "partitions": None if seen is None else len(seen.table.partitions),
         "oldest": str(partitions[0].name) if partitions else None,
         "newest": str(partitions[-1].name) if partitions else None,

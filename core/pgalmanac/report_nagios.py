@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pgalmanac.diagnose import runway_days
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.log import shown
 from pgalmanac.results import RunReport, TableReport
@@ -71,7 +70,7 @@ def _summary(report: RunReport) -> str:
     if report.server is not None and report.server.standby:
         return "a standby, where nothing is done"
     parts = [
-        f"{t.table} has partitions for {runway_days(t.view)} days after today"
+        f"{t.table} has partitions for {t.view.runway_days} days after today"
         for t in report.tables
         if t.view is not None
     ]
@@ -83,7 +82,7 @@ def _perfdata(table: TableReport) -> Iterator[str]:
     if seen is None:
         return
     today = int(seen.coverage.covered(seen.now))
-    yield f"{_label(table, 'runway')}={runway_days(seen)};{seen.policy.low_runway_days}:;0:;0"
+    yield f"{_label(table, 'runway')}={seen.runway_days};{seen.policy.low_runway_days}:;0:;0"
     yield f"{_label(table, 'today')}={today};;1:;0;1"
     yield f"{_label(table, 'partitions')}={len(seen.table.partitions)};;;0"
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 import humanize
 
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.diagnose import covered_until, runway_days
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import Finding, Level
 from pgalmanac.log import shown
@@ -162,11 +161,11 @@ def _summary(table: TableReport) -> Iterator[str]:
 
 
 def _coverage(seen: View) -> Iterator[str]:
-    until = covered_until(seen)
+    until = seen.covered_until
     if until is None:
         yield "  covered: not even now"
         return
-    days = runway_days(seen)
+    days = seen.runway_days
     end = "for ever" if until.year == MAXYEAR else f"to {seen.calendar.shown(until):%Y-%m-%d %H:%M}"
     yield f"  covered {end}, {days} whole day{'' if days == 1 else 's'} after today"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pgalmanac.actions import Status
-from pgalmanac.diagnose import covered_until
 from pgalmanac.results import TableReport
 
 __all__ = ["recorded_details", "summary", "why_failed"]
@@ -38,7 +37,7 @@ def recorded_details(report: TableReport) -> dict[str, Any]:
     """The figures that the next run, check and the metrics read; coverage only where the table could be seen again."""
     details: dict[str, Any] = {"created": report.created, "dropped": report.dropped, "moved_rows": report.moved_rows}
     if report.view is not None and report.error is None:
-        until = covered_until(report.view)
+        until = report.view.covered_until
         details["covered_until"] = None if until is None else until.isoformat()
         details["partitions"] = len(report.view.table.partitions)
     return details

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from typing import Final
 
 from pgalmanac.errors import ConfigError
-from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind
+from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.naming import Style, infer_style, label, other_clock
 from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval, nearest, off_grid
 from pgalmanac.policy import Policy
@@ -16,12 +17,15 @@ from pgalmanac.policy import Policy
 __all__ = ["View", "oldest_kept", "undroppable", "unmanaged", "view"]
 
 
+_FAR: Final = 36_525
+
+
 @dataclass(frozen=True, kw_only=True)
 class View:
     """A snapshot seen through a policy: the calendar, the interval in force, today and the retention edge.
 
     *cutoff* is the key time at or before which an upper bound is past retention; None keeps everything. *unclear* says
-    why nobody can tell the interval from the partitions; then *interval* only comes near, and fix alone creates.
+    why nobody can tell the interval from the partitions; then *interval* only comes near.
     """
 
     table: PartitionedTable
@@ -61,6 +65,47 @@ class View:
     def coverage(self) -> Coverage:
         """What the attached partitions cover; the default partition covers nothing."""
         return Coverage(p.bounds for p in self.table.ranged if p.bounds is not None)
+
+    @cached_property
+    def names(self) -> frozenset[TableName]:
+        """What the partitions are called."""
+        return frozenset(p.name for p in self.table.partitions)
+
+    @cached_property
+    def covered_until(self) -> datetime | None:
+        """The key time up to which partitions cover without a break from now on; None when now is not covered.
+
+        An unbounded partition covers for ever: datetime.max.
+        """
+        return self.coverage.until(self.now)
+
+    @cached_property
+    def runway_days(self) -> int:
+        """Whole days after today that are covered without a break, at most 36,525. 0 when today is missing."""
+        until = self.covered_until
+        whole_today = self.coverage.holes(Bounds(lower=self.now, upper=self.day(1))) == ()
+        if until is None or not whole_today:
+            return 0
+        last = self.calendar.day(min(until, self.day(_FAR)))
+        return max((last - self.today).days - 1, 0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether maintain leaves time for an answer to *unclear*. Before inserts fail it goes on without one."""
+        return self.unclear is not None and self.runway_days >= self._waits_down_to
+
+    @property
+    def meanwhile(self) -> str:
+        """What maintain does until *unclear* is answered."""
+        how = f"{self.interval} in {self.policy.timezone.key}"
+        if not self.waits:
+            return f"without that maintain goes on {how} now"
+        days = "1 day is" if self._waits_down_to == 1 else f"{self._waits_down_to} days are"
+        return f"without that maintain goes on {how} when fewer than {days} left, and creates nothing before"
+
+    @property
+    def _waits_down_to(self) -> int:
+        return max(self.policy.low_runway_days, 1)
 
     def holes(self, lower: datetime, upper: datetime) -> Iterator[tuple[Bounds, tuple[Bounds, ...]]]:
         """Every period with a moment in `[lower, upper)` that is not covered, and what of it is not; oldest first."""
@@ -111,22 +156,29 @@ def view(table: PartitionedTable, policy: Policy) -> View:
         today=calendar.day(now),
         now=now,
         cutoff=None,
-        unclear=_unclear(table, odd, interval, calendar) if policy.interval is None else None,
+        unclear=_unclear(table, odd, interval, calendar, policy) if policy.interval is None else None,
     )
     return seen.at(table.now)
 
 
-def _unclear(table: PartitionedTable, odd: Bounds | None, interval: Interval, calendar: Calendar) -> str | None:
-    """Why nobody can tell how to go on, and what to set: *odd* is on no grid of ours, or hours have others' names."""
+def _unclear(
+    table: PartitionedTable, odd: Bounds | None, interval: Interval, calendar: Calendar, policy: Policy
+) -> str | None:
+    """Why nobody can tell how to go on, and what to set: *odd* is on no grid of ours, or hours have others' names.
+
+    None where all that is odd is the clock and somebody set a zone: that is the answer.
+    """
     zone = calendar.zone.key
     if odd is None or odd.lower is None or odd.upper is None:
-        ahead = other_clock(table.ranged, calendar)
+        ahead = None if policy.timezone_agreed else other_clock(table.ranged, calendar)
         if ahead is None:
             return None
         distance = f"{abs(ahead)} {'hour' if abs(ahead) == 1 else 'hours'} {'ahead of' if ahead > 0 else 'behind'} UTC"
         return f"its newest partitions are named by a clock {distance}; set timezone to the zone they were made in"
     wall, width = calendar.local(odd.lower), odd.upper - odd.lower
     if calendar.key is KeyType.TIMESTAMPTZ and wall.time() != time() and width > timedelta(hours=22):
+        if policy.timezone_agreed:
+            return None
         return (
             f"its newest partitions begin at {wall:%H:%M} of {zone} and look {interval}; set timezone to the zone they "
             f"were made in, or interval to go on in {zone}"

@@ -198,24 +198,30 @@ def test_it_is_gone_on_with_as_it_was(empty_database: str, made_by: str) -> None
     assert [] == planned(empty_database, **values)
 
 
+BERLIN_DAYS: Final = partman("YYYY_MM_DD", "day", "1 day", "", zone="Europe/Berlin")
+# As pg_partman 5 makes them that was first called on a Tuesday.
+TUESDAYS: Final = partman("YYYYMMDD", "week", "1 week", "", shift="1 day")
+HALF_HOURS: Final = partman("YYYY_MM_DD_HH24MI", "hour", "30 minutes", "")
+
+
 @pytest.mark.parametrize(
-    ("tool", "days", "says", "remedy"),
+    ("tool", "ahead", "days", "says", "remedy"),
     [
-        (partman("YYYY_MM_DD", "day", "1 day", "", zone="Europe/Berlin"), "20", "look daily; set timezone to", "zone"),
-        (partman("YYYY_MM", "month", "1 month", "", zone="Asia/Kolkata"), "200", "look monthly; set timezone", "zone"),
-        (partman("YYYYMMDD", "week", "1 week", "", shift="1 day"), "60", "7 days long, the last from Tue", "weekly"),
-        (partman("YYYY_MM_DD_HH24MI", "hour", "30 minutes", ""), "2", "30 minutes long", "hourly"),
-        (partman("YYYYMMDD", "week", "2 days", ""), "20", "2 days long", "daily"),
+        (BERLIN_DAYS, 12, "20", "look daily; set timezone to", "zone"),
+        (partman("YYYY_MM", "month", "1 month", "", zone="Asia/Kolkata"), 4, "200", "look monthly; set tim", "zone"),
+        (TUESDAYS, 4, "60", "7 days long, the last from Tue", "weekly"),
+        (HALF_HOURS, 150, "2", "30 minutes long", "hourly"),
+        (partman("YYYYMMDD", "week", "2 days", ""), 6, "20", "2 days long", "daily"),
     ],
 )
 def test_a_grid_that_is_not_ours_is_asked_about(
-    empty_database: str, tool: Tool, days: str, says: str, remedy: str
+    empty_database: str, tool: Tool, ahead: int, days: str, says: str, remedy: str
 ) -> None:
     """Nothing is created, so that no hole is left at the seam; then it goes on, and fix makes what is left of a period.
 
-    Weeks from a Tuesday are pg_partman 5's that was first called on one. Names go on as they were in any case.
+    Names go on as they were in any case.
     """
-    tool.make(empty_database, back=3, ahead=4)
+    tool.make(empty_database, back=3, ahead=ahead)
     before = partition_names(empty_database)
     values = {"premake_days": days, "retention_days": "forever"}
 
@@ -227,11 +233,7 @@ def test_a_grid_that_is_not_ours_is_asked_about(
     assert partition_names(empty_database) == before
     (message,) = said(found, Code.INTERVAL_UNKNOWN)
     assert says in message
-    assert [True] == [
-        line.message.removeprefix("nothing is created: ") in message
-        for line in doctor(empty_database, **values)
-        if "is created" in line.message
-    ]
+    assert [True] == [line.message in message for line in doctor(empty_database, **values) if "newest" in line.message]
 
     values |= {"timezone": tool.zone} if remedy == "zone" else {"interval": remedy}
     assert 0 == run(empty_database, **values).exit_code
@@ -239,6 +241,20 @@ def test_a_grid_that_is_not_ours_is_asked_about(
     assert [] == holes(empty_database)
     assert [] == planned(empty_database, **values)
     assert all(name.startswith("events_p") for name in partition_names(empty_database) if name != "events_default")
+
+
+@pytest.mark.parametrize(("tool", "ahead"), [(BERLIN_DAYS, 4), (TUESDAYS, -1), (HALF_HOURS, 30)])
+def test_before_inserts_fail_nobody_waits_for_an_answer(empty_database: str, tool: Tool, ahead: int) -> None:
+    """With less than a week of partitions it goes on in the nearest interval, and makes the seam too."""
+    tool.make(empty_database, back=3, ahead=ahead)
+    values = {"premake_days": "30", "retention_days": "forever"}
+
+    report = run(empty_database, **values)
+
+    assert 0 == report.exit_code
+    assert report.tables[0].created > 0
+    assert [] == holes(empty_database)
+    assert [] == planned(empty_database, **values)
 
 
 def test_rows_in_the_default_partition_go_where_they_belong(empty_database: str) -> None:
@@ -306,8 +322,8 @@ def test_what_a_tool_left_is_named(empty_database: str) -> None:
 def test_hours_that_another_clock_names_are_asked_about(empty_database: str, names: str) -> None:
     """An hour of UTC would be called as one of Berlin's that is there: a hole of an hour, or names of another kind."""
     tool = Tool(names=f'"events_"{names}', cut="hour", step="1 hour", interval="hourly", zone="Europe/Berlin")
-    tool.make(empty_database, back=3, ahead=4)
-    values = {"premake_days": "1", "retention_days": "forever"}
+    tool.make(empty_database, back=3, ahead=200)
+    values = {"premake_days": "9", "retention_days": "forever"}
 
     (message,) = said(check(empty_database, **values), Code.INTERVAL_UNKNOWN)
     refused = run(empty_database, **values)
@@ -318,6 +334,18 @@ def test_hours_that_another_clock_names_are_asked_about(empty_database: str, nam
     assert 0 == mended.exit_code
     assert [] == tool.misnamed(empty_database)
     assert [] == holes(empty_database)
+
+
+def test_hours_at_the_seam_of_two_clocks_have_names_of_their_own(empty_database: str) -> None:
+    """When it has to go on without an answer, an hour of UTC may be called as one of Berlin's that is there."""
+    tool = Tool(names='"events_"YYYY_MM_DD_HH24', cut="hour", step="1 hour", interval="hourly", zone="Europe/Berlin")
+    tool.make(empty_database, back=3, ahead=4)
+
+    report = run(empty_database, premake_days="1", retention_days="forever")
+
+    assert 0 == report.exit_code
+    assert [] == holes(empty_database)
+    assert any(name.endswith("_2") for name in partition_names(empty_database))
 
 
 def test_a_list_that_may_not_be_read_is_named(database: str, make_role: Callable[..., str]) -> None:

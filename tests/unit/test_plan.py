@@ -113,12 +113,12 @@ def test_a_period_whose_last_part_is_dropped_is_made_by_the_next_run() -> None:
 
 @given(tables(), policies)
 def test_after_a_plan_every_day_from_today_to_premake_is_covered(table: PartitionedTable, policy: Policy) -> None:
-    """Unless a period was covered in part, held by a detach that is pending, or nobody knows what a period is there.
+    """Unless a period was covered in part, held by a detach that is pending, or there is time to ask what a period is.
 
     Those are findings.
     """
     plan = plan_maintain(table, policy)
-    if plan.view.unclear is not None:
+    if plan.view.waits:
         assert created(plan.actions) == []
         return
     after = view(applied(plan), policy)
@@ -331,7 +331,7 @@ def test_a_blocked_partition_is_skipped_with_what_blocks_it() -> None:
 TUESDAYS = [day(o, 7) for o in range(-26, 16, 7)]  # today is a Sunday
 BERLIN = [
     Bounds(lower=b.lower - timedelta(hours=1), upper=b.upper - timedelta(hours=1))  # midnight there
-    for b in (day(o) for o in range(-9, 5))
+    for b in (day(o) for o in range(-9, 12))
     if b.lower is not None and b.upper is not None
 ]
 
@@ -343,21 +343,39 @@ BERLIN = [
         (BERLIN, KeyType.TIMESTAMPTZ, "its newest partitions begin at 23:00 of UTC and look daily; set timezone to"),
     ],
 )
-def test_nothing_is_created_on_a_grid_that_nobody_named(bounds: list[Bounds], key: KeyType, says: str) -> None:
+def test_while_there_is_time_nothing_is_created_on_a_grid_that_nobody_named(
+    bounds: list[Bounds], key: KeyType, says: str
+) -> None:
     """Going on with our days would leave a hole at the seam, which a run does not make whole; fix does, and goes on."""
     table = events(bounds, key=key)
-    refused = [
-        *plan_maintain(table, POLICY).actions,
-        *plan_create(table, POLICY, periods=label_of_next(table)).actions,
-    ]
+    refused = plan_maintain(table, POLICY).actions
+    by_hand = plan_create(table, POLICY, periods=label_of_next(table)).actions
     zone = replace(POLICY, timezone=ZoneInfo("Europe/Berlin"))
     agreed = replace(POLICY, interval=Interval.WEEKLY) if key is KeyType.TIMESTAMP else zone
     fixed = view(applied(plan_fix(table, POLICY, back=1, ahead=30)), POLICY)
 
     assert {a.status for a in refused} == {Status.REFUSED}
     assert all((a.note or "").startswith(says) for a in refused)
-    assert {a.status for a in plan_maintain(table, agreed).actions} == {Status.PLANNED}
+    assert {a.status for a in (*by_hand, *plan_maintain(table, agreed).actions)} == {Status.PLANNED}
     assert fixed.coverage.holes(Bounds(lower=fixed.day(0), upper=fixed.day(31))) == ()
+
+
+@pytest.mark.parametrize(("last", "status"), [(8, Status.REFUSED), (7, Status.PLANNED)])
+def test_with_less_than_a_week_left_nobody_waits_for_the_answer(last: int, status: Status) -> None:
+    """Every insert past the last partition would fail, and a hole at the seam is the smaller evil: it is a finding."""
+    shifted = [b for b in BERLIN if b.upper is not None and b.upper <= at("2025-11-02") + timedelta(days=last + 1)]
+    plan = plan_maintain(events(shifted, key=KeyType.TIMESTAMPTZ), POLICY)
+
+    assert plan.view.runway_days == last - 1
+    assert {a.status for a in plan.actions} == {status}
+
+
+def test_a_zone_that_somebody_set_is_an_answer() -> None:
+    """Days that begin at another hour than those of that zone came before it; what they cover in part is a finding."""
+    plan = plan_maintain(events(BERLIN, key=KeyType.TIMESTAMPTZ), replace(POLICY, timezone_agreed=True))
+
+    assert {a.status for a in plan.actions} == {Status.PLANNED}
+    assert plan.view.unclear is None
 
 
 def label_of_next(table: PartitionedTable) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from pgalmanac.diagnose import runway_days
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Bounds
 from pgalmanac.view import View
@@ -42,7 +41,7 @@ def health(table: TableState, glyphs: Glyphs, *, may: bool = True) -> tuple[str,
     """
     found = next((f for level in _ORDER for f in table.findings if f.level is level), None)
     if found is None:
-        days = runway_days(table.view)
+        days = table.view.runway_days
         return glyphs.ok, f"nothing needs doing: partitions for {days} days after today", "ok", ()
     return glyphs.level(found.level), _said(table, found), str(found.level), _key(found, may=may)
 
