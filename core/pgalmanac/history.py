@@ -219,6 +219,11 @@ class History:
         """The table of sizes: `housekeeper_partition_stats` beside `housekeeper_runs`."""
         return TableName(schema=self.runs.schema, name=_beside(self.runs.name, "stats"))
 
+    @property
+    def tables(self) -> tuple[TableName, ...]:
+        """Those of its tables that are there."""
+        return self.runs, *(t for t in (self.actions, self.stats) if t.name in self.beside)
+
     async def begin(self, table: PartitionedTable, triggered_by: str, details: Mapping[str, Any]) -> str:
         """Write the row of a run that is about to start, close those that nobody is running any more; the new id.
 

@@ -324,7 +324,7 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
 
 
 async def initialise(settings: Settings) -> tuple[str, ...]:
-    """Make the history tables where they are missing, and partition_health; the names of both tables.
+    """Make the history tables where they are missing, and partition_health; the names of the tables.
 
     On a standby nothing is made, and there may be none. Raises PrivilegeError where the role may not, ConfigError where
     another table has the history's name.
@@ -334,7 +334,7 @@ async def initialise(settings: Settings) -> tuple[str, ...]:
             with translated("the run history"):
                 if session.server.standby:
                     found = await History.open(session, settings.history_table)
-                    return () if found is None else (str(found.runs), str(found.actions))
+                    return () if found is None else tuple(map(str, found.tables))
                 history = await History.make(session, settings.history_table)
         except HistoryError as exc:
             if isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
@@ -342,4 +342,4 @@ async def initialise(settings: Settings) -> tuple[str, ...]:
             raise ConfigError(str(exc)) from exc
         await make_health_function(session, history)
         await session.durable()
-        return str(history.runs), str(history.actions)
+        return tuple(map(str, history.tables))

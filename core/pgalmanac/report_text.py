@@ -269,9 +269,7 @@ def _action_lines(action: ActionRecord, indent: str) -> Iterator[str]:
 
 def init_text(tables: Sequence[str], configuration: str) -> str:
     """Where the history is, as a comment of the configuration, so that the whole output is a configuration file."""
-    where = (
-        f"the run history is in {shown(' and '.join(tables))}" if tables else "the run history is made on the primary"
-    )
+    where = f"the run history is in {shown(', '.join(tables))}" if tables else "the run history is made on the primary"
     return f"# {where}\n\n{configuration.rstrip()}"
 
 

@@ -261,11 +261,11 @@ def test_init_makes_the_history_and_prints_a_configuration(database: str, on: On
     document = on(database, "init", "--json").document
 
     assert (actual.code, actual.err) == (0, "")
-    assert [(0,), (0,)] == [
-        rows(database, f"SELECT count(*) FROM {table}")[0] for table in ("housekeeper_runs", "housekeeper_run_actions")
-    ]
+    tables = [f"public.housekeeper_{name}" for name in ("runs", "run_actions", "partition_stats")]
+    assert [[(0,)]] * 3 == [rows(database, f"SELECT count(*) FROM {table}") for table in tables]
+    assert actual.out.startswith(f"# the run history is in {', '.join(tables)}\n")
     assert again.code in {1, 2}
-    assert ["public.housekeeper_runs", "public.housekeeper_run_actions"] == document["history"]
+    assert tables == document["history"]
 
 
 def test_global_options_on_both_sides(database: str, run: Run) -> None:
