@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 MAINTAIN: Final = Request(command="maintain")
 # How long a killed client's backend may hold the advisory lock: client_connection_check_interval is half a second.
 PATIENCE_SECONDS: Final = 20
+# Retention is five days: what is older goes with its partition.
+KEPT: Final = f"SELECT id, ts, note FROM log WHERE ts >= '{midnight(-5)}' ORDER BY id, ts"
+EXPIRED: Final = f"SELECT id, ts, note FROM log WHERE ts < '{midnight(-5)}'"
 SHIFT: Final = int(os.environ.get("PGALMANAC_CRASH_SEED", "0"))
 
 
@@ -122,7 +125,12 @@ def scenarios(
                 SCENARIOS[name](conninfo)
                 template = _database(conninfo)
                 with new_database(template=template) as copy, Proxy(server.sockets) as proxy:
+                    kept, expired = rows(copy, KEPT), set(rows(copy, EXPIRED))
                     report = maintain(proxy.conninfo(copy))
+                    # The end that every other run is held against: nothing is lost in it, or left half done.
+                    assert kept == rows(copy, KEPT)
+                    assert set(rows(copy, EXPIRED)) <= expired
+                    assert rows(copy, "SELECT count(*) FROM pg_inherits WHERE inhdetachpending") == [(0,)]
                     assert report.exit_code == 0
                     assert todo(copy) == []
                     made[name] = Scenario(template=template, statements=proxy.count, end=shape(copy))

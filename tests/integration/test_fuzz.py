@@ -61,16 +61,19 @@ class Table(RuleBasedStateMachine):
         self.foreign_pending: set[str] = set()
 
     def teardown(self) -> None:
-        """Let the next run finish, see that it leaves nothing to do, and drop the database."""
+        """Let the next run finish, see that it leaves nothing to do and loses nothing, and drop the database."""
         try:
             self.maintenance_finishes()
+            self.nothing_is_lost_or_doubled()
         finally:
             self.stack.close()
 
     @initialize(days=strategies.sets(DAYS, max_size=6), default=strategies.booleans())
     def begin(self, days: set[int], default: bool) -> None:  # noqa: FBT001  # hypothesis passes it by name
-        """Start with some days."""
-        create_log(self.conninfo, days=sorted(days), default=default)
+        """Start with some days, and a row of every day that finds a place: each event has something to lose."""
+        create_log(self.conninfo, days=sorted({-RETENTION, *days}), default=default)
+        for day in range(-9, 7):
+            self.insert(day, 12)
 
     def _try(self, *statements: str) -> bool:
         """Run what a person might run; what the server refuses has not happened."""
@@ -164,6 +167,7 @@ class Table(RuleBasedStateMachine):
         # A table that was detached keeps its name: the period is refused until somebody decides.
         assert report.exit_code == 0 or all("taken" in str(e) for e in left), left
         assert todo(self.conninfo) == []
+        assert not self._pending()
         assert rows(self.conninfo, "SELECT count(*) FROM housekeeper_runs WHERE status = 'running'") == [(0,)]
         self._expire(certainly=True)
 
