@@ -28,7 +28,7 @@ from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import Store, open_store
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
-from pgalmanac.errors import ArchiveError, PrivilegeError
+from pgalmanac.errors import ArchiveError, PrivilegeError, StoreError
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.policy import ArchiveTarget
@@ -411,6 +411,26 @@ async def test_a_store_that_keeps_saying_no_is_not_tried_for_every_partition(exp
     assert all("make room there" in str(o.error) for o in archiving)
     assert [(5 * ROWS,)] == left
     assert 5 == again.dropped
+
+
+async def test_an_archive_that_fails_after_one_that_did_not_is_undone_as_well(
+    expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was dropped before it is no business of the one that failed, which is attached again."""
+    add_partitions(expired, days=[-92], rows_a_day=ROWS)
+    settle = Store.settle
+
+    def refused(self: Store, path: str) -> None:
+        if f"day={DAY}" in path:
+            raise StoreError(f"{path} cannot be had (no room)", hint="make room there")
+        settle(self, path)
+
+    monkeypatch.setattr(Store, "settle", refused)
+    report = await run(expired, tmp_path.as_uri())
+
+    assert [Status.DONE, Status.DONE, Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
+    assert str(report.outcomes[2].error).endswith("it is attached again")
+    assert as_it_was(expired)
 
 
 async def test_what_cannot_be_attached_again_says_where_it_is(
