@@ -105,7 +105,8 @@ class View:
 
     @property
     def _waits_down_to(self) -> int:
-        return max(self.policy.low_runway_days, 1)
+        # pg_partman makes four periods ahead, and is still at work where it lists the table.
+        return 1 if self.table.pg_partman is not None else max(self.policy.low_runway_days, 1)
 
     def holes(self, lower: datetime, upper: datetime) -> Iterator[tuple[Bounds, tuple[Bounds, ...]]]:
         """Every period with a moment in `[lower, upper)` that is not covered, and what of it is not; oldest first."""

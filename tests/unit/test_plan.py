@@ -370,6 +370,15 @@ def test_with_less_than_a_week_left_nobody_waits_for_the_answer(last: int, statu
     assert {a.status for a in plan.actions} == {status}
 
 
+@pytest.mark.parametrize(("last", "status"), [(2, Status.REFUSED), (1, Status.PLANNED)])
+def test_what_pg_partman_lists_waits_up_to_the_last_day(last: int, status: Status) -> None:
+    """It is at work, and makes four periods ahead: less than a week of them is usual there."""
+    shifted = [b for b in BERLIN if b.upper is not None and b.upper <= at("2025-11-02") + timedelta(days=last + 1)]
+    table = replace(events(shifted, key=KeyType.TIMESTAMPTZ), pg_partman="partman")
+
+    assert {a.status for a in plan_maintain(table, POLICY).actions} == {status}
+
+
 def test_a_zone_that_somebody_set_is_an_answer() -> None:
     """Days that begin at another hour than those of that zone came before it; what they cover in part is a finding."""
     plan = plan_maintain(events(BERLIN, key=KeyType.TIMESTAMPTZ), replace(POLICY, timezone_agreed=True))
