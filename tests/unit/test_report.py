@@ -477,7 +477,7 @@ def test_init_prints_a_configuration() -> None:
     text = render_init(["public.a", "public.b"], "x = 1\n", as_json=False)
     actual = json.loads(render_init(["public.a", "public.b"], "x = 1\n", as_json=True))
 
-    assert text == "# the run history is in public.a and public.b\n\nx = 1"
+    assert text == "# the run history is in public.a, public.b\n\nx = 1"
     assert {
         "schema": 1,
         "command": "init",
