@@ -74,6 +74,7 @@ async def test_what_is_dropped_was_archived(database: str, tmp_path: Path, defau
 
     assert (report.dropped, report.failed) == (2, False)
     assert [ActionKind.ARCHIVE, ActionKind.DROP] * 2 == [o.action.kind for o in report.outcomes]
+    assert all(o.bytes for o in report.outcomes), "what the archive takes, and what the drop gives back"
     assert name(-92) not in partition_names(database)
     assert rows(database, "SELECT to_regclass(%s)", name(-92)) == [(None,)]
     assert (kept["rows"], kept["partition"], kept["run_id"]) == (100, name(-92), report.run_id)

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet
 import pytest
+from psycopg import sql
 
 from pgalmanac import apply, archive_parquet, archive_source, archive_write, ddl, execute_archive, maintain
 from pgalmanac.actions import ActionKind, Status
@@ -31,6 +32,7 @@ from pgalmanac.config import Layer, Settings
 from pgalmanac.errors import ArchiveError, PrivilegeError, StoreError
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
+from pgalmanac.plan import Plan
 from pgalmanac.policy import ArchiveTarget
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Progress, TableReport
@@ -431,6 +433,32 @@ async def test_an_archive_that_fails_after_one_that_did_not_is_undone_as_well(
     assert [Status.DONE, Status.DONE, Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
     assert str(report.outcomes[2].error).endswith("it is attached again")
     assert as_it_was(expired)
+
+
+async def test_a_pin_that_comes_before_the_archive_keeps_the_table_out_of_it(expired: str, tmp_path: Path) -> None:
+    """An earlier run was killed once it had detached it; between this plan and its archive somebody pins it."""
+    kill(expired, tmp_path.as_uri(), "maintain", "execute_archive archive before")
+
+    def pins(event: object) -> None:
+        if isinstance(event, Plan):
+            with connect(expired) as connection:
+                ((words,),) = connection.execute("SELECT obj_description(%s::regclass, 'pg_class')", [NAME]).fetchall()
+                pinned = f'{words}\npgalmanac-pin: {{"reason": "audit"}}'
+                connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(sql.Identifier(NAME), pinned))
+
+    async def once() -> TableReport:
+        return (await maintain.perform(settings(expired, tmp_path.as_uri()), MAINTAIN, observer=pins)).tables[0]
+
+    table = await once()
+    while table.locked:  # by the backend of the killed run
+        await asyncio.sleep(0.1)
+        table = await once()
+
+    outcomes = {o.action.kind: (o.status, o.error) for o in table.outcomes}
+    assert outcomes[ActionKind.ARCHIVE][0] is Status.SKIPPED
+    assert str(outcomes[ActionKind.ARCHIVE][1]).startswith("pinned: audit")
+    assert (in_archive(tmp_path), files_below(tmp_path)) == (0, [])
+    assert rows(expired, "SELECT to_regclass(%s) IS NOT NULL", NAME) == [(True,)]
 
 
 async def test_what_cannot_be_attached_again_says_where_it_is(

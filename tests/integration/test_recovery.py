@@ -20,7 +20,7 @@ from pgalmanac.inspection import Request
 from pgalmanac.maintain import check, kept, perform
 from pgalmanac.report import render
 from support import connect, rows
-from under_fire import age, create_log, execute, log_partition, maintain, midnight, planned, settings, todo
+from under_fire import MARK, age, create_log, execute, log_partition, maintain, midnight, planned, settings, todo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -717,6 +717,25 @@ def test_pins_survive_a_dump_and_marks_do_not_count(log: str) -> None:
     report = run(log)
 
     assert [o.status for o in report.outcomes if o.action.partition.name == name] == [Status.SKIPPED]
+
+
+@pytest.mark.parametrize("field", ["system_id", "parent_oid", "oid"])
+def test_a_mark_that_is_not_of_this_very_table_is_nobodys(empty_database: str, field: str) -> None:
+    """As pg_upgrade, a restored dump or a copy of the table leaves it: neither dropped nor brought back."""
+    create_log(empty_database, days=(*EXPIRED, 0), rows_a_day=ROWS)
+    run(empty_database)
+    name = f"{TRASH}.{day_name(-9)}"
+    age(empty_database, day_name(-9), 30)
+    (((comment,),)) = rows(empty_database, "SELECT obj_description(%s::regclass, 'pg_class')", name)
+    words, mark = str(comment).split(MARK)
+    other = {**json.loads(mark), field: "7" if field == "system_id" else 7}
+    execute(empty_database, f"COMMENT ON TABLE {name} IS $c${words}{MARK}{json.dumps(other)}$c$")
+    report = run(empty_database)
+
+    assert report.outcomes == ()
+    assert rows(empty_database, f"SELECT count(*) FROM {name}") == [(ROWS,)]
+    with pytest.raises(UsageError, match="nothing that was dropped"):
+        run(empty_database, "undrop", period(-9))
 
 
 def test_a_reader_in_a_loop_never_sees_half_a_day(empty_database: str) -> None:
