@@ -343,6 +343,23 @@ async def test_a_day_that_was_restored_and_expires_again_keeps_its_archive(datab
     assert manifest(tmp_path, -91) == first
 
 
+async def test_an_archive_that_was_damaged_since_does_not_let_its_day_go_again(database: str, tmp_path: Path) -> None:
+    """The same rows, and a manifest that says so: but the file is read again, and the partition stays."""
+    add_partitions(database, days=[-91, 0], rows_a_day=100)
+    await run(database, tmp_path)
+    await run(database, tmp_path, Request(command="restore", target=day(-91)))
+    (file,) = (tmp_path / "events" / f"day={day(-91)}").glob("*.parquet")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    again = await run(database, tmp_path)
+
+    assert [Status.FAILED, Status.FAILED] == [o.status for o in again.outcomes]
+    assert file.name in str(again.outcomes[0].error)
+    assert rows(database, f"SELECT count(*) FROM {name(-91)}") == [(100,)]
+    assert name(-91) in partition_names(database)
+
+
 async def test_an_archive_of_another_database_is_left_alone(database: str, empty_database: str, tmp_path: Path) -> None:
     """Two databases with one url and one table's name: the second is refused."""
     create_events(empty_database)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.errors import UsageError
+from pgalmanac.marks import PREFIX, read_mark
 from pgalmanac.mend import Mend
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Mark, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
+from pgalmanac.steps import marking
 from pgalmanac.view import view
 from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
 from unit.test_plan import policies, tables
@@ -478,3 +480,23 @@ def test_a_name_means_the_partition_and_not_what_lies_in_the_trash_under_it() ->
     plan = plan_drop(events([day(-3), day(0)], orphans=(old,)), GRACE, target="events_2025_10_30")
 
     assert [(a.kind, a.oid) for a in plan.actions] == [("trash", 100)]
+
+
+def test_a_mark_says_what_the_next_run_needs_to_end_the_drop() -> None:
+    """Whose table, which bounds, by hand or not, and with a grace until when and where it came from."""
+    table = events([day(-100), *map(day, range(-5, 31))])
+    made: list[Mark | None] = []
+    for plan in (plan_maintain(table, Policy()), plan_drop(table, GRACE, target="2025-10-31")):
+        (statement,) = marking(plan.view, plan.todo[0], "7").work
+        assert statement.remark is not None
+        made.append(read_mark(statement.remark.lines[PREFIX]))
+
+    assert made == [
+        mark(day(-100), oid=100),
+        replace(
+            mark(day(-2), oid=104, manual=True),
+            keep_until=at("2025-11-10T00:00").astimezone(UTC),
+            home="public",
+            at=NOW,
+        ),
+    ]
