@@ -18,6 +18,7 @@ import pytest
 
 from pgalmanac import maintain
 from pgalmanac.actions import ActionKind, Status
+from pgalmanac.archive_restore import as_csv
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
 from pgalmanac.maintain import Request
@@ -402,6 +403,36 @@ async def test_restore_refuses_a_file_that_is_not_as_it_was(database: str, tmp_p
     assert name(-91) not in partition_names(database)
     assert rows(database, "SELECT to_regclass(%s)", name(-91)) == [(None,)]
     assert (listed.archived[0].trouble is None) == (harm == "change")
+
+
+@pytest.mark.parametrize("into", [None, TableRef(name="beside")])
+async def test_a_restore_that_loses_a_row_on_its_way_restores_nothing(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, into: TableRef | None
+) -> None:
+    """What arrived is counted before it is anybody's: as a partition and as a table beside."""
+    add_partitions(database, days=[-91, 0], rows_a_day=100)
+    await run(database, tmp_path)
+
+    def without_the_last(batch: Any) -> bytes:  # noqa: ANN401  # pyarrow.RecordBatch
+        return b"".join(as_csv(batch).splitlines(keepends=True)[:-1])
+
+    monkeypatch.setattr("pgalmanac.archive_restore.as_csv", without_the_last)
+    report = await run(database, tmp_path, Request(command="restore", target=day(-91), into=into))
+
+    assert [Status.FAILED] == [o.status for o in report.outcomes]
+    assert "has 100 rows" in str(report.outcomes[0].error)
+    assert "99 arrived" in str(report.outcomes[0].error)
+    assert rows(database, "SELECT to_regclass(%s), to_regclass('beside')", name(-91)) == [(None, None)]
+
+
+async def test_copies_of_several_days_are_made_one_after_the_other(database: str, tmp_path: Path) -> None:
+    """Each in a transaction of its own, and nothing is detached or dropped."""
+    add_partitions(database, days=[-3, -2, -1, 0], rows_a_day=10)
+    report = await run(database, tmp_path, Request(command="archive", target=f"{day(-3)}..{day(-1)}"))
+
+    assert [(ActionKind.ARCHIVE, Status.DONE)] * 3 == [(o.action.kind, o.status) for o in report.outcomes]
+    assert [10, 10, 10] == [manifest(tmp_path, offset)["rows"] for offset in (-3, -2, -1)]
+    assert {name(offset) for offset in (-3, -2, -1)} <= set(partition_names(database))
 
 
 async def test_restore_fits_the_table_of_today(database: str, tmp_path: Path) -> None:
