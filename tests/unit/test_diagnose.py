@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pgalmanac.actions import Facts
 from pgalmanac.diagnose import diagnose
 from pgalmanac.findings import Code, Level, PastRuns, worst
-from pgalmanac.model import Bounds, Interval, Orphan, Partition, PartitionedTable, TableName
+from pgalmanac.model import Bounds, Interval, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.view import view
@@ -286,3 +286,51 @@ def test_each_hole_of_one_period_is_said_once() -> None:
 
     assert len(said) == len(set(said)) == 2
     assert all("2025-11-02 is covered in part" in message for message in said)
+
+
+def test_what_lies_in_the_trash_on_purpose_is_no_orphan() -> None:
+    """It is worth knowing of, and nobody is paged; the same table on its way there is a warning."""
+    kept = replace(mark(day(-100), oid=9), keep_until=NOW + timedelta(days=3), home="public")
+    lying = Orphan(oid=9, name=TableName(schema="pgalmanac_trash", name="old"), bounds=day(-100), mark=kept)
+    on_its_way = replace(lying, name=TableName(schema="public", name="old"))
+
+    assert found(events(HEALTHY, orphans=(lying,))) == {Code.TRASH: Level.INFO}
+    assert found(events(HEALTHY, orphans=(on_its_way,))) == {Code.ORPHAN_TABLE: Level.WARNING}
+
+
+def test_what_is_pinned_past_retention_is_worth_knowing_and_no_more() -> None:
+    """It stays because somebody wants it to, whether pgalmanac could drop it or not."""
+    pin = Pin(reason="audit")
+    pinned = [partition(day(-100), oid=1, pin=pin), partition(day(-99), oid=2, pin=pin, kind=RelationKind.FOREIGN)]
+
+    assert found(events([*pinned, *HEALTHY])) == {Code.PINNED: Level.INFO}
+
+
+def test_an_orphan_of_a_table_from_which_nothing_is_dropped_is_not_said_to_go() -> None:
+    """The next maintain leaves it where it is."""
+    left = Orphan(oid=9, name=TableName(schema="public", name="old"), bounds=day(-100), mark=mark(day(-100), oid=9))
+    plan = plan_maintain(events(HEALTHY, orphans=(left,)), replace(POLICY, may_drop=False))
+    (said,) = [f.message for f in diagnose(plan.view, plan, RAN) if f.code is Code.ORPHAN_TABLE]
+
+    assert plan.todo == ()
+    assert "retention keeps it" in said
+    assert "maintain drops it" not in said
+
+
+def test_the_same_coverage_as_after_the_last_run_is_no_shrinking() -> None:
+    """Nor is one whose end has come meanwhile, where nothing ran: that is said in other words."""
+    whole = replace(RAN, covered_until=day(30).upper, partitions=len(HEALTHY))
+    over = replace(RAN, covered_until=day(-1).upper)
+
+    assert found(events(HEALTHY), past=whole) == {}
+    assert Code.SHRINKING not in found(events([day(o) for o in range(-90, -3)]), past=over)
+
+
+def test_a_success_is_old_after_26_hours_and_not_before() -> None:
+    """A nightly run may begin an hour late and take one."""
+    just = replace(RAN, last_success=NOW - timedelta(hours=26))
+
+    assert found(events(HEALTHY), past=just) == {}
+    assert found(events(HEALTHY), past=replace(just, last_success=NOW - timedelta(hours=26, seconds=1))) == {
+        Code.LAST_SUCCESS_OLD: Level.CRITICAL
+    }
