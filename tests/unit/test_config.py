@@ -392,3 +392,29 @@ def test_no_document_of_any_shape_is_anything_but_settings_or_a_sentence(documen
         patch.setattr(config_file, "_parse", lambda _shown, _path: document)
         with suppress(ConfigError):
             load(environ={}, config="x.toml")
+
+
+def test_both_ends_of_a_range_are_values() -> None:
+    """What the refusal says can be written."""
+    for days in (1, 36_500):
+        assert settings(flags={"retention_days": str(days)}).policy(EVENTS).retention_days == days
+    for days in (0, 3660):
+        assert settings(flags={"premake_days": str(days)}).policy(EVENTS).premake_days == days
+    refusal(UsageError, flags={"retention_days": "36501"})
+    refusal(UsageError, flags={"premake_days": "3661"})
+
+
+def test_the_servers_own_schemas_are_no_trash(file: Path) -> None:
+    """It keeps names that begin with pg_ for itself."""
+    said = refusal(ConfigError, 'defaults.trash_schema = "pg_trash"', file=file)
+
+    assert 'defaults.trash_schema is "pg_trash"' in said
+
+
+def test_what_opens_an_archive_has_no_place_in_its_url(file: Path) -> None:
+    """The url is printed and recorded: neither a user's key nor one among its options."""
+    for url in ("s3://key:secret@bucket/a", "s3://bucket/a?access_key=key&secret_key=secret"):
+        said = refusal(ConfigError, f'[defaults.archive]\nurl = "{url}"', file=file)
+
+        assert "credentials or options" in said
+        assert "secret" not in said.replace("SECRET", "")

@@ -81,6 +81,8 @@ def test_what_is_kept_for_ever_has_no_horizon() -> None:
         ({}, -28, 10 * GIB, TODAY),
         ({}, -28, 99 * GIB, TODAY),
         ({"retention_days": 30}, -30, 0, None),  # each new day lets an old one go
+        ({"retention_days": 30}, -21, 0, None),
+        ({"retention_days": 30}, -20, 0, TODAY + timedelta(days=10)),  # one day before they begin to
         ({"retention_days": None}, -28, 5 * GIB, TODAY + timedelta(days=5)),
     ],
 )
@@ -161,7 +163,7 @@ def test_with_few_days_there_is_no_usual() -> None:
     assert () == unusual(seen(range(-15, 30)), sizes)
 
 
-@pytest.mark.parametrize(("total", "level"), [(0, Level.WARNING), (-30 * GIB, Level.INFO)])
+@pytest.mark.parametrize(("total", "level"), [(0, Level.WARNING), (-10 * GIB, Level.WARNING), (-11 * GIB, Level.INFO)])
 def test_a_limit_is_a_warning_a_month_ahead(total: int, level: Level) -> None:
     """Later it is worth knowing."""
     table = seen(range(-28, 30), disk_limit_gb=20, retention_days=None)
@@ -216,3 +218,13 @@ def test_a_day_that_ended_since_the_last_run_is_not_judged() -> None:
     assert () == unusual(seen(range(-40, 30)), small_hours)
     assert () == unusual(seen(range(-40, 30)), none_yet)
     assert [Code.NO_EVENTS] == [f.code for f in unusual(seen(range(-40, 30)), replace(none_yet, as_of=NOW))]
+    midnight = NOW.replace(hour=0)
+    assert [Code.NO_EVENTS] == [f.code for f in unusual(seen(range(-40, 30)), replace(none_yet, as_of=midnight))]
+
+
+def test_a_table_from_which_nothing_is_dropped_has_no_horizon() -> None:
+    """Whatever its retention would be: it grows until somebody sets one."""
+    found = forecast(seen(range(-28, 30), may_drop=False), measured(dict.fromkeys(range(-28, 0), 100)))
+
+    assert found is not None
+    assert found.horizon_bytes is None
