@@ -358,6 +358,34 @@ def test_delete_triggers_do_not_fire_for_a_move(empty_database: str, level: str,
     assert rows(empty_database, "SELECT * FROM seen") == [(f"DELETE{level}",)]
 
 
+def test_a_role_that_cannot_keep_a_delete_trigger_quiet_moves_nothing(
+    empty_database: str, make_role: Callable[..., str]
+) -> None:
+    """The trigger would take each moved row for a deleted one: refused with the GRANT, and it has seen nothing."""
+    name = make_role()
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(
+        empty_database,
+        *TRIGGER,
+        "CREATE TRIGGER t AFTER DELETE ON log_default FOR EACH ROW EXECUTE FUNCTION tell()",
+        f"GRANT CREATE, USAGE ON SCHEMA public TO {name}",
+        *(
+            f"ALTER TABLE {table} OWNER TO {name}"
+            for table in ("log", "log_default", f"log_{midnight():%Y_%m_%d}", "seen")
+        ),
+    )
+    try:
+        report = maintain(empty_database.replace("user='postgres'", f"user='{name}'"))
+    finally:
+        execute(empty_database, f"REASSIGN OWNED BY {name} TO CURRENT_USER", f"DROP OWNED BY {name}")
+
+    moves = [o for o in report.tables[0].outcomes if o.action.kind is ActionKind.MOVE_ROWS]
+    assert [Status.REFUSED] == [o.status for o in moves]
+    assert "session_replication_role" in (moves[0].error or "")
+    assert (_in_default(empty_database), rows(empty_database, "SELECT * FROM seen")) == (10, [])
+
+
 def test_a_trigger_that_always_fires_refuses_the_period(empty_database: str) -> None:
     """ENABLE ALWAYS fires for the move's delete too: that period is refused with the trigger's name, others go on."""
     create_log(empty_database, days=(0,), default=True)
