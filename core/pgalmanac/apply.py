@@ -19,10 +19,11 @@ from psycopg import errors
 from pgalmanac.actions import GOING, Action, ActionKind, Reason, Status
 from pgalmanac.attaching import away, put_back
 from pgalmanac.attempts import Budget, GaveUp
-from pgalmanac.db import Session, is_lost, one_line, scrub
+from pgalmanac.db import Session, is_lost, one_line
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
+from pgalmanac.log import scrub
 from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, Progress
 from pgalmanac.steps import shown

@@ -13,9 +13,10 @@ from pgalmanac.archive_manifest import ArchivedFile, Manifest
 from pgalmanac.archive_parquet import decoded, same_bytes
 from pgalmanac.archive_store import Store
 from pgalmanac.arrow import library
-from pgalmanac.db import Session, one_line, scrub
+from pgalmanac.db import Session, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import ArchiveError
+from pgalmanac.log import scrub
 from pgalmanac.model import TableName
 
 __all__ = ["as_csv", "load"]

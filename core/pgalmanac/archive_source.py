@@ -16,9 +16,10 @@ from psycopg.conninfo import make_conninfo
 
 from pgalmanac.archive_types import Column, expression, odd_values, stored_edge
 from pgalmanac.arrow import library
-from pgalmanac.db import Session, one_line, scrub
+from pgalmanac.db import Session, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import ArchiveError
+from pgalmanac.log import scrub
 from pgalmanac.model import TableName
 
 __all__ = ["Source", "batches", "driver_conninfo", "read_columns", "read_source"]

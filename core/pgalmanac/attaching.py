@@ -12,9 +12,10 @@ from psycopg import Error
 from pgalmanac import ddl_trash
 from pgalmanac.actions import Action, ActionKind, Source
 from pgalmanac.attempts import Budget, GaveUp, retried, run_script
-from pgalmanac.db import Session, is_lost, one_line, scrub
+from pgalmanac.db import Session, is_lost, one_line
 from pgalmanac.ddl import Script
 from pgalmanac.guard import GuardError, attach_guard
+from pgalmanac.log import scrub
 from pgalmanac.marks import read_mark
 from pgalmanac.model import TableName
 from pgalmanac.recovery import way_back

@@ -25,10 +25,11 @@ from pgalmanac.errors import (
     PrivilegeError,
     ServerError,
 )
+from pgalmanac.log import scrub
 from pgalmanac.model import Server
 from pgalmanac.versions import TRANSACTION_TIMEOUT
 
-__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential", "one_line", "scrub", "translated"]
+__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential", "one_line", "translated"]
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
 _KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -313,9 +314,3 @@ def one_line(exc: BaseException) -> str:
     else:
         text = str(exc)
     return " ".join(text.split()) or type(exc).__name__
-
-
-def scrub(text: str) -> str:
-    """*text* without the passwords of conninfo strings and URIs."""
-    text = re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
-    return re.sub(r"(\w+://[^:/@\s]*:)[^@\s]*@", r"\1***@", text)

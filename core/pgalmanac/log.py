@@ -16,13 +16,13 @@ from enum import IntEnum
 from typing import Final, TextIO
 from urllib.parse import unquote
 
-__all__ = ["Priority", "Stderr", "in_journal", "is_terminal", "secrets_of", "shown"]
+__all__ = ["Priority", "Stderr", "in_journal", "is_terminal", "scrub", "secrets_of", "shown"]
 
 # A line of progress is repainted at most so often: an SSH line has better things to carry.
 _REPAINT_SECONDS: Final = 0.1
 _WIDTH: Final = 79
 
-_PASSWORD: Final = re.compile(r"(?i)(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'?|\S+)")
+_PASSWORD: Final = re.compile(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'?|\S+)")
 _URI: Final = re.compile(r"(\w+://[^\s:/@]*:)\S*@")
 _HIDDEN: Final = "***"
 # A shorter piece of a password would blank out words that have nothing to do with it.
@@ -42,6 +42,11 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def scrub(text: str) -> str:
+    """*text* without whatever stands where a password stands in conninfo strings and URIs."""
+    return _URI.sub(rf"\1{_HIDDEN}@", _PASSWORD.sub(rf"\1{_HIDDEN}", text))
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -100,7 +105,7 @@ class Stderr:
             text = text.replace(f'"{secret}"', f'"{_HIDDEN}"')
             if len(secret) >= _SHORTEST_PIECE:
                 text = text.replace(secret, _HIDDEN)
-        return _URI.sub(rf"\1{_HIDDEN}@", _PASSWORD.sub(rf"\1{_HIDDEN}", text))
+        return scrub(text)
 
     def error(self, text: str) -> None:
         """Say why the command ends."""

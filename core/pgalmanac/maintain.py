@@ -16,7 +16,7 @@ from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, is_lost, one_line, scrub, translated
+from pgalmanac.db import Session, connect, is_lost, one_line, translated
 from pgalmanac.diagnose import diagnose, left_behind
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
 from pgalmanac.estimates import estimates
@@ -26,6 +26,7 @@ from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
+from pgalmanac.log import scrub
 from pgalmanac.model import TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.proof import prove_insert

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from pgalmanac.db import Session, one_line, scrub
+from pgalmanac.db import Session, one_line
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
+from pgalmanac.log import scrub
 from pgalmanac.model import PartitionedTable, TableRef
 from pgalmanac.periods import Calendar
 from pgalmanac.records import past_runs

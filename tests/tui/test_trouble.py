@@ -323,6 +323,7 @@ async def test_a_server_falls_silent_while_a_plan_is_applied(
 FAULTS = [
     pytest.param(KeyError(4711), "KeyError: 4711", id="bug"),
     pytest.param(MemoryError(), "MemoryError", id="memory"),
+    pytest.param(ValueError("in PGPASSWORD=secret host=db"), "ValueError: in PGPASSWORD=*** host=db", id="password"),
 ]
 
 

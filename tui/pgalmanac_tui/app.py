@@ -21,6 +21,7 @@ from textual.worker import Worker
 
 from pgalmanac.config import Settings
 from pgalmanac.errors import PgalmanacError, internal
+from pgalmanac.log import scrub
 from pgalmanac_tui.model import Counting, Link, Model, profile_key
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.shell import Shell
@@ -138,7 +139,9 @@ class Dashboard(Shell):
         except PgalmanacError:
             raise
         except Exception as exc:
-            raise internal(exc, hint="run the same on the command line with -vv and report what it says") from exc
+            told = internal(exc, hint="run the same on the command line with -vv and report what it says")
+            told.message = scrub(told.message)
+            raise told from exc
 
     def disconnect(self) -> None:
         """Call off and undo what is under way; for the very end."""

@@ -13,7 +13,7 @@ import psycopg
 from pgalmanac import counts, maintain
 from pgalmanac.actions import GOING
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, scrub
+from pgalmanac.db import Session
 from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_details, profile, pulse
 from pgalmanac.diagnose import diagnose
 from pgalmanac.discovery import choose, discover
@@ -24,6 +24,7 @@ from pgalmanac.forecast import Measured, Sizes, unusual
 from pgalmanac.history import History, HistoryError, task_name
 from pgalmanac.inspection import Inspection, Request, look
 from pgalmanac.locks import blockers
+from pgalmanac.log import scrub
 from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
