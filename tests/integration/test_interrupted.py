@@ -332,3 +332,23 @@ async def test_a_detach_given_up_in_its_second_half_is_ended_or_stays_ours(
     assert there == ([] if leaves else [(True, True)])
     assert (0 if leaves else 1, 0) == (after.dropped, after.count(Status.FAILED))
     assert rows(database, "SELECT to_regclass(%s) IS NULL", EXPIRED) == [(True,)]
+
+
+async def test_no_detach_is_begun_while_somebody_holds_the_table(database: str) -> None:
+    """It would wait for them half detached, where queries no longer see the rows: nothing is marked."""
+    add_partitions(database, days=[-100, *range(-3, 31)], rows_a_day=1)
+    hasty = Settings(dsn=database, defaults=Layer(values={"retention_days": 90, "retry_seconds": 1}))
+    with connect(database) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT FROM events LIMIT 1")
+        (table,) = (await maintain.perform(hasty, MAINTAIN)).tables
+        there = rows(
+            database,
+            "SELECT inhdetachpending, obj_description(inhrelid, 'pg_class') FROM pg_inherits"
+            " WHERE inhrelid = to_regclass(%s)",
+            EXPIRED,
+        )
+
+    assert [Status.FAILED] == [o.status for o in table.outcomes]
+    assert "AccessShareLock" in str(table.outcomes[0].error)
+    assert there == [(False, None)]
