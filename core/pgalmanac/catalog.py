@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from psycopg import errors, sql
@@ -26,6 +25,7 @@ from pgalmanac.model import (
     RelationKind,
     TableName,
     TableRef,
+    quote,
 )
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
               WHERE i.indrelid = c.oid AND NOT i.indisvalid ORDER BY 1) AS invalid_indexes,
        ARRAY(SELECT ca.attname::text FROM pg_attribute ca
               WHERE ca.attrelid = c.oid AND ca.attnum > 0 AND NOT ca.attisdropped) AS column_names,
-       (SELECT pn.nspname::text FROM pg_class pc JOIN pg_namespace pn ON pn.oid = pc.relnamespace
-         WHERE pc.relname = 'part_config' AND pc.relkind = 'r'
-           AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
-         LIMIT 1) AS partman_schema
+       ARRAY(SELECT pn.nspname::text FROM pg_class pc JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+              WHERE pc.relname = 'part_config' AND pc.relkind = 'r'
+                AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
+              ORDER BY 1) AS partman_schemas
   FROM target JOIN pg_class c ON c.oid = target.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
@@ -128,7 +128,7 @@ class _Parent:
     foreign_keys: list[list[str]]
     invalid_indexes: list[str]
     column_names: list[str]
-    partman_schema: str | None
+    partman_schemas: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,12 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     table = replace(table, missing_grants=await _missing_grants(session, parents[0], table))
     if table.default is not None:
         table = replace(table, default_has_rows=await _has_rows(session, table.default))
-    schema = parents[0].partman_schema
-    if schema is not None and await _in_partman(session, schema, table.name):
-        table = replace(table, pg_partman=schema)
+    for schema in parents[0].partman_schemas:
+        listed = await _in_partman(session, schema, table.name)
+        if listed is not False:
+            table = replace(table, pg_partman=schema, pg_partman_unread=listed is None)
+        if listed:
+            break
     return table
 
 
@@ -263,12 +266,13 @@ def _order(partition: Partition) -> tuple[datetime, int]:
 
 
 async def _missing_grants(session: Session, row: _Parent, table: PartitionedTable) -> tuple[str, ...]:
-    """The GRANTs without which this role cannot maintain the table. New partitions are made beside the last one."""
+    """The GRANTs without which this role cannot maintain the table. New partitions are made beside the newest."""
     role = sql.Identifier(session.server.role)
-    home = max(table.partitions, key=attrgetter("oid")).name.schema if table.partitions else row.schema
+    home = table.ranged[-1].name.schema if table.ranged else row.schema
     may_create = row.may_create
     if home != row.schema:
-        found = await (await session.execute("SELECT has_schema_privilege(%s, 'CREATE')", [home])).fetchone()
+        with translated(f"the schema {quote(home)}"):
+            found = await (await session.execute("SELECT has_schema_privilege(%s, 'CREATE')", [home])).fetchone()
         may_create = bool(found and found[0])
     missing: list[sql.Composed] = []
     if not row.may_own:
@@ -344,12 +348,15 @@ async def _has_rows(session: Session, default: Partition) -> bool | None:
     return bool(row and row[0])
 
 
-async def _in_partman(session: Session, schema: str, name: TableName) -> bool:
+async def _in_partman(session: Session, schema: str, name: TableName) -> bool | None:
+    """Whether pg_partman's list has this table; None where it is locked or may not be read."""
     query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE parent_table = %s)").format(
         sql.Identifier(schema, "part_config")
     )
     try:
         row = await (await session.execute(query, [f"{name.schema}.{name.name}"])).fetchone()
-    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.UndefinedTable):
+    except errors.UndefinedTable:
         return False
+    except (errors.LockNotAvailable, errors.InsufficientPrivilege):
+        return None
     return bool(row and row[0])

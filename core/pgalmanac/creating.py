@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Status
-from pgalmanac.model import Bounds, TableName
-from pgalmanac.naming import AGAIN, fit
+from pgalmanac.model import Bounds, Interval, TableName
+from pgalmanac.naming import fit
 from pgalmanac.view import View, oldest_kept
 
-__all__ = ["create", "creates", "gaps", "in_time", "limited", "lower_of"]
+__all__ = ["create", "creates", "gaps", "limited", "lower_of"]
 
 
 def lower_of(action: Action) -> datetime:
@@ -51,9 +51,9 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
         name = TableName(schema=seen.style.schema, name=fit(seen.style.prefix, text))
     else:
         name = seen.style.name(seen.interval, bounds, seen.calendar)
-        if seen.unclear is not None and name in seen.names:
-            # Where the other clock ends and ours begins some hours have one label twice.
-            name = TableName(schema=name.schema, name=fit(name.name, AGAIN))
+        if seen.interval is Interval.HOURLY and name in seen.names:
+            # Where the clock of another zone ends and ours begins some hours have one label twice.
+            name = seen.style.name(seen.interval, bounds, seen.calendar, again=True)
     strays = facts.strays.get(bounds.lower, 0) if bounds.lower is not None else 0
     action = Action(
         kind=ActionKind.MOVE_ROWS if strays else ActionKind.CREATE,
@@ -71,13 +71,6 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
     if strays and facts.immovable is not None:
         return action.refused(facts.immovable)
     return action
-
-
-def in_time(seen: View, actions: Sequence[Action]) -> list[Action]:
-    """Refuse all of them while there is time to ask what a period is: days of another clock would leave a hole."""
-    if seen.unclear is None or not seen.waits:
-        return list(actions)
-    return [a.refused(f"{seen.unclear}; {seen.meanwhile}") for a in actions]
 
 
 def _named_once(actions: Iterable[Action]) -> list[Action]:

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Final
 
 from pgalmanac.actions import GOING, Action, ActionKind, Guard, Status
+from pgalmanac.bounds import LATEST
 from pgalmanac.findings import Code, Finding, Level, PastRuns
 from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
 from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.recovery import way_back
 from pgalmanac.view import View, oldest_kept, unmanaged
 
-__all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "left_behind", "stop_pg_partman"]
+__all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "left_behind", "pg_partman_unread", "stop_pg_partman"]
 
 SUCCESS_MAX_AGE: Final = timedelta(hours=26)
 OF_ANOTHER: Final = ": the runs of that name were of a table that is no more, as after a restore"
@@ -47,10 +48,9 @@ def _coverage(seen: View) -> Iterator[Finding]:
             Code.RUNWAY_SHORT,
             f"{seen.table.name} has partitions for {days} after today; run pgalmanac {_longer(seen)}",
         )
-    if seen.unclear is not None:
-        yield _warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: {seen.unclear}; {seen.meanwhile}")
-    if not seen.waits:
-        yield from _gaps(seen)
+    if seen.unclear is not None and seen.covered_until != LATEST:
+        yield _warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: {seen.unclear}")
+    yield from _gaps(seen)
 
 
 def _longer(seen: View) -> str:
@@ -243,7 +243,7 @@ def _not_created(seen: View, plan: Plan) -> Iterator[Finding]:
     """What is missing and refused; of what is refused for one reason, each run of periods makes one finding."""
     reasons: dict[str | None, list[Action]] = {}
     for action in plan.actions:
-        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED and not seen.waits:
+        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
             reasons.setdefault(action.note, []).append(action)
     for note, actions in reasons.items():
         for first, last, count in _runs([a.bounds for a in actions]):
@@ -285,14 +285,27 @@ def _catalog(seen: View) -> Iterator[Finding]:
             f"pg_partman's part_config lists {seen.table.name} too, and only one should maintain it; "
             f"this stops pg_partman: {stop}",
         )
+    if not seen.policy.retention_agreed and (why := pg_partman_unread(seen.table)) is not None:
+        yield _warning(Code.PG_PARTMAN, f"{why}; until then, or until retention_days is set, nothing is dropped")
 
 
 def stop_pg_partman(table: PartitionedTable) -> str | None:
     """The statement after which pg_partman leaves the table alone; None where it does already."""
-    if table.pg_partman is None:
+    if table.pg_partman is None or table.pg_partman_unread:
         return None
     listed = f"{table.name.schema}.{table.name.name}".replace("'", "''")
     return f"DELETE FROM {quote(table.pg_partman)}.part_config WHERE parent_table = '{listed}'"
+
+
+def pg_partman_unread(table: PartitionedTable) -> str | None:
+    """That nobody knows whether pg_partman maintains the table, and the GRANTs that would tell."""
+    if table.pg_partman is None or not table.pg_partman_unread:
+        return None
+    schema = quote(table.pg_partman)
+    return (
+        f"whether pg_partman maintains {table.name} is in {schema}.part_config, which cannot be read: "
+        f"GRANT USAGE ON SCHEMA {schema} and SELECT ON {schema}.part_config, unless it was only locked"
+    )
 
 
 def _history(seen: View, past: PastRuns) -> Iterator[Finding]:

@@ -16,13 +16,13 @@ import psycopg
 from pgalmanac.catalog import inspect
 from pgalmanac.config import NO_SCREENS, Settings
 from pgalmanac.db import Session, connect, one_line
-from pgalmanac.diagnose import stop_pg_partman
+from pgalmanac.diagnose import pg_partman_unread, stop_pg_partman
 from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
 from pgalmanac.leftovers import Leftovers, read_leftovers
 from pgalmanac.log import is_terminal
-from pgalmanac.model import KeyType, quote
+from pgalmanac.model import KeyType
 from pgalmanac.naming import MAX_BYTES
 from pgalmanac.systemctl import is_here, properties
 from pgalmanac.view import View, view
@@ -136,8 +136,7 @@ def _table(seen: View) -> Iterator[Line]:
     if table.missing_grants:
         yield _fix(topic, "privileges are missing: " + "; ".join(table.missing_grants))
     else:
-        interval = seen.shown_interval
-        yield _ok(topic, f"{len(table.partitions)} partitions, {interval}; this role may create and drop them")
+        yield _ok(topic, f"{len(table.partitions)} partitions, {seen.interval}; this role may create and drop them")
     days = seen.policy.retention_days
     if not seen.policy.may_drop:
         yield _fix(topic, 'nothing is dropped, since nobody set retention_days (or "forever")')
@@ -158,20 +157,15 @@ def _table(seen: View) -> Iterator[Line]:
     if blind:
         yield _fix(topic, f"GRANT UPDATE ON {', '.join(blind)}: a drop has to lock both ends of a foreign key")
     if seen.unclear is not None:
-        yield _fix(topic, f"{seen.unclear}; {seen.meanwhile}")
+        yield _fix(topic, seen.unclear)
     if (stop := stop_pg_partman(table)) is not None:
         yield _fix(topic, f"pg_partman's part_config lists it too, and only one should maintain it: {stop}")
+    if (why := pg_partman_unread(table)) is not None:
+        yield _note(topic, why)
 
 
 def _left(left: Leftovers, topic: str) -> Iterator[Line]:
     """What another program left; nothing of it is in the way."""
-    if left.unreadable is not None:
-        schema = quote(left.unreadable.schema)
-        yield _note(
-            topic,
-            f"whether pg_partman maintains it too is in {left.unreadable}, which this role may not read: "
-            f"GRANT USAGE ON SCHEMA {schema} and SELECT ON {left.unreadable}",
-        )
     if left.indexes:
         names = ", ".join(map(str, left.indexes))
         yield _note(

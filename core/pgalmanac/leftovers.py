@@ -27,24 +27,15 @@ SELECT c.oid::int8, n.nspname::text, c.relname::text FROM pg_class c JOIN pg_nam
  WHERE c.relkind = 'r' AND NOT c.relispartition AND c.relpersistence <> 't' AND starts_with(c.relname, %s)
  ORDER BY 2, 3
 """
-# pg_partman's list, where it cannot be told whether this table is on it.
-_UNREADABLE: Final[LiteralString] = """
-SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relname = 'part_config' AND c.relkind = 'r'
-   AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'parent_table')
-   AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) LIMIT 1
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
     """*indexes* are those of the newest partition that has any which its table has not, *detached* of this table once.
 
-    *partitions* counts the partitions with such indexes. *unreadable* is pg_partman's list where this role may not
-    read it.
+    *partitions* counts the partitions with such indexes.
     """
 
-    unreadable: TableName | None = None
     indexes: tuple[TableName, ...] = ()
     partitions: int = 0
     detached: tuple[TableName, ...] = ()
@@ -59,9 +50,7 @@ async def read_leftovers(session: Session, seen: View) -> Leftovers:
     with translated(f"what was left beside {seen.table.name}"):
         indexes = await (await session.execute(_INDEXES, [seen.table.oid])).fetchall()
         tables = await (await session.execute(_TABLES, [seen.style.prefix])).fetchall()
-        list_of_partman = await (await session.execute(_UNREADABLE)).fetchone()
     return Leftovers(
-        unreadable=None if list_of_partman is None else TableName(schema=list_of_partman[0], name=list_of_partman[1]),
         indexes=tuple(TableName(schema=s, name=n) for oid, s, n in indexes if oid == indexes[0][0]),
         partitions=len({oid for oid, _, _ in indexes}),
         detached=tuple(

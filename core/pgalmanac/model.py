@@ -261,8 +261,9 @@ class PartitionedTable:
     invalid_indexes: tuple[str, ...] = ()
     # The names of its columns.
     columns: frozenset[str] = frozenset()
-    # The schema of the pg_partman whose part_config lists this table.
+    # The schema of the pg_partman whose part_config lists this table, or could not be read.
     pg_partman: str | None = None
+    pg_partman_unread: bool = False
     # Whether the default partition holds any row; None when it could not be read.
     default_has_rows: bool | None = False
     # The GRANTs without which this role cannot maintain the table.

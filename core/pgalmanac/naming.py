@@ -18,7 +18,7 @@ from pgalmanac.errors import UsageError
 from pgalmanac.model import Bounds, Interval, KeyType, Partition, TableName
 from pgalmanac.periods import Calendar
 
-__all__ = ["AGAIN", "MAX_BYTES", "Style", "fit", "infer_style", "label", "other_clock", "parse_period"]
+__all__ = ["MAX_BYTES", "Style", "fit", "infer_style", "label", "other_clock", "parse_period"]
 
 MAX_BYTES: Final = 63  # NAMEDATALEN - 1 (PostgreSQL's documentation, 4.1.1)
 
@@ -60,7 +60,7 @@ _DIGITS: Final = {
     **dict.fromkeys(("%m", "%d", "%H", "%M", "%S", "%V", "%y"), r"\d\d"),
 }
 # What is added to the second of two names that would be one: of hours that the wall clock calls alike, for example.
-AGAIN: Final = "_2"
+_AGAIN: Final = "_2"
 
 
 def _render(pattern: str, moment: datetime) -> str:
@@ -82,13 +82,16 @@ class Style:
     suffix: str = ""
     wall_clock: bool = False
 
-    def name(self, interval: Interval, bounds: Bounds, calendar: Calendar) -> TableName:
-        """The name of the partition for this period; a prefix that would pass 63 bytes is shortened, never the date."""
+    def name(self, interval: Interval, bounds: Bounds, calendar: Calendar, *, again: bool = False) -> TableName:
+        """The name of the partition for this period; a prefix that would pass 63 bytes is shortened, never the date.
+
+        *again* where another has that name.
+        """
         if bounds.lower is None:
             msg = "a period without a lower bound has no name"
             raise ValueError(msg)
         moment = calendar.local(bounds.lower) if self.wall_clock else _labelled(interval, bounds.lower, calendar)
-        tail = _render(self.pattern, moment) + self.suffix + (AGAIN if moment.fold else "")
+        tail = _render(self.pattern, moment) + self.suffix + (_AGAIN if moment.fold or again else "")
         return TableName(schema=self.schema, name=fit(self.prefix, tail))
 
     def reads(self, name: str) -> bool:

@@ -183,12 +183,24 @@ def aligned_interval(partition: Partition, calendar: Calendar) -> Interval | Non
 def infer_interval(partitions: Sequence[Partition], calendar: Calendar) -> Interval | None:
     """The interval that most of the newest 31 aligned partitions have; of equals, the newest one's."""
     newest: list[Interval] = []
-    for partition in reversed(partitions):
-        if (found := aligned_interval(partition, calendar)) is not None:
+    for number in reversed(range(len(partitions))):
+        found = aligned_interval(partitions[number], calendar)
+        if found is not None and not (found is Interval.HOURLY and _stands_alone(partitions, number)):
             newest.append(found)
         if len(newest) == 31:  # noqa: PLR2004  # a month of days: a change of interval shows within one
             break
     return Counter(newest).most_common(1)[0][0] if newest else None
+
+
+def _stands_alone(partitions: Sequence[Partition], number: int) -> bool:
+    """Whether this hour is what fix made of a longer period: hours of a table that has hours come in rows."""
+    neighbours = [partitions[n] for n in (number - 1, number + 1) if 0 <= n < len(partitions)]
+    return bool(neighbours) and all(_width(p.bounds) != _HOUR for p in neighbours)
+
+
+def _width(bounds: Bounds | None) -> timedelta | None:
+    """How long it is, where it has both ends."""
+    return None if bounds is None or bounds.lower is None or bounds.upper is None else bounds.upper - bounds.lower
 
 
 def off_grid(partitions: Sequence[Partition], calendar: Calendar) -> Bounds | None:
@@ -198,9 +210,8 @@ def off_grid(partitions: Sequence[Partition], calendar: Calendar) -> Bounds | No
     """
     newest: list[tuple[Bounds, timedelta]] = []
     for partition in reversed(partitions):
-        bounds = partition.bounds
-        if bounds is not None and bounds.lower is not None and bounds.upper is not None:
-            newest.append((bounds, bounds.upper - bounds.lower))
+        if partition.bounds is not None and (width := _width(partition.bounds)) is not None:
+            newest.append((partition.bounds, width))
         if len(newest) == 2:  # noqa: PLR2004  # the newest and the one before it
             break
     if len(newest) < 2:  # noqa: PLR2004  # as above
@@ -221,12 +232,18 @@ def _alike(one: timedelta, other: timedelta) -> bool:
     return interval not in {Interval.DAILY, Interval.WEEKLY} or abs(one - other) <= _HOUR
 
 
-def nearest(bounds: Bounds) -> Interval:
-    """The interval that comes nearest to the length of these bounds, whatever grid they are on."""
-    if bounds.lower is None or bounds.upper is None:
+def nearest(bounds: Bounds, calendar: Calendar) -> Interval:
+    """The interval in which a table goes on whose newest *bounds* are on no grid: so that the least is left between.
+
+    Where they only go by another clock it is their own, hours where they are shorter than a day, and else days.
+    """
+    width = _width(bounds)
+    if width is None or bounds.lower is None:
         return Interval.DAILY
-    width = bounds.upper - bounds.lower
-    return _by_width(width) or (Interval.HOURLY if width < _DAY else Interval.DAILY)
+    if width < _DAY - _HOUR:
+        return Interval.HOURLY
+    at_midnight = calendar.floor(Interval.DAILY, bounds.lower) == bounds.lower
+    return Interval.DAILY if at_midnight else _by_width(width) or Interval.DAILY
 
 
 class Coverage:

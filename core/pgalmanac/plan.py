@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from pgalmanac.actions import GOING, NO_FACTS, Action, ActionKind, Facts, Reason, Status
-from pgalmanac.creating import create, creates, gaps, in_time, limited, lower_of
+from pgalmanac.creating import create, creates, gaps, limited, lower_of
 from pgalmanac.dropping import drop, drops, gone, grace_ended, guarded, unfinished, with_room
 from pgalmanac.errors import UsageError
 from pgalmanac.model import PartitionedTable
@@ -67,15 +67,13 @@ def plan_maintain(
     *clock* says why the server's clock cannot be trusted; then nothing is dropped.
     """
     seen = view(table, policy)
-    # Where nobody answered in time the seam is made too: it is days away, and whatever falls into it would fail.
-    seam = seen.unclear is not None and not seen.waits
     made = [
-        *creates(seen, facts, seen.day(0), seen.day(policy.premake_days + 1), Reason.PREMAKE, remainders=seam),
+        *creates(seen, facts, seen.day(0), seen.day(policy.premake_days + 1), Reason.PREMAKE),
         *gaps(seen, facts),
     ]
     actions = (
         *unfinished(seen, facts, clock),
-        *limited(seen, in_time(seen, sorted(made, key=lower_of))),
+        *limited(seen, sorted(made, key=lower_of)),
         *drops(seen, facts, clock),
         *grace_ended(seen, facts, clock),
     )

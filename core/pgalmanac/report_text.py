@@ -100,7 +100,7 @@ def _heading(table: TableReport) -> str:
     if not policy.may_drop:
         kept = "forever (no retention is set)"
     zone = "" if policy.timezone.key == "UTC" else f", {policy.timezone.key}"
-    return f"{name}: {table.view.shown_interval}{zone}, made {policy.premake_days} days ahead, kept {kept}"
+    return f"{name}: {table.view.interval}{zone}, made {policy.premake_days} days ahead, kept {kept}"
 
 
 def _grouped(outcomes: Sequence[Outcome], *, one_by_one: bool) -> Iterator[list[Outcome]]:

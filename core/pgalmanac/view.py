@@ -25,7 +25,7 @@ class View:
     """A snapshot seen through a policy: the calendar, the interval in force, today and the retention edge.
 
     *cutoff* is the key time at or before which an upper bound is past retention; None keeps everything. *unclear* says
-    why nobody can tell the interval from the partitions; then *interval* only comes near.
+    why nobody can tell how to go on from the partitions; then *interval* only comes near.
     """
 
     table: PartitionedTable
@@ -89,25 +89,6 @@ class View:
         last = self.calendar.day(min(until, self.day(_FAR)))
         return max((last - self.today).days - 1, 0)
 
-    @property
-    def waits(self) -> bool:
-        """Whether maintain leaves time for an answer to *unclear*. Before inserts fail it goes on without one."""
-        return self.unclear is not None and self.runway_days >= self._waits_down_to
-
-    @property
-    def meanwhile(self) -> str:
-        """What maintain does until *unclear* is answered."""
-        how = f"{self.interval} in {self.policy.timezone.key}"
-        if not self.waits:
-            return f"without that maintain goes on {how} now"
-        days = "1 day is" if self._waits_down_to == 1 else f"{self._waits_down_to} days are"
-        return f"without that maintain goes on {how} when fewer than {days} left, and creates nothing before"
-
-    @property
-    def _waits_down_to(self) -> int:
-        # pg_partman makes four periods ahead, and is still at work where it lists the table.
-        return 1 if self.table.pg_partman is not None else max(self.policy.low_runway_days, 1)
-
     def holes(self, lower: datetime, upper: datetime) -> Iterator[tuple[Bounds, tuple[Bounds, ...]]]:
         """Every period with a moment in `[lower, upper)` that is not covered, and what of it is not; oldest first."""
         last: Bounds | None = None
@@ -125,11 +106,6 @@ class View:
             self.cutoff is not None and bounds is not None and bounds.upper is not None and bounds.upper <= self.cutoff
         )
 
-    @property
-    def shown_interval(self) -> str:
-        """The interval as people read it, who should not take one for certain that only comes near."""
-        return self.interval if self.unclear is None else "interval not known"
-
     def label(self, bounds: Bounds) -> str:
         """The period as the command line writes it."""
         return label(self.interval, bounds, self.calendar)
@@ -139,7 +115,7 @@ def view(table: PartitionedTable, policy: Policy) -> View:
     """See *table* through *policy* as of the snapshot's own clock. Raises ConfigError for an impossible interval."""
     calendar = Calendar(zone=policy.timezone, key=table.key.type)
     odd = off_grid(table.ranged, calendar) if policy.interval is None else None
-    inferred = infer_interval(table.ranged, calendar) if odd is None else nearest(odd)
+    inferred = infer_interval(table.ranged, calendar) if odd is None else nearest(odd, calendar)
     interval = policy.interval or inferred or Interval.DAILY
     if table.pg_partman is not None and not policy.retention_agreed:
         # Until it is taken over, what somebody wants kept stands in part_config and not in our default.
@@ -170,26 +146,28 @@ def _unclear(
     None where all that is odd is the clock and somebody set a zone: that is the answer.
     """
     zone = calendar.zone.key
+    meanwhile = f"; without that maintain goes on {interval} in {zone}"
     if odd is None or odd.lower is None or odd.upper is None:
         ahead = None if policy.timezone_agreed else other_clock(table.ranged, calendar)
         if ahead is None:
             return None
         distance = f"{abs(ahead)} {'hour' if abs(ahead) == 1 else 'hours'} {'ahead of' if ahead > 0 else 'behind'} UTC"
-        return f"its newest partitions are named by a clock {distance}; set timezone to the zone they were made in"
+        named = f"its newest partitions are named by a clock {distance}"
+        return f"{named}; set timezone to the zone they were made in{meanwhile}"
     wall, width = calendar.local(odd.lower), odd.upper - odd.lower
     if calendar.key is KeyType.TIMESTAMPTZ and wall.time() != time() and width > timedelta(hours=22):
         if policy.timezone_agreed:
             return None
         return (
             f"its newest partitions begin at {wall:%H:%M} of {zone} and look {interval}; set timezone to the zone they "
-            f"were made in, or interval to go on in {zone}"
+            f"were made in{meanwhile}"
         )
     minutes = width.total_seconds() / 60
     long = f"{width.days} days" if width.days > 1 else f"{minutes / 60:g} hours"
     long = f"{minutes:g} minutes" if minutes <= 60 else long  # noqa: PLR2004  # an hour
     return (
         f"its newest partitions are {long} long, the last from {wall:%A, %Y-%m-%d %H:%M}, which is the grid of no "
-        f"interval in {zone}; set interval to say how to go on"
+        f"interval in {zone}; set interval to say how to go on{meanwhile}"
     )
 
 

@@ -244,7 +244,7 @@ def test_a_grid_that_is_not_ours_is_one_finding_and_not_a_page() -> None:
     told = [f for f in diagnose(plan.view, plan, RAN) if f.level is not Level.CRITICAL]
 
     assert [Code.RUNWAY_SHORT, Code.INTERVAL_UNKNOWN] == [f.code for f in told[:2]]
-    assert told[1].message.endswith("set interval to say how to go on; without that maintain goes on daily in UTC now")
+    assert told[1].message.endswith("set interval to say how to go on; without that maintain goes on daily in UTC")
     assert [(f.level, f.partition) for f in told[2:]] == [(Level.WARNING, None), (Level.INFO, None)]
     assert told[2].message.startswith(
         "each of public.events_2025_07_25 .. public.events_2025_08_02 (5) is past retention and stays: "

@@ -266,3 +266,15 @@ def test_a_name_of_63_bytes_is_whole() -> None:
 
     assert fit("x" * 52 + "_", date) == "x" * 52 + "_" + date
     assert fit("x" * 53 + "_", date) == "x" * 52 + "_" + date
+
+
+@pytest.mark.parametrize("length", [48, 49, 60])
+def test_a_second_name_for_one_hour_keeps_its_date(length: int) -> None:
+    """The base of the table's name gives way, as for the first; else two hours would have one second name."""
+    parent = TableName(schema="public", name="x" * length)
+    style = infer_style(parent, [], Interval.HOURLY, CALENDAR)
+    hours = [CALENDAR.period(Interval.HOURLY, at(f"2025-11-02T{hour:02d}:00")) for hour in (21, 22)]
+    names = [style.name(Interval.HOURLY, bounds, CALENDAR, again=True).name for bounds in hours]
+
+    assert [name[-16:] for name in names] == ["_2025_11_02_21_2", "_2025_11_02_22_2"]
+    assert all(len(name) <= MAX_BYTES for name in names)

@@ -113,14 +113,8 @@ def test_a_period_whose_last_part_is_dropped_is_made_by_the_next_run() -> None:
 
 @given(tables(), policies)
 def test_after_a_plan_every_day_from_today_to_premake_is_covered(table: PartitionedTable, policy: Policy) -> None:
-    """Unless a period was covered in part, held by a detach that is pending, or there is time to ask what a period is.
-
-    Those are findings.
-    """
+    """Unless a period was covered in part, or held by a detach that is pending: those are findings."""
     plan = plan_maintain(table, policy)
-    if plan.view.waits:
-        assert created(plan.actions) == []
-        return
     after = view(applied(plan), policy)
     wanted = Bounds(lower=after.day(0), upper=after.day(policy.premake_days + 1))
     before = view(table, policy)
@@ -343,54 +337,37 @@ BERLIN = [
         (BERLIN, KeyType.TIMESTAMPTZ, "its newest partitions begin at 23:00 of UTC and look daily; set timezone to"),
     ],
 )
-def test_while_there_is_time_nothing_is_created_on_a_grid_that_nobody_named(
-    bounds: list[Bounds], key: KeyType, says: str
-) -> None:
-    """Going on with our days would leave a hole at the seam, which a run does not make whole; fix does, and goes on."""
+def test_a_grid_that_nobody_named_is_gone_on_with_in_days(bounds: list[Bounds], key: KeyType, says: str) -> None:
+    """A run never waits for an answer. What its days leave at the seam is a finding, and made by fix."""
     table = events(bounds, key=key)
-    refused = plan_maintain(table, POLICY).actions
-    by_hand = plan_create(table, POLICY, periods=label_of_next(table)).actions
-    zone = replace(POLICY, timezone=ZoneInfo("Europe/Berlin"))
-    agreed = replace(POLICY, interval=Interval.WEEKLY) if key is KeyType.TIMESTAMP else zone
+    plan = plan_maintain(table, POLICY)
+    after = view(applied(plan), POLICY)
     fixed = view(applied(plan_fix(table, POLICY, back=1, ahead=30)), POLICY)
+    wanted = Bounds(lower=fixed.day(0), upper=fixed.day(31))
 
-    assert {a.status for a in refused} == {Status.REFUSED}
-    assert all((a.note or "").startswith(says) for a in refused)
-    assert {a.status for a in (*by_hand, *plan_maintain(table, agreed).actions)} == {Status.PLANNED}
-    assert fixed.coverage.holes(Bounds(lower=fixed.day(0), upper=fixed.day(31))) == ()
+    assert (plan.view.unclear or "").startswith(says)
+    assert (plan.view.unclear or "").endswith("without that maintain goes on daily in UTC")
+    assert {a.status for a in plan.actions} == {Status.PLANNED}
+    assert (after.interval, after.unclear) == (Interval.DAILY, None)
+    assert len(after.coverage.holes(wanted)) == (0 if key is KeyType.TIMESTAMP else 1)
+    assert fixed.coverage.holes(wanted) == ()
 
 
-@pytest.mark.parametrize(("last", "status"), [(8, Status.REFUSED), (7, Status.PLANNED)])
-def test_with_less_than_a_week_left_nobody_waits_for_the_answer(last: int, status: Status) -> None:
-    """Every insert past the last partition would fail, and a hole at the seam is the smaller evil: it is a finding."""
+@pytest.mark.parametrize("last", [3, 7])
+def test_an_hour_that_fix_made_at_the_seam_makes_no_table_hourly(last: int) -> None:
+    """Days of Berlin end an hour before midnight; that hour is the only thing on a grid until the next day is made."""
     shifted = [b for b in BERLIN if b.upper is not None and b.upper <= at("2025-11-02") + timedelta(days=last + 1)]
-    plan = plan_maintain(events(shifted, key=KeyType.TIMESTAMPTZ), POLICY)
+    fixed = applied(plan_fix(events(shifted, key=KeyType.TIMESTAMPTZ), POLICY, back=1, ahead=last))
 
-    assert plan.view.runway_days == last - 1
-    assert {a.status for a in plan.actions} == {status}
-
-
-@pytest.mark.parametrize(("last", "status"), [(2, Status.REFUSED), (1, Status.PLANNED)])
-def test_what_pg_partman_lists_waits_up_to_the_last_day(last: int, status: Status) -> None:
-    """It is at work, and makes four periods ahead: less than a week of them is usual there."""
-    shifted = [b for b in BERLIN if b.upper is not None and b.upper <= at("2025-11-02") + timedelta(days=last + 1)]
-    table = replace(events(shifted, key=KeyType.TIMESTAMPTZ), pg_partman="partman")
-
-    assert {a.status for a in plan_maintain(table, POLICY).actions} == {status}
+    assert Interval.DAILY is view(fixed, POLICY).interval
 
 
 def test_a_zone_that_somebody_set_is_an_answer() -> None:
-    """Days that begin at another hour than those of that zone came before it; what they cover in part is a finding."""
-    plan = plan_maintain(events(BERLIN, key=KeyType.TIMESTAMPTZ), replace(POLICY, timezone_agreed=True))
+    """Days that begin at another hour than those of that zone came before it."""
+    table = events(BERLIN, key=KeyType.TIMESTAMPTZ)
 
-    assert {a.status for a in plan.actions} == {Status.PLANNED}
-    assert plan.view.unclear is None
-
-
-def label_of_next(table: PartitionedTable) -> str:
-    """A period after all that are there, as its table's interval is thought to be written."""
-    seen = view(table, POLICY)
-    return seen.label(seen.calendar.period(seen.interval, seen.day(60)))
+    assert view(table, POLICY).unclear is not None
+    assert view(table, replace(POLICY, timezone_agreed=True)).unclear is None
 
 
 def test_what_pg_partman_still_lists_is_dropped_from_by_a_word_of_somebodys_alone() -> None:
@@ -400,6 +377,7 @@ def test_what_pg_partman_still_lists_is_dropped_from_by_a_word_of_somebodys_alon
     assert dropped(plan_maintain(table, POLICY).actions) == []
     assert len(dropped(plan_maintain(table, replace(POLICY, retention_agreed=True)).actions)) == 5
     assert len(dropped(plan_maintain(replace(table, pg_partman=None), POLICY).actions)) == 5
+    assert dropped(plan_maintain(replace(table, pg_partman_unread=True), POLICY).actions) == []
 
 
 def test_a_taken_name_refuses_that_one_period() -> None:

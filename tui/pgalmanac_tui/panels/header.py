@@ -85,7 +85,7 @@ def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
     total = sum(c.bytes or 0 for c in counts)
     left: Line = (
         (f" {clean(str(table.name))}{several}", "accent"),
-        (f"  {table.view.shown_interval}", "dim"),
+        (f"  {table.view.interval}", "dim"),
         (f"  {counted(len(table.view.table.partitions), 'partition')}", ""),
         (f"  {amount(rows, glyphs, exact=False, short=True)} rows", ""),
         (f"  {size(total, glyphs)}", ""),
