@@ -77,7 +77,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
 # began anew since then (a crash, a failover, a reset), which shows in fewer inserts than there were rows. `c` is its
 # pg_class row.
 ESTIMATED_ROWS: Final[LiteralString] = """
-CASE WHEN pg_stat_get_live_tuples(c.oid) < c.reltuples
+CASE WHEN c.reltuples > 0 AND pg_stat_get_live_tuples(c.oid) < c.reltuples
       AND (pg_stat_get_live_tuples(c.oid) = 0 OR pg_stat_get_tuples_inserted(c.oid) < c.reltuples)
      THEN c.reltuples ELSE pg_stat_get_live_tuples(c.oid) END::int8"""
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
