@@ -13,6 +13,7 @@ from bench.worker import CATALOG
 RUN_PARTMAN = "SELECT partman.run_maintenance('public.events')"
 OURS = "pgalmanac"
 CATALOG_ONLY = "catalog query"
+LEAST = "catalog query, locked and recorded"
 PSQL = "psql"
 PSYCOPG = "psycopg, the same statements"
 PARTMAN = "pg_partman"
@@ -76,6 +77,7 @@ def idle_calls(bench: Bench, plain: str, partman: str, partitions: int) -> dict[
     """The same from connecting to the result, in a process that has imported everything."""
     calls: dict[str, Call] = {
         CATALOG_ONLY: (sys.executable, ["statement", bench.dsn(plain), CATALOG]),
+        LEAST: (sys.executable, ["least", bench.dsn(plain)]),
         OURS: (sys.executable, ["pgalmanac", bench.dsn(plain), "maintain"]),
         "pgalmanac check": (sys.executable, ["pgalmanac", bench.dsn(plain), "check"]),
     }
