@@ -63,7 +63,7 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
         rows=strays or None,
     )
     if name in facts.taken:
-        if any(name == p.name for p in seen.table.partitions):
+        if name in seen.names:
             return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
         return action.refused(
             f"the name {name} is taken by a relation that is not this partition; rename or drop that one"
