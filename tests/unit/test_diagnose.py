@@ -254,6 +254,18 @@ def test_a_grid_that_is_not_ours_is_one_finding_and_not_a_page() -> None:
     )
 
 
+@pytest.mark.parametrize("endless", [True, False])
+def test_where_nothing_will_be_missing_nobody_is_asked_how_to_go_on(*, endless: bool) -> None:
+    """The last partition goes up to MAXVALUE: no other is ever made, on whatever grid the ones before it are."""
+    grid = [day(o, 2) for o in range(-10, 4, 2)]
+    rest = [Bounds(lower=grid[-1].upper, upper=None)] if endless else []
+    plan = plan_maintain(events([*grid, *rest]), POLICY)
+    told = {f.code for f in diagnose(plan.view, plan, RAN)}
+
+    assert plan.view.unclear is not None
+    assert (Code.INTERVAL_UNKNOWN in told) is not endless
+
+
 def test_pg_partman_is_named_with_the_statement_that_stops_it() -> None:
     """Quoted as psql wants it, for the schema that its list is in."""
     table = replace(events(HEALTHY, name="it's"), pg_partman="Part Man")
