@@ -14,7 +14,7 @@ from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.recovery import way_back
 from pgalmanac.view import View, oldest_kept, unmanaged
 
-__all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "left_behind", "pg_partman_unread", "stop_pg_partman"]
+__all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "of_status", "pg_partman_unread", "stop_pg_partman"]
 
 SUCCESS_MAX_AGE: Final = timedelta(hours=26)
 OF_ANOTHER: Final = ": the runs of that name were of a table that is no more, as after a restore"
@@ -25,12 +25,17 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
     return (
         *_coverage(seen),
         *_default(seen, plan),
-        *left_behind(seen),
+        *_left_behind(seen),
         *_kept(seen),
         *(_planned(seen, plan) if plan is not None else ()),
         *_catalog(seen),
         *(_history(seen, past) if past is not None else ()),
     )
+
+
+def of_status(seen: View) -> tuple[Finding, ...]:
+    """What is to be said beside a list of the partitions: rows that are in none of them, figures that are not there."""
+    return (*_left_behind(seen), *_breakdown(seen))
 
 
 def _coverage(seen: View) -> Iterator[Finding]:
@@ -132,7 +137,7 @@ def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
         yield _warning(Code.STRAY_ROWS, message, str(default.name))
 
 
-def left_behind(seen: View) -> Iterator[Finding]:
+def _left_behind(seen: View) -> Iterator[Finding]:
     """What a run, or somebody, began to detach and did not end: its rows are not seen through the table."""
     for partition in seen.table.pending:
         whose = "" if partition.mark is not None else ", and not by pgalmanac"
@@ -271,14 +276,7 @@ def _catalog(seen: View) -> Iterator[Finding]:
         yield _critical(Code.PRIVILEGE, f"this role cannot maintain {seen.table.name}; missing: {grant}")
     for index in seen.table.invalid_indexes:
         yield _warning(Code.INDEX_INVALID, f"the index {index} of {seen.table.name} is invalid; finish or drop it")
-    wanted = seen.policy.breakdown
-    if wanted is not None and wanted not in seen.table.columns:
-        yield Finding(
-            level=Level.INFO,
-            code=Code.BREAKDOWN_UNKNOWN,
-            message=f"{seen.table.name} has no column {quote(wanted)}, so that reports break nothing down by it; "
-            "correct the setting breakdown",
-        )
+    yield from _breakdown(seen)
     if (stop := stop_pg_partman(seen.table)) is not None:
         yield _warning(
             Code.PG_PARTMAN,
@@ -287,6 +285,18 @@ def _catalog(seen: View) -> Iterator[Finding]:
         )
     if not seen.policy.retention_agreed and (why := pg_partman_unread(seen.table)) is not None:
         yield _warning(Code.PG_PARTMAN, f"{why}; until then, or until retention_days is set, nothing is dropped")
+
+
+def _breakdown(seen: View) -> Iterator[Finding]:
+    """That reports cannot break down by the column that somebody named."""
+    wanted = seen.policy.breakdown
+    if wanted is not None and wanted not in seen.table.columns:
+        yield Finding(
+            level=Level.INFO,
+            code=Code.BREAKDOWN_UNKNOWN,
+            message=f"{seen.table.name} has no column {quote(wanted)}, so that reports break nothing down by it; "
+            "correct the setting breakdown",
+        )
 
 
 def stop_pg_partman(table: PartitionedTable) -> str | None:

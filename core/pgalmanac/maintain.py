@@ -17,7 +17,7 @@ from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, is_lost, one_line, translated
-from pgalmanac.diagnose import diagnose, left_behind
+from pgalmanac.diagnose import diagnose, of_status
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
 from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
@@ -261,7 +261,8 @@ async def status(
 ) -> RunReport:
     """Partitions with counts, newest first, in TableReport.counts; statistics in TableReport.statistics.
 
-    Findings are only about rows that are in none of these partitions because a detach was not ended.
+    Findings are only about rows that are in none of these partitions because a detach was not ended, and about a
+    breakdown by a column that is not there.
     """
     async with AsyncExitStack() as stack:
         run = await Run.open(stack, settings, read_only=True, observer=observer)
@@ -280,7 +281,7 @@ async def status(
                 run.session, seen, found if limit is None else (), seconds=min(left, counting.statement_seconds)
             )
             return TableReport(
-                table=str(table.name), view=seen, counts=found, statistics=figures, findings=tuple(left_behind(seen))
+                table=str(table.name), view=seen, counts=found, statistics=figures, findings=of_status(seen)
             )
 
         return run.report("status", await run.each(one))

@@ -342,17 +342,18 @@ def test_configuration_file_environment_and_flag(database: str, on: On, tmp_path
 def test_a_breakdown_by_a_column_that_is_not_there_is_said_and_fails_nothing(
     database: str, on: On, tmp_path: Path
 ) -> None:
-    """Maintain and check tell it to whoever named the column, and exit as if nothing was."""
+    """Maintain, check and status tell it to whoever named the column, and exit as if nothing was."""
     file = tmp_path / "config.toml"
     file.write_text('[[tables]]\nname = "events"\nbreakdown = "event_typ"\n')
-    done = on(database, "--config", str(file), "maintain")
-    checked = on(database, "--config", str(file), "check")
-    right = on(database, "--config", str(file), "check", EVENTS_BREAKDOWN="event_type")
+    told = [on(database, "--config", str(file), command) for command in ("maintain", "check", "status")]
+    document = on(database, "--config", str(file), "status", "--json").document
+    right = [on(database, "--config", str(file), c, EVENTS_BREAKDOWN="event_type") for c in ("check", "status")]
 
-    assert (0, 0, 0) == (done.code, checked.code, right.code)
-    for text in (done.out, checked.out):
-        assert "breakdown_unknown: public.events has no column event_typ" in " ".join(text.split())
-    assert "breakdown" not in right.out
+    assert [0, 0, 0, 0, 0] == [run.code for run in (*told, *right)]
+    for run in told:
+        assert "breakdown_unknown: public.events has no column event_typ" in " ".join(run.out.split())
+    assert [("info", "breakdown_unknown")] == [(f["level"], f["code"]) for f in document["tables"][0]["findings"]]
+    assert not any("breakdown" in run.out for run in right)
 
 
 def test_an_existing_history_is_used_as_it_is(database: str, on: On) -> None:
