@@ -122,7 +122,7 @@ async def _called_off(session: Session, executor: Executor, action: Action) -> s
             return await put_back(session, executor.view, action)
     except (TimeoutError, psycopg.Error) as exc:
         why = "there was no more time" if isinstance(exc, TimeoutError) else one_line(exc)
-        return away(executor.view.table.name, action.partition, why)
+        return away(executor.view, action.partition, why)
 
 
 def _stopped(blank: Outcome, where: str) -> Outcome:

@@ -80,13 +80,13 @@ async def put_back(session: Session, view: View, action: Action) -> str:
         if isinstance(exc, Error) and is_lost(exc):
             raise
         await session.rollback()
-        return away(table.name, name, "; ".join(exc.blockers) if isinstance(exc, GaveUp) else one_line(exc))
+        return away(view, name, "; ".join(exc.blockers) if isinstance(exc, GaveUp) else one_line(exc))
     return "it is attached again"
 
 
-def away(parent: TableName, name: TableName, why: str) -> str:
+def away(view: View, name: TableName, why: str) -> str:
     """Where the rows of a table are that could not be attached again, and what brings them back."""
     return (
-        f"it is detached, its rows: SELECT * FROM {name}; {way_back(parent, name)}, and the next maintain archives it"
+        f"it is detached, its rows: SELECT * FROM {name}; {way_back(view, name)}, and the next maintain archives it"
         f" ({scrub(why)})"
     )

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pgalmanac.commands import OWN
 from pgalmanac.config_file import Found, read_file
 from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
+from pgalmanac.invocation import HIDDEN, Invocation
 from pgalmanac.log import secrets_of
 from pgalmanac.model import TableName, TableRef
 from pgalmanac.option_kinds import Option, did_you_mean, variable
@@ -88,8 +89,8 @@ class Settings:
     requested: tuple[TableRef, ...] = ()
     # The one table that a command is narrowed to. Unlike *requested* it is nobody's word that it may be dropped from.
     only: TableRef | None = None
-    # The global options by which the same server and settings are reached, for a command line that is shown.
-    invocation: tuple[str, ...] = ()
+    # What was said on the command line beside the command, for one that is shown.
+    invocation: Invocation = field(default_factory=Invocation)
     dashboard: Dashboard = field(default_factory=Dashboard)
     counts: Counting = field(default_factory=Counting)
     history_table: TableRef = field(default_factory=lambda: TableRef(name="housekeeper_runs"))
@@ -122,6 +123,7 @@ class Settings:
             may_drop=may_drop,
             retention_agreed=agreed,
             timezone_agreed="timezone" in chosen,
+            invocation=self.invocation,
         )
 
     def overridden(self, name: TableName) -> tuple[str, ...]:
@@ -187,7 +189,7 @@ def load(
         dsn=dsn if dsn is not None else connection.get("dsn", ""),
         label=connection.get("label"),
         read_only=read_only,
-        invocation=_invocation(dsn=dsn, config=config, demo=demo),
+        invocation=_invocation(flags or {}, dsn=dsn, config=config, demo=demo),
         dashboard=Dashboard(**dashboard),
         counts=Counting(**_values(file.counts) | _values(_from_environ(COUNTS, environ, prefix="counts_"))),
         requested=tuple(dict.fromkeys(requested)),
@@ -208,14 +210,14 @@ def load(
     return settings
 
 
-def _invocation(*, dsn: str | None, config: str | None, demo: bool) -> tuple[str, ...]:
-    """The flags that say where: a connection string with a password in it is left out."""
+def _invocation(flags: Mapping[str, str], *, dsn: str | None, config: str | None, demo: bool) -> Invocation:
+    """The flags that say where and how; a connection string with a password in it is not repeated."""
     words = ["--demo"] if demo else []
     if dsn is not None:
-        words += ["--dsn", "…" if secrets_of(dsn) else dsn]
+        words += ["--dsn", HIDDEN if secrets_of(dsn) else dsn]
     if config is not None:
         words += ["--config", config]
-    return tuple(words)
+    return Invocation(where=tuple(words), how=tuple((POLICY[name].flag, text) for name, text in flags.items()))
 
 
 def _text(option: Option, text: str, where: str) -> Found:

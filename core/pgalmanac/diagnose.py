@@ -190,7 +190,7 @@ _KIBI: Final = 1024
 
 def _orphan_text(seen: View, name: TableName, mark: Mark, bounds: Bounds) -> str:
     unseen = f"queries on {seen.table.name} do not see its rows"
-    back = way_back(seen.table.name, name)
+    back = way_back(seen, name)
     if mark.keep_until is not None:
         return (
             f"{name} was detached and has not reached the trash ({unseen}); pgalmanac maintain brings it there, {back}"

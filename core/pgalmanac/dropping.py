@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -167,10 +166,13 @@ def with_room(action: Action, facts: Facts) -> Action:
     return action
 
 
-def guarded(seen: View, actions: Sequence[Action], clock: str | None, command: str) -> list[Action]:
+def guarded(
+    seen: View, actions: Sequence[Action], clock: str | None, command: str, operand: str = "", *, now: bool = False
+) -> list[Action]:
     """All drops or none: an untrusted clock or more of them than the fuse allows refuses every one.
 
-    The *command* that would allow them says which table is meant: it must not raise the fuse of every other as well.
+    The *command* that would allow them says which table is meant, because it must not raise the fuse of every other as
+    well, and all that the operator said: it must not be of another database, nor drop in another way.
     """
     planned = [a for a in actions if a.status is Status.PLANNED]
     fuse = seen.policy.fuse(seen.interval)
@@ -178,7 +180,12 @@ def guarded(seen: View, actions: Sequence[Action], clock: str | None, command: s
         note, guard = clock, Guard.CLOCK
     elif len(planned) > fuse:
         verb = "is" if len(planned) == 1 else "are"
-        remedy = f"pgalmanac {command} --table {shlex.quote(str(seen.table.name))} --max-drops {len(planned)}"
+        how = [
+            ("--table", str(seen.table.name)),
+            *([("--now", None)] if now else []),
+            ("--max-drops", str(len(planned))),
+        ]
+        remedy = seen.policy.invocation.line(command, operand, how)
         note, guard = f"{len(planned)} {verb} due and the fuse is {fuse}; allow it with: {remedy}", Guard.FUSE
     else:
         return list(actions)

@@ -7,7 +7,6 @@ which nothing is to be done is never asked for them.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -160,4 +159,4 @@ def plan_drop(
         elif why := facts.blocked.get(orphan.oid):
             action = action.refused(why)
         actions.append(action)
-    return Plan(view=seen, actions=tuple(guarded(seen, actions, clock, f"drop {shlex.quote(target)}")))
+    return Plan(view=seen, actions=tuple(guarded(seen, actions, clock, "drop", target, now=now)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from pgalmanac.invocation import Invocation
 from pgalmanac.model import Interval
 
 __all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "ArchiveTarget", "Policy"]
@@ -67,6 +68,8 @@ class Policy:
     archive_format: str = "parquet"
     archive_endpoint: str | None = None
     archive_region: str | None = None
+    # The words of the command line that made it so, for a command that somebody is to copy.
+    invocation: Invocation = field(default_factory=Invocation, compare=False)
 
     @property
     def low_runway_days(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 
 from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source
@@ -17,9 +16,10 @@ from pgalmanac.view import View, view
 __all__ = ["plan_pin", "plan_undrop", "plan_unpin", "way_back"]
 
 
-def way_back(parent: TableName, name: TableName) -> str:
+def way_back(seen: View, name: TableName) -> str:
     """What brings the rows of a detached table back at once, as a part of a sentence."""
-    return f"pgalmanac undrop {shlex.quote(name.name)} --table {shlex.quote(str(parent))} attaches it again"
+    invocation = replace(seen.policy.invocation, how=())  # undrop has none of these options
+    return f"{invocation.line('undrop', name.name, [('--table', str(seen.table.name))])} attaches it again"
 
 
 def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, target: str, by: str = "") -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -112,6 +113,29 @@ def test_flags_of_maintain(database: str, on: On) -> None:
     assert [named(d) for d in range(-9, 3)] == kept
     assert allowed.code == 0
     assert [named(d) for d in range(-5, 3)] == partition_names(database)
+
+
+def test_the_way_past_the_fuse_is_copied_and_works(database: str, run: Run, tmp_path: Path) -> None:
+    """It reaches the same database with the same settings, and goes into the history without a password."""
+    add_partitions(database, days=range(-9, 1))
+    file = tmp_path / "a config.toml"
+    file.write_text("[defaults]\nmax_drops = 3\n")
+    where = ("--dsn", database, "--config", str(file))
+    refused = run(*where, "maintain", "--retention-days", "5", "--grace-days", "2", "--json")
+    (told, *_) = [a["error"] for a in refused.document["tables"][0]["actions"] if a["error"]]
+    words = shlex.split(told.partition("allow it with: ")[2])
+    allowed = run(*words[1:])
+    hidden = run("--dsn", f"{database} password='let me in'", "maintain", "--retention-days", "4", "--max-drops", "0")
+
+    assert (words[0], allowed.code, allowed.err) == ("pgalmanac", 0, "")
+    assert "4 trashed" in allowed.out
+    assert hidden.code == 1
+    assert "pgalmanac --dsn … maintain --table public.events" in " ".join(hidden.out.split())
+    assert "let me in" not in hidden.out
+    assert [(1,)] == rows(
+        database, "SELECT count(*) FROM housekeeper_run_actions WHERE error LIKE '%pgalmanac --dsn …%'"
+    )
+    assert [(0,)] == rows(database, "SELECT count(*) FROM housekeeper_run_actions WHERE error LIKE '%let me in%'")
 
 
 def test_forever_keeps_everything(database: str, on: On) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.errors import ConfigError, UsageError
+from pgalmanac.invocation import Invocation
 from pgalmanac.model import Bounds, Interval, KeyType, Orphan, Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.plan import plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.policy import Policy
@@ -545,6 +546,24 @@ def test_the_way_past_the_fuse_is_a_command_line_whatever_the_names() -> None:
     assert plan.actions[0].note == (
         "1 is due and the fuse is 0; allow it with: pgalmanac drop 'old {x}; $y'"
         """ --table 'app."It'"'"'s {n}"' --max-drops 1"""
+    )
+
+
+def test_the_way_past_the_fuse_says_what_was_said_on_the_command_line() -> None:
+    """Where, how and how long: copied, it neither works on another database nor drops what could be had back."""
+    said = Invocation(where=("--dsn", "service=events"), how=(("--grace-days", "7"), ("--max-drops", "1")))
+    policy = replace(POLICY, invocation=said, max_drops=1)
+    table = events(map(day, range(-95, 5)))
+    by_hand = plan_drop(table, policy, target="2025-10-01..2025-10-02", now=True)
+    (refused, *_) = [a for a in plan_maintain(table, policy).actions if a.status is Status.REFUSED]
+
+    assert refused.note == (
+        "5 are due and the fuse is 1; allow it with: pgalmanac --dsn service=events maintain --table public.events"
+        " --max-drops 5 --grace-days 7"
+    )
+    assert by_hand.actions[0].note == (
+        "2 are due and the fuse is 1; allow it with: pgalmanac --dsn service=events drop 2025-10-01..2025-10-02"
+        " --table public.events --now --max-drops 2 --grace-days 7"
     )
 
 

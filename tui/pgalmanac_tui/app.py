@@ -89,7 +89,7 @@ class Dashboard(Shell):
         """Show the server of *settings*. *settled* is called when much has come to stay: a picture, the first look."""
         super().__init__(settings.dashboard, environ)
         self.settings, self._make_gateway, self._clock = settings, make_gateway, clock
-        self.label, self.invocation = settings.label, settings.invocation
+        self.label, self.invocation = settings.label, settings.invocation.where
         self.model = Model(read_only=settings.read_only, label=settings.label)
         self._gateway: Gateway | None = None
         self._wanted: TableName | None = None

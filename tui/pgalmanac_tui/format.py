@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
+
+from pgalmanac.invocation import Invocation, quoted
 
 if TYPE_CHECKING:
     from pgalmanac.model import TableName
@@ -39,8 +40,6 @@ __all__ = [
 Span = tuple[str, str]
 Line = tuple[Span, ...]
 
-# What stands for a connection string with a password in it.
-_HIDDEN: Final = "…"
 _GOES_ON: Final = " \\"
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _THOUSAND: Final = 1000
@@ -177,7 +176,7 @@ def in_time(moment: datetime, now: datetime) -> str:
 
 def command_line(invocation: Sequence[str], table: TableName, wish: Wish) -> str:
     """The command that does the same, as a shell reads it; a drop without a terminal would need --yes."""
-    return " ".join(map(_quoted, _words(invocation, table, wish)))
+    return " ".join(map(quoted, _words(invocation, table, wish)))
 
 
 def command_lines(invocation: Sequence[str], table: TableName, wish: Wish, cells: int) -> list[str]:
@@ -185,47 +184,23 @@ def command_lines(invocation: Sequence[str], table: TableName, wish: Wish, cells
     lines: list[str] = []
     at = ""
     for word in _words(invocation, table, wish):
-        text, rest = _quoted(word), word
+        text, rest = quoted(word), word
         at = f"{at} " if at else ""
         if at and width(at + text) > cells - len(_GOES_ON):
             lines.append(at.rstrip() + _GOES_ON)
             at = ""
         while width(text) > cells - len(_GOES_ON):
             # What is cut within a word goes on at the left edge, where no blank comes between.
-            fits = next(n for n in range(len(rest), 0, -1) if n == 1 or width(_quoted(rest[:n])) < cells)
-            lines.append(_quoted(rest[:fits]) + _GOES_ON.strip())
+            fits = next(n for n in range(len(rest), 0, -1) if n == 1 or width(quoted(rest[:n])) < cells)
+            lines.append(quoted(rest[:fits]) + _GOES_ON.strip())
             rest = rest[fits:]
-            text = _quoted(rest)
+            text = quoted(rest)
         at += text
     return [*lines, at]
 
 
 def _words(invocation: Sequence[str], table: TableName, wish: Wish) -> list[str]:
-    """The command's words, in which no name and no reason is taken for an option."""
-    words = ["pgalmanac", *invocation, wish.command]
-    option = wish.target.startswith("-")
-    words += [wish.target] if wish.target and not option else []
-    words += ["--table", str(table)]
-    if wish.reason:
-        words += [f"--reason={wish.reason}"] if wish.reason.startswith("-") else ["--reason", wish.reason]
-    words += ["--until", str(wish.until)] if wish.until is not None else []
-    return [*words, "--", wish.target] if option else words
-
-
-def _quoted(word: str) -> str:
-    """As a shell wants it; a connection string has single quotes of its own, which look best inside double ones.
-
-    What cannot be seen is written as bytes in octal, which bash, zsh and ksh read.
-    """
-    if word == _HIDDEN:
-        return word
-    if not word.isprintable():
-        return f"$'{''.join(map(_escaped, word))}'"
-    double = "'" in word and not set(word) & set('"\\$`!')
-    return f'"{word}"' if double else shlex.quote(word)
-
-
-def _escaped(character: str) -> str:
-    if character in "\\'":
-        return f"\\{character}"
-    return character if character.isprintable() else "".join(f"\\{byte:03o}" for byte in character.encode())
+    options = [("--table", str(table))]
+    options += [("--reason", wish.reason)] if wish.reason else []
+    options += [("--until", str(wish.until))] if wish.until is not None else []
+    return Invocation(where=tuple(invocation)).words(wish.command, wish.target, options)
