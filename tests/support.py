@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,6 +20,7 @@ __all__ = [
     "add_rows",
     "connect",
     "create_events",
+    "leave_pending",
     "partition_names",
     "rows",
     "today",
@@ -94,6 +96,23 @@ def _flush(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     """Let the server count now what was inserted: a second later it would add that to what an ANALYZE has seen."""
     if connection.info.server_version >= 150000:  # before, a process of its own counts when it comes to it
         connection.execute(b"SELECT pg_stat_force_next_flush()")
+
+
+def leave_pending(conninfo: str, name: str, *, parent: str = "events") -> None:
+    """Begin to detach *name* concurrently while a reader holds *parent* (both unquoted), and give it up half-way."""
+    with connect(conninfo) as reader, connect(conninfo) as detacher:
+        reader.execute("BEGIN")
+        reader.execute(f"SELECT FROM {parent} LIMIT 1".encode())
+        detacher.pgconn.send_query(f"ALTER TABLE {parent} DETACH PARTITION {name} CONCURRENTLY".encode())
+        while not rows(conninfo, "SELECT FROM pg_inherits WHERE inhdetachpending"):
+            assert detacher.pgconn.is_busy(), "the detach waits for the reader"
+            sleep(0.01)
+            detacher.pgconn.consume_input()
+        detacher.pgconn.get_cancel().cancel()
+        ended = detacher.pgconn.get_result()
+        assert ended is not None
+        assert b"canceling statement" in ended.error_message
+        assert detacher.pgconn.get_result() is None
 
 
 def partition_names(conninfo: str, parent: str = "events") -> list[str]:

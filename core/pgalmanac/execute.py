@@ -22,7 +22,7 @@ from pgalmanac.ddl_structure import Structure
 from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
 from pgalmanac.guard import GuardError, drop_guard, pin_guard
-from pgalmanac.locks import blockers
+from pgalmanac.locks import blockers, half_detached
 from pgalmanac.results import Progress
 from pgalmanac.steps import comment_of, detached, detaches_concurrently, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
@@ -208,6 +208,14 @@ class Executor:
             attempts = await detaching.detach(action)
         except LOCK_ERRORS as exc:
             return await self._interrupted(action, exc.sqlstate)
+        except errors.ObjectNotInPrerequisiteState as exc:
+            await self._unmark(action)
+            if (other := await half_detached(self.session, self.view.table.oid)) is None:
+                raise
+            raise GuardError(
+                f"the detach of {other} was begun and not finished, and PostgreSQL detaches one partition at a time; "
+                "pgalmanac maintain finishes it"
+            ) from exc
         steps = detached(self.view, action, Source.DETACHED)
         try:
             done = await self._drop(action, steps, Source.DETACHED, first=SETTLE)
@@ -228,9 +236,13 @@ class Executor:
                 return await self._drop(action, detached(self.view, action, Source.PENDING), Source.PENDING)
             except GaveUp as exc:
                 raise GaveUp(attempts=exc.attempts, sqlstate=sqlstate, blockers=exc.blockers or who) from exc
+        await self._unmark(action)
+        raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)
+
+    async def _unmark(self, action: Action) -> None:
+        """Of a detach that did not begin."""
         steps = ddl.clear_mark(action.partition, comment_of(self.view, action))
         await run_script(self.session, steps, deadline_ms=self._deadline_ms)
-        raise GaveUp(attempts=1, sqlstate=sqlstate, blockers=who)
 
     async def _archive(self, action: Action) -> Done:
         """Archive it, unless the store has said no so often that it is full or gone, and not just unlucky."""

@@ -9,8 +9,9 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from pgalmanac.db import Session
+from pgalmanac.model import TableName
 
-__all__ = ["HOLDERS", "LOCKED", "blockers", "holders"]
+__all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders"]
 
 # Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process.
 _BLOCKERS: Final[LiteralString] = """
@@ -30,6 +31,12 @@ HOLDERS: Final[LiteralString] = """
 SELECT DISTINCT virtualtransaction FROM pg_locks
  WHERE locktype = 'relation' AND relation = {oid} AND granted AND pid IS DISTINCT FROM pg_backend_pid()
    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+# The partition whose detach was begun and not ended, of which a table has one at most.
+_HALF_DETACHED: Final[LiteralString] = """
+SELECT n.nspname::text, c.relname::text
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE i.inhparent = %s AND i.inhdetachpending
 """
 # What somebody else has, or wants, an ACCESS EXCLUSIVE lock on: a size stats files under a lock that waits behind that.
 LOCKED: Final[LiteralString] = """
@@ -65,3 +72,9 @@ async def holders(session: Session, oid: int) -> frozenset[str]:
     """The virtual transactions that hold any lock on the relation: one seen twice is a long one."""
     rows = await (await session.execute(sql.SQL(HOLDERS).format(oid=sql.Literal(oid)))).fetchall()
     return frozenset(str(row[0]) for row in rows)
+
+
+async def half_detached(session: Session, oid: int) -> TableName | None:
+    """The partition of the relation whose detach is pending, or under way."""
+    row = await (await session.execute(_HALF_DETACHED, [oid])).fetchone()
+    return None if row is None else TableName(schema=row[0], name=row[1])

@@ -17,13 +17,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from psycopg import errors
 
 from integration.faults.proxy import Proxy
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform
-from support import connect, rows
+from support import leave_pending, rows
 from under_fire import Shape, create_log, execute, log_partition, maintain, midnight, settings, shape, todo
 
 if TYPE_CHECKING:
@@ -67,15 +66,7 @@ def _referenced(conninfo: str) -> None:
 def _pending(conninfo: str) -> None:
     """Somebody's concurrent detach was given up in its second half, and an expired partition waits besides."""
     create_log(conninfo, days=(-9, -8, -2, 0), rows_a_day=20)
-    name = f"log_{midnight(-2):%Y_%m_%d}"
-    with connect(conninfo) as reader, connect(conninfo) as detacher:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM log")
-        detacher.execute("SET statement_timeout = 100")
-        with suppress(errors.QueryCanceled):
-            detacher.execute(f"ALTER TABLE log DETACH PARTITION {name} CONCURRENTLY".encode())
-    ((pending,),) = rows(conninfo, "SELECT bool_or(inhdetachpending) FROM pg_inherits")
-    assert pending, "the scenario has a pending detach"
+    leave_pending(conninfo, f"log_{midnight(-2):%Y_%m_%d}", parent="log")
 
 
 def _many_things(conninfo: str) -> None:

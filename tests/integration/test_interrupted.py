@@ -24,7 +24,7 @@ from pgalmanac.locks import blockers, holders
 from pgalmanac.model import TableRef
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome
-from support import add_partitions, connect, partition_names, rows, today
+from support import add_partitions, connect, leave_pending, partition_names, rows, today
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -332,6 +332,44 @@ async def test_a_detach_given_up_in_its_second_half_is_ended_or_stays_ours(
     assert there == ([] if leaves else [(True, True)])
     assert (0 if leaves else 1, 0) == (after.dropped, after.count(Status.FAILED))
     assert rows(database, "SELECT to_regclass(%s) IS NULL", EXPIRED) == [(True,)]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_a_detach_that_somebody_else_left_pending_meanwhile_is_named_with_what_ends_it(
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    marked: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """PostgreSQL detaches one at a time: no other one is begun or stays marked, and the next run does them all."""
+    add_partitions(database, days=[-100, -99, *range(-3, 31)], rows_a_day=1)
+    mark, theirs = Detaching._mark, name(-3)  # the moment between the two statements
+
+    def pending() -> None:
+        if not rows(database, "SELECT FROM pg_inherits WHERE inhdetachpending"):
+            leave_pending(database, theirs)
+
+    async def too_late(detaching: Detaching, action: Action) -> int:
+        attempts = await mark(detaching, action)
+        pending()
+        return attempts
+
+    if marked:
+        monkeypatch.setattr(Detaching, "_mark", too_late)
+    (table,) = (
+        await maintain.perform(settings(database), MAINTAIN, observer=lambda _: None if marked else pending())
+    ).tables
+    monkeypatch.undo()
+    marks = rows(database, "SELECT count(*) FROM pg_inherits WHERE obj_description(inhrelid, 'pg_class') IS NOT NULL")
+    (after,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+
+    sentence = (
+        f"the detach of public.{theirs} was begun and not finished, and PostgreSQL detaches one partition at a time; "
+        "pgalmanac maintain finishes it"
+    )
+    assert [(Status.REFUSED, sentence)] * 2 == [(o.status, o.error) for o in table.outcomes]
+    assert marks == [(0,)]
+    assert (2, 0) == (after.dropped, after.count(Status.REFUSED))
+    assert rows(database, "SELECT count(*) FROM pg_inherits WHERE inhdetachpending") == [(0,)]
 
 
 async def test_no_detach_is_begun_while_somebody_holds_the_table(database: str) -> None:

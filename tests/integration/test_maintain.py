@@ -6,7 +6,6 @@ import asyncio
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from pgalmanac import maintain
@@ -18,7 +17,17 @@ from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.model import TableRef
 from pgalmanac.results import RunReport, TableReport
-from support import add_default, add_partitions, add_rows, connect, create_events, partition_names, rows, today
+from support import (
+    add_default,
+    add_partitions,
+    add_rows,
+    connect,
+    create_events,
+    leave_pending,
+    partition_names,
+    rows,
+    today,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,25 +314,15 @@ async def test_a_pending_detach_is_finished(database: str) -> None:
     ours, theirs = days(-95, -94)
     with connect(database) as connection:
         connection.execute(comment.encode())
-        _leave_pending(database, ours)
+        leave_pending(database, ours)
         first = await run(database)
-        _leave_pending(database, days(5, 5)[0])
+        leave_pending(database, days(5, 5)[0])
         second = await run(database)
         connection.execute(f"SELECT FROM {days(5, 5)[0]}".encode())
 
     assert first.dropped == 5
     assert (second.created, second.count(Status.DONE, ActionKind.FINALIZE), second.count(Status.REFUSED)) == (0, 1, 1)
     assert theirs not in partition_names(database)
-
-
-def _leave_pending(conninfo: str, name: str) -> None:
-    """Begin to detach *name* while a reader holds the table, and give up."""
-    with connect(conninfo) as reader, connect(conninfo) as detacher:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM events")
-        detacher.execute("SET statement_timeout = '300ms'")
-        with pytest.raises(psycopg.errors.QueryCanceled):
-            detacher.execute(f"ALTER TABLE events DETACH PARTITION {name} CONCURRENTLY".encode())
 
 
 async def test_one_broken_table_does_not_stop_another(database: str) -> None:
