@@ -53,6 +53,11 @@ SELECT c.oid::int8,
 """
 
 
+_MAY_READ: Final[LiteralString] = """
+SELECT has_schema_privilege(relnamespace, 'USAGE'), has_table_privilege(oid, 'SELECT') FROM pg_class WHERE oid = %(oid)s
+"""
+
+
 async def exact(
     session: Session,
     seen: View,
@@ -253,7 +258,10 @@ class _Work:
             (counted,) = await self._ask(session, [count], limit)
         except psycopg.Error as exc:
             await self._undo(session, exc)
-            return replace(count, error=_why(exc, self.options, left, late=monotonic() - began >= limit))
+            why = _why(exc, self.options, left, late=monotonic() - began >= limit)
+            if isinstance(exc, errors.InsufficientPrivilege):
+                why = await _closed(session, count) or why
+            return replace(count, error=why)
         return counted
 
     async def _undo(self, session: Session, exc: psycopg.Error) -> None:
@@ -330,6 +338,23 @@ def _why(exc: psycopg.Error, options: Counting, left: float, *, late: bool) -> s
     if left < options.statement_seconds:
         return f"the {options.max_seconds} seconds of counts.max_seconds are spent"
     return f"counting it took longer than the {options.statement_seconds} seconds of counts.statement_seconds"
+
+
+async def _closed(session: Session, count: PartitionCount) -> str | None:
+    """The GRANTs that the role lacks to count the partition; None where it lacks none, and something else forbids it.
+
+    Who may read a table may not read its partitions one by one.
+    """
+    row = await (await session.execute(_MAY_READ, {"oid": count.oid})).fetchone()
+    may_use, may_read = row or (True, True)
+    lacking: list[sql.Composed] = []
+    role = sql.Identifier(session.server.role)
+    if not may_use:
+        lacking.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(count.name.schema), role))
+    if not may_read:
+        lacking.append(sql.SQL("GRANT SELECT ON {} TO {}").format(qualified(count.name), role))
+    grants = sql.SQL("; ").join(lacking).as_string(session.conn)
+    return f"this role may not read it: {grants}" if lacking else None
 
 
 def key_time(value: Any) -> datetime | None:  # noqa: ANN401  # whatever type the key column has

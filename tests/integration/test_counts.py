@@ -393,17 +393,39 @@ async def test_a_cache_that_another_process_holds_changes_nothing(database: str,
 async def test_a_partition_without_the_right_to_read_it_keeps_its_estimate(
     database: str, make_role: Callable[..., str]
 ) -> None:
-    """One closed partition says why, and the others are counted."""
+    """One closed partition names the GRANT that opens it, and the others are counted."""
     support.add_partitions(database, days=[-2, -1], rows_a_day=20)
     older, newer = support.partition_names(database)
     role = make_role()
     with support.connect(database) as connection:
-        connection.execute(f"GRANT SELECT ON {newer} TO {role}".encode())
+        connection.execute(f"GRANT SELECT ON events, {newer} TO {role}".encode())
 
-    counted = await count(f"{database} user={role}", None)
+        counted = await count(f"{database} user={role}", None)
+        (said,) = [c.error for c in counted if c.error is not None]
+        grant = said.removeprefix("this role may not read it: ")
+        connection.execute(grant.encode())
+        after = await count(f"{database} user={role}", None)
 
     assert {newer: True, older: False} == {c.name.name: c.exact for c in counted}
-    assert [f"permission denied for table {older}"] == [c.error for c in counted if c.error is not None]
+    assert grant == f'GRANT SELECT ON "public"."{older}" TO "{role}"'
+    assert {newer: (20, None), older: (20, None)} == {c.name.name: (c.rows, c.error) for c in after}
+
+
+async def test_a_partition_in_a_closed_schema_names_that_too(database: str, make_role: Callable[..., str]) -> None:
+    """The right to the table is not enough, nor is that to its schema."""
+    support.add_partitions(database, days=[-2], rows_a_day=20)
+    (moved,) = support.partition_names(database)
+    role = make_role()
+    with support.connect(database) as connection:
+        connection.execute('CREATE SCHEMA "the old"')
+        connection.execute(f'ALTER TABLE {moved} SET SCHEMA "the old"'.encode())
+        (closed,) = await count(f"{database} user={role}", None, consistent=True)
+        grants = (closed.error or "").removeprefix("this role may not read it: ")
+        connection.execute(grants.encode())
+        (opened,) = await count(f"{database} user={role}", None, consistent=True)
+
+    assert grants == f'GRANT USAGE ON SCHEMA "the old" TO "{role}"; GRANT SELECT ON "the old"."{moved}" TO "{role}"'
+    assert (20, True, None) == (opened.rows, opened.exact, opened.error)
 
 
 async def test_a_partition_that_goes_while_it_is_counted_says_so(database: str) -> None:
