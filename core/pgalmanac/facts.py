@@ -31,24 +31,29 @@ SELECT n.nspname::text, t.typname::text FROM pg_type t JOIN pg_namespace n ON n.
  WHERE n.nspname = ANY (%(schemas)s) AND t.typname = ANY (%(names)s)
    AND t.typrelid = 0 AND t.typelem = 0
 """
-# What would make DROP TABLE fail with 2BP01: whatever depends normally on the table or its row type, and is no part
-# of the table itself. The dependents of a partition's own indexes and constraints do not count.
+# What would make DROP TABLE fail with 2BP01: whatever depends normally on what goes with the table (its row type, the
+# sequences of its columns and so on) and does not go with it too. A foreign key's parts end with the partition's place.
 _DEPENDENTS: Final[LiteralString] = """
-SELECT DISTINCT x.oid::int8,
+WITH RECURSIVE going(root, classid, objid) AS (
+    SELECT x.oid, 'pg_class'::regclass::oid, x.oid FROM unnest(%(oids)s::oid[]) AS x(oid)
+    UNION
+    SELECT g.root, d.classid, d.objid
+      FROM going g JOIN pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid AND d.deptype <> 'n')
+SELECT DISTINCT g.root::int8,
        CASE WHEN r.ev_class IS NOT NULL
             THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass::text
-            ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END
-  FROM unnest(%(oids)s::oid[]) AS x(oid)
-  JOIN pg_class c ON c.oid = x.oid
-  JOIN pg_depend d ON (d.refclassid = 'pg_class'::regclass AND d.refobjid = x.oid
-                       OR d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype)
+            ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END,
+       s.oid::regclass::text
+  FROM going g JOIN pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid AND d.deptype = 'n'
   LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
   LEFT JOIN pg_class v ON v.oid = r.ev_class
   LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
- WHERE d.deptype = 'n' AND r.ev_class IS DISTINCT FROM x.oid AND k.conrelid IS DISTINCT FROM x.oid
-   AND (k.oid IS NULL OR k.conparentid = 0)
-   AND NOT (d.classid = 'pg_class'::regclass AND d.objid = x.oid)
+  LEFT JOIN pg_class s ON g.classid = 'pg_class'::regclass AND s.oid = g.objid AND s.relkind = 'S'
+ WHERE (k.oid IS NULL OR k.conparentid = 0)
+   AND NOT EXISTS (SELECT FROM going o WHERE o.root = g.root AND o.classid = d.classid AND o.objid = d.objid)
 """
+# So many dependents of one partition are named: each of its siblings may be one.
+_NAMED_DEPENDENTS: Final = 3
 # relpages and not pg_total_relation_size, which stats every file and waits behind locks.
 _SIZES: Final[LiteralString] = f"""
 SELECT c.oid::int8, {ESTIMATED_ROWS},
@@ -191,10 +196,10 @@ async def _blocked(
     session: Session, table: PartitionedTable, drops: Sequence[Action], oids: Sequence[int]
 ) -> dict[int, str]:
     """Partitions whose drop would fail for a standing reason, with that reason: dependents, and referring rows."""
-    blocked: dict[int, list[str]] = {}
-    for oid, what in await (await session.execute(_DEPENDENTS, {"oids": oids})).fetchall():
-        blocked.setdefault(oid, []).append(what)
-    reasons = {oid: f"{', '.join(sorted(what))} depends on it" for oid, what in blocked.items()}
+    blocked: dict[int, dict[str | None, list[str]]] = {}
+    for oid, what, sequence in await (await session.execute(_DEPENDENTS, {"oids": oids})).fetchall():
+        blocked.setdefault(oid, {}).setdefault(sequence, []).append(what)
+    reasons = {oid: "; ".join(_depends(*each) for each in by.items()) for oid, by in blocked.items()}
     if not table.referencing:
         return reasons
     references = await (await session.execute(REFERENCES, [table.oid])).fetchall()
@@ -205,6 +210,16 @@ async def _blocked(
                 if await _is_referenced(session, action.partition, other, joined(columns, targets)):
                     reasons[action.oid] = f"rows of {other} refer to it by the foreign key {name}"
     return reasons
+
+
+def _depends(sequence: str | None, what: Sequence[str]) -> str:
+    """The sentence that *what* depends on a partition, or on a *sequence* that would be dropped with it."""
+    named, more = sorted(what)[:_NAMED_DEPENDENTS], len(what) - _NAMED_DEPENDENTS
+    listed = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    verb = "depends" if len(what) == 1 else "depend"
+    if sequence is None:
+        return f"{listed} {verb} on it"
+    return f"{listed} {verb} on its sequence {sequence}; ALTER SEQUENCE {sequence} OWNED BY NONE lets it go"
 
 
 async def _is_referenced(session: Session, partition: TableName, other: TableName, condition: sql.Composed) -> bool:

@@ -474,6 +474,40 @@ def test_a_function_that_uses_the_row_type_keeps_its_partition(empty_database: s
     assert (0, 1) == (report.tables[0].dropped, report.tables[0].count(Status.SKIPPED))
 
 
+@pytest.mark.parametrize("default", [False, True], ids=["concurrently", "at once"])
+def test_what_depends_on_a_part_of_a_partition_keeps_it(
+    empty_database: str,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """The sequence of a table that became a partition serves its siblings, an array holds its rows: both are seen.
+
+    What only the partition itself uses goes along with it.
+    """
+    create_log(empty_database, days=(-9, -8, -7, 0), rows_a_day=3, default=default)
+    once, arrayed, own = (f"log_{midnight(day):%Y_%m_%d}" for day in (-9, -8, -7))
+    for name in (once, own):
+        execute(empty_database, f"CREATE SEQUENCE {name}_seq OWNED BY {name}.id")
+        execute(empty_database, f"ALTER TABLE {name} ALTER id SET DEFAULT nextval('{name}_seq')")
+    execute(empty_database, f"ALTER TABLE log ALTER id SET DEFAULT nextval('{once}_seq')")
+    execute(empty_database, f"CREATE TABLE keeping (kept {arrayed}[])")
+
+    report = maintain(empty_database, max_drops=3)
+
+    assert report.exit_code == 0, _errors(report)
+    outcomes = {o.action.partition.name: (o.status, o.error or "") for o in report.tables[0].outcomes}
+    assert outcomes[own] == (Status.DONE, "")
+    assert outcomes[arrayed][0] is outcomes[once][0] is Status.SKIPPED
+    assert "keeping depends on it" in outcomes[arrayed][1]
+    assert "table public.log" in outcomes[once][1]
+    assert f"ALTER SEQUENCE public.{once}_seq OWNED BY NONE" in outcomes[once][1]
+    still = f"SELECT count(*) FROM pg_inherits WHERE inhrelid IN ('{once}'::regclass, '{arrayed}'::regclass)"
+    assert rows(empty_database, still) == [(2,)]
+
+    execute(empty_database, f"ALTER SEQUENCE {once}_seq OWNED BY NONE")
+    execute(empty_database, "DROP TABLE keeping")
+    assert maintain(empty_database).tables[0].dropped == 2
+
+
 def test_nothing_is_dropped_that_the_plan_did_not_name(empty_database: str) -> None:
     """Between plan and drop somebody replaces the partition by another of its name: that one is not dropped."""
     create_log(empty_database, days=(-9, 0), rows_a_day=3, default=True)
