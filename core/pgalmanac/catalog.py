@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, LiteralString
 from psycopg import errors, sql
 
 from pgalmanac.bounds import EARLIEST, parse_bounds
-from pgalmanac.db import LOCK_CLASS, Session, translated
+from pgalmanac.db import Session, translated
 from pgalmanac.ddl import qualified
-from pgalmanac.discovery import TARGET, discover, target_parameters
-from pgalmanac.errors import ConfigError, TableBusyError
+from pgalmanac.discovery import discover, find
+from pgalmanac.errors import ConfigError
 from pgalmanac.marks import PREFIX, read_mark, read_pin
 from pgalmanac.model import (
     Bounds,
@@ -34,17 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ESTIMATED_ROWS", "inspect"]
 
 _KEY_TYPES: Final = {1082: KeyType.DATE, 1114: KeyType.TIMESTAMP, 1184: KeyType.TIMESTAMPTZ}
-# Locked in the same round trip and before the snapshot: a plan is never older than the lock it is carried out under.
-_LOCK: Final[LiteralString] = (
-    TARGET
-    + """
-SELECT pg_try_advisory_lock({lock_class}::int8 << 32 | target.oid::int8) FROM target;
-"""
-)
-_NO_LOCK: Final[LiteralString] = "SELECT true;"
-_PARENT: Final[LiteralString] = (
-    TARGET
-    + """
+_PARENT: Final[LiteralString] = """
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
        p.partstrat::text AS strategy, p.partnatts::int4 AS columns,
@@ -67,12 +57,12 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
               WHERE pc.relname = 'part_config' AND pc.relkind = 'r'
                 AND EXISTS (SELECT FROM pg_attribute pa WHERE pa.attrelid = pc.oid AND pa.attname = 'parent_table')
               ORDER BY 1) AS partman_schemas
-  FROM target JOIN pg_class c ON c.oid = target.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
-  LEFT JOIN pg_type t ON t.oid = a.atttypid;
+  LEFT JOIN pg_type t ON t.oid = a.atttypid
+ WHERE c.oid = {oid};
 """
-)
 # The server's estimate of a table's rows: the live-tuple counter, or what the last ANALYZE wrote where the counters
 # began anew since then (a crash, a failover, a reset), which shows in fewer inserts than there were rows. `c` is its
 # pg_class row.
@@ -82,20 +72,18 @@ CASE WHEN c.reltuples > 0 AND pg_stat_get_live_tuples(c.oid) < c.reltuples
      THEN c.reltuples ELSE pg_stat_get_live_tuples(c.oid) END::int8"""
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
-_PARTITIONS: Final[LiteralString] = (
-    TARGET
-    + f"""
+_PARTITIONS: Final[LiteralString] = f"""
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, s.spcname::text AS tablespace, i.inhdetachpending AS pending,
        pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment,
        CASE WHEN {{counted}} THEN {ESTIMATED_ROWS} ELSE 0 END AS rows,
        CASE WHEN {{counted}} THEN concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid),
             pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid)) ELSE '' END AS counters
-  FROM target JOIN pg_inherits i ON i.inhparent = target.oid JOIN pg_class c ON c.oid = i.inhrelid
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
-  LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0;
-"""
-)
+  LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
+ WHERE i.inhparent = {{oid}};
+"""  # made of constants
 _ORPHANS: Final[LiteralString] = """
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d.description AS comment,
        ((c.relpages + COALESCE((SELECT sum(x.relpages) FROM pg_class x
@@ -142,38 +130,38 @@ class _OrphanRow:
 
 
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counted: bool = True) -> PartitionedTable:
-    """The snapshot of one table, in one round trip and one database snapshot.
+    """The snapshot of one table as of one moment: a round trip that finds it, and one that reads it.
 
     A default partition costs one more, and so do partitions in another schema and pg_partman. Raises ConfigError for a
     table that is not there or not partitioned by one time column.
 
-    With *lock* the table's advisory lock is taken first, for the session; BusyError when another run holds it. Unless
-    it is to be *counted*, no partition has rows or counters: PostgreSQL 14 waits up to ten seconds for a busy
-    statistics collector, which a look in the middle of an incident must not.
+    With *lock* the table's advisory lock is taken first, for the session: a plan is never older than the lock that it
+    is carried out under. TableBusyError when another run holds it. Unless it is to be *counted*, no partition has rows
+    or counters: PostgreSQL 14 waits up to ten seconds for a busy statistics collector, which a look in the middle of
+    an incident must not.
     """
-    target = target_parameters(session, ref)
+    found = await find(session, ref, lock=lock)
+    if found is None:
+        raise await _missing(session, ref)
+    oid = sql.Literal(found[0])
     query = sql.Composed(
         [
-            sql.SQL("BEGIN; "),
-            sql.SQL(_LOCK if lock else _NO_LOCK).format(**target, lock_class=LOCK_CLASS),
-            sql.SQL("COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "),
-            sql.SQL(_PARENT).format(**target),
-            sql.SQL(_PARTITIONS).format(**target, counted=sql.Literal(counted)),
+            sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "),
+            sql.SQL(_PARENT).format(oid=oid),
+            sql.SQL(_PARTITIONS).format(oid=oid, counted=sql.Literal(counted)),
             sql.SQL(_ORPHANS).format(prefix=sql.Literal(PREFIX)),
             sql.SQL("COMMIT"),
         ]
     )
     with translated(f"the catalog of {ref}"):
         try:
-            locked, parent_rows, partition_rows, orphan_rows = await session.read(query)
+            parent_rows, partition_rows, orphan_rows = await session.read(query)
         finally:
             await session.rollback()
     parents = [_Parent(*row) for row in parent_rows]
     orphans = [_OrphanRow(*row) for row in orphan_rows]
-    if not parents:
+    if not parents:  # dropped in between
         raise await _missing(session, ref)
-    if not locked or not locked[0][0]:
-        raise TableBusyError(str(TableName(schema=parents[0].schema, name=parents[0].name)))
     table = _table(session, _checked(parents[0]), parents[0], partition_rows, orphans)
     table = replace(table, missing_grants=await _missing_grants(session, parents[0], table))
     if table.default is not None:

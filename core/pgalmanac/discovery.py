@@ -7,19 +7,21 @@ from typing import Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.db import Session, translated
-from pgalmanac.errors import ConfigError
+from pgalmanac.db import LOCK_CLASS, Session, translated
+from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.model import TableName, TableRef
 
-__all__ = ["TARGET", "choose", "discover", "requested_or_chosen", "target_parameters"]
+__all__ = ["choose", "discover", "find", "requested_or_chosen"]
 
 # The relation that a reference means: the first match in the schemas of the role's own search path.
-TARGET: Final[LiteralString] = """
+_FIND: Final[LiteralString] = """
 WITH target AS (
-    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relname = {name} AND n.nspname = ANY ({schemas}) AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
      ORDER BY array_position({schemas}, n.nspname::text) LIMIT 1)
+SELECT target.oid::int8, target.nspname::text, {locked} FROM target
 """
+_LOCK: Final[LiteralString] = "pg_try_advisory_lock({lock_class}::int8 << 32 | target.oid::int8)"
 _CANDIDATES: Final[LiteralString] = """
 SELECT n.nspname::text AS schema, c.relname::text AS name
   FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -32,10 +34,26 @@ SELECT n.nspname::text AS schema, c.relname::text AS name
 """
 
 
-def target_parameters(session: Session, ref: TableRef) -> dict[str, sql.Composable]:
-    """What TARGET wants to know of a reference."""
+async def find(session: Session, ref: TableRef, *, lock: bool = False) -> tuple[int, TableName] | None:
+    """The oid and the full name of the relation that *ref* means, if there is one.
+
+    With *lock* the session holds its advisory lock then. Raises TableBusyError when another session has that.
+    """
     schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
-    return {"name": sql.Literal(ref.name), "schemas": sql.SQL("{}::text[]").format(schemas)}
+    query = sql.SQL(_FIND).format(
+        name=sql.Literal(ref.name),
+        schemas=sql.SQL("{}::text[]").format(schemas),
+        locked=sql.SQL(_LOCK if lock else "true").format(lock_class=LOCK_CLASS),
+    )
+    with translated(f"the catalog of {ref}"):
+        row = await (await session.execute(query)).fetchone()
+    if row is None:
+        return None
+    oid, schema, locked = row
+    name = TableName(schema=schema, name=ref.name)
+    if not locked:
+        raise TableBusyError(str(name))
+    return oid, name
 
 
 async def requested_or_chosen(session: Session, requested: Sequence[TableRef]) -> tuple[TableRef, ...]:
@@ -49,13 +67,8 @@ async def requested_or_chosen(session: Session, requested: Sequence[TableRef]) -
 
 async def _spelled_out(session: Session, ref: TableRef) -> TableRef:
     """The reference with the schema in which the search path finds it; as it is when there is no such table."""
-    query = sql.SQL(
-        TARGET + "SELECT n.nspname::text FROM target JOIN pg_class c ON c.oid = target.oid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace"
-    ).format(**target_parameters(session, ref))
-    with translated(f"the catalog of {ref}"):
-        row = await (await session.execute(query)).fetchone()
-    return ref if row is None else TableRef(schema=row[0], name=ref.name)
+    found = await find(session, ref)
+    return ref if found is None else found[1].ref
 
 
 async def discover(session: Session) -> tuple[TableName, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgalmanac import maintain
+from pgalmanac import catalog, discovery, maintain
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
@@ -139,6 +139,23 @@ async def test_a_locked_table_is_reported_and_left_alone(database: str) -> None:
     assert (report.tables[0].table, report.tables[0].locked) == ("public.events", True)
     assert report.exit_code == 75
     assert partition_names(database) == []
+
+
+async def test_the_table_that_is_read_is_the_one_that_is_locked(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one may take its name as soon as it is found; the run goes on with what it holds the lock of."""
+    found = discovery.find
+
+    async def swapped(*args: Any, **options: Any) -> Any:  # noqa: ANN401  # as find
+        result = await found(*args, **options)
+        with connect(database) as other:
+            other.execute("ALTER TABLE events RENAME TO events_before")
+            other.execute("CREATE TABLE events (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)")
+        return result
+
+    monkeypatch.setattr(catalog, "find", swapped)
+    report = await run(database)
+
+    assert (report.table, report.created) == ("public.events_before", 31)
 
 
 async def test_the_advisory_lock_is_given_back(database: str) -> None:
