@@ -55,6 +55,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "counts_cache",
                 "estimates",
                 "figures",
+                "frequencies",
                 "sizes",
                 "details",
                 "detaching",

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, LiteralString
@@ -19,38 +19,19 @@ from pgalmanac.config import Counting
 from pgalmanac.db import Session, connect, is_lost, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import PgalmanacError
-from pgalmanac.model import Partition
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View
 
 if TYPE_CHECKING:
     from pgalmanac.counts_cache import CountsCache, Kept
 
-__all__ = ["DEFAULT_BREAKDOWN", "exact", "key_time"]
+__all__ = ["exact", "key_time"]
 
-DEFAULT_BREAKDOWN: Final = "event_type"
-# Late rows still come in for a while after a period has ended; an older one that stays as it is needs no recount.
-_SETTLED: Final = timedelta(hours=1)
-# Before 15 the counters lag behind what is visible by half a minute and more.
-_CACHE_SINCE: Final = 150_000
 # Small partitions are asked for together, so that neither side waits for the other between any two of them.
 _TOGETHER: Final = 16
 _TOGETHER_BYTES: Final = 32 << 20
 # New counts are kept at least so often while counting goes on, so that little is lost when it is called off.
 _SAVE_SECONDS: Final = 2.0
-
-# What a partition's count is known by. The counters know what was inserted, updated and deleted, and the file node
-# changes with TRUNCATE. They say nothing once they began anew: a reset of this database's, or the reset of all that
-# follows a crash and shows in the time of the server-wide ones.
-_KEYS: Final[LiteralString] = """
-SELECT c.oid::int8,
-       concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid),
-                 pg_stat_get_tuples_deleted(c.oid), COALESCE(pg_stat_get_bgwriter_stat_reset_time()::text, '-'),
-                 COALESCE(pg_stat_get_db_stat_reset_time((SELECT d.oid FROM pg_database d
-                                                           WHERE d.datname = current_database()))::text, '-'))
-  FROM unnest(%s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
- WHERE current_setting('track_counts')::bool AND c.relkind = 'r'
-"""
 
 
 _MAY_READ: Final[LiteralString] = """
@@ -120,27 +101,20 @@ class _Work:
 
     async def known(self, path: Path | None) -> Iterable[PartitionCount]:
         """What the cache knows, taken off what is to be done. The keys are read here, before anything is counted."""
-        server = self.session.server
-        # A standby's counters do not count what it replays.
-        if not self.options.cache or server.standby or server.version_num < _CACHE_SINCE:
+        if not self.options.cache:
             return ()
-        partitions = {p.oid: p for p in self.seen.table.ranged if self._settled(p)}
-        wanted = [c.oid for c in self.todo if c.oid in partitions]
-        if not wanted:
-            return ()
-        from pgalmanac.counts_cache import open_cache  # noqa: PLC0415  # sqlite, for those who count
+        from pgalmanac.counts_cache import Kept, keys, open_cache  # noqa: PLC0415  # sqlite, for those who count
 
+        wanted = {c.oid for c in self.todo}
+        self._keys = await keys(self.session, self.seen, [p for p in self.seen.table.ranged if p.oid in wanted])
+        if not self._keys:
+            return ()
         self._cache = open_cache(self.session, path)
-        self._keys = dict(await (await self.session.execute(_KEYS, [wanted])).fetchall())
         if self.options.consistent:
             return ()  # kept counts are of many moments
-        kept = self._cache.read(self._keys)
+        kept = {oid: Kept.read(text) for oid, text in self._cache.read(self._keys).items()}
         counts, self.todo = self.todo, deque(c for c in self.todo if c.oid not in kept)
         return [_as_kept(c, kept[c.oid]) for c in counts if c.oid in kept]
-
-    def _settled(self, partition: Partition) -> bool:
-        upper = None if partition.bounds is None else partition.bounds.upper
-        return upper is not None and upper + _SETTLED <= self.seen.now
 
     def begin(self) -> None:
         """The budget begins."""
@@ -183,11 +157,12 @@ class _Work:
         if self._cache is not None and self._new:
             from pgalmanac.counts_cache import Kept  # noqa: PLC0415  # as above
 
-            self._cache.write(
-                (c.oid, self._keys[c.oid], Kept(rows=c.rows, oldest=c.oldest, newest=c.newest, counted_at=c.counted_at))
+            kept = {
+                c.oid: Kept(rows=c.rows, oldest=c.oldest, newest=c.newest, counted_at=c.counted_at)
                 for c in self._new
                 if c.rows is not None and c.counted_at is not None
-            )
+            }
+            self._cache.write((oid, self._keys[oid], str(count)) for oid, count in kept.items())
         self._new.clear()
         self._saved = monotonic()
 

@@ -1,8 +1,8 @@
 """Exact counts that are still true, kept in a small file from one process to the next.
 
-A count belongs to a key: what the server's counters of that partition said before it was counted. Whoever finds the
-same key again may show the same number, as of the time it was counted. Nothing here raises: a file that is missing,
-locked, foreign or damaged holds no counts, and one that cannot be written keeps none.
+What was counted belongs to a key: what the server's counters of that partition said before it was counted. Whoever
+finds the same key again may show the same number, as of the time it was counted. The file never raises: one that is
+missing, locked, foreign or damaged holds no counts, and one that cannot be written keeps none.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from time import time
-from typing import Any, Final, cast
+from typing import Final, LiteralString
 
 from pgalmanac.db import Session
+from pgalmanac.model import Partition
+from pgalmanac.view import View
 
-__all__ = ["CountsCache", "Kept", "cache_file", "open_cache"]
+__all__ = ["CountsCache", "Kept", "cache_file", "keys", "open_cache"]
 
 # The format is part of the name: another one starts a file of its own, and an older program keeps finding its.
 _FILE: Final = "counts-1.sqlite"
@@ -35,6 +37,35 @@ CREATE TABLE IF NOT EXISTS counts (
     written REAL NOT NULL, PRIMARY KEY (server, oid)) WITHOUT ROWID
 """
 
+# Late rows still come in for a while after a period has ended; an older one that stays as it is needs no recount.
+_SETTLED: Final = timedelta(hours=1)
+# Before 15 the counters lag behind what is visible by half a minute and more.
+_SINCE: Final = 150_000
+# What a partition's rows are known by. The counters know what was inserted, updated and deleted, and the file node
+# changes with TRUNCATE. They say nothing once they began anew: a reset of this database's, or the reset of all that
+# follows a crash and shows in the time of the server-wide ones.
+_KEYS: Final[LiteralString] = """
+SELECT c.oid::int8,
+       concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid),
+                 pg_stat_get_tuples_deleted(c.oid), COALESCE(pg_stat_get_bgwriter_stat_reset_time()::text, '-'),
+                 COALESCE(pg_stat_get_db_stat_reset_time((SELECT d.oid FROM pg_database d
+                                                           WHERE d.datname = current_database()))::text, '-'))
+  FROM unnest(%s::oid[]) AS wanted(oid) JOIN pg_class c ON c.oid = wanted.oid
+ WHERE current_setting('track_counts')::bool AND c.relkind = 'r'
+"""
+
+
+async def keys(session: Session, seen: View, partitions: Iterable[Partition]) -> dict[int, str]:
+    """What the rows of those *partitions*, whose period has been over for a while, are known by, by oid.
+
+    To be read before anything is counted. Empty where the counters do not tell, as on a standby: there they do not
+    count what it replays.
+    """
+    if session.server.standby or session.server.version_num < _SINCE:
+        return {}
+    settled = [p.oid for p in partitions if p.bounds and p.bounds.upper and p.bounds.upper + _SETTLED <= seen.now]
+    return dict(await (await session.execute(_KEYS, [settled])).fetchall()) if settled else {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -44,6 +75,22 @@ class Kept:
     oldest: datetime | None
     newest: datetime | None
     counted_at: datetime
+
+    @classmethod
+    def read(cls, text: str) -> Kept:
+        """The count that was written as *text*."""
+        rows, oldest, newest, at = json.loads(text)
+        return cls(
+            rows=rows,
+            oldest=None if oldest is None else datetime.fromisoformat(oldest),
+            newest=None if newest is None else datetime.fromisoformat(newest),
+            counted_at=datetime.fromisoformat(at),
+        )
+
+    def __str__(self) -> str:
+        """As read takes it."""
+        moments = (self.oldest, self.newest, self.counted_at)
+        return json.dumps([self.rows, *(None if m is None else m.isoformat() for m in moments)])
 
 
 def cache_file() -> Path | None:
@@ -56,26 +103,26 @@ def cache_file() -> Path | None:
         return None
 
 
-def open_cache(session: Session, path: Path | None = None) -> CountsCache:
-    """The counts of this server, database and role; in *path* instead of the usual file.
+def open_cache(session: Session, path: Path | None = None, *, what: str = "") -> CountsCache:
+    """The counts of this server, database and role; in *path* instead of the usual file. *what* else than rows it is.
 
     The way it is reached is part of the identity: a copy of a server carries the system identifier of the original.
     """
     info = session.conn.info
-    parts = (session.server.system_id, info.host, str(info.port), info.dbname, session.server.role)
+    parts = (session.server.system_id, info.host, str(info.port), info.dbname, session.server.role, what)
     return CountsCache(path or cache_file(), sha256("\0".join(parts).encode()).hexdigest())
 
 
 class CountsCache:
-    """The counts of one server; each call opens the file, for as long as it takes."""
+    """What was counted on one server, as text; each call opens the file, for as long as it takes."""
 
     def __init__(self, path: Path | None, server: str) -> None:
         """Nothing is opened yet."""
         self._path = path
         self._server = server
 
-    def read(self, keys: Mapping[int, str]) -> dict[int, Kept]:
-        """The counts, by oid, that were made under exactly these keys."""
+    def read(self, keys: Mapping[int, str]) -> dict[int, str]:
+        """What was counted, by oid, under exactly these keys."""
         if self._path is None or not keys or not self._path.is_file():
             return {}
         try:
@@ -85,14 +132,20 @@ class CountsCache:
                 ).fetchall()
         except (sqlite3.Error, OSError):
             return {}
-        found = ((oid, self._kept(oid, key, count, sum_)) for oid, key, count, sum_ in rows if keys.get(oid) == key)
-        return {oid: kept for oid, kept in found if kept is not None}
+        return {
+            oid: text
+            for oid, key, text, checksum in rows
+            # As it was written: the rest may be damage.
+            if keys.get(oid) == key and isinstance(text, str) and checksum == self._checksum(oid, key, text)
+        }
 
-    def write(self, counted: Iterable[tuple[int, str, Kept]]) -> None:
+    def write(self, counted: Iterable[tuple[int, str, str]]) -> None:
         """Keep each count under its oid and key."""
         if self._path is None:
             return
-        rows = [self._row(oid, key, kept) for oid, key, kept in counted]
+        rows: list[tuple[object, ...]] = [
+            (self._server, oid, key, text, self._checksum(oid, key, text), time()) for oid, key, text in counted
+        ]
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
@@ -118,22 +171,5 @@ class CountsCache:
         file.execute("PRAGMA synchronous = OFF")
         return file
 
-    def _row(self, oid: int, key: str, kept: Kept) -> tuple[object, ...]:
-        moments = (kept.oldest, kept.newest, kept.counted_at)
-        text = json.dumps([kept.rows, *(None if m is None else m.isoformat() for m in moments)])
-        return self._server, oid, key, text, self._checksum(oid, key, text), time()
-
     def _checksum(self, oid: int, key: str, text: str) -> int:
         return zlib.crc32("\0".join((self._server, str(oid), key, text)).encode())
-
-    def _kept(self, oid: int, key: str, text: object, checksum: object) -> Kept | None:
-        """The count that a row holds, or None when the row is not as it was written."""
-        if not isinstance(text, str) or checksum != self._checksum(oid, key, text):
-            return None
-        rows, oldest, newest, at = cast("list[Any]", json.loads(text))
-        return Kept(
-            rows=rows,
-            oldest=None if oldest is None else datetime.fromisoformat(oldest),
-            newest=None if newest is None else datetime.fromisoformat(newest),
-            counted_at=datetime.fromisoformat(at),
-        )

@@ -10,7 +10,6 @@ from typing import Final, LiteralString
 from psycopg import errors, sql
 from psycopg.rows import class_row
 
-from pgalmanac.counts import DEFAULT_BREAKDOWN
 from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.locks import LOCKED, blockers
@@ -177,7 +176,7 @@ async def profile(session: Session, seen: View, partition: Partition, bounds: Bo
         ).format(local=local.format(key=parts["key"], zone=zone), **parts)
         counted: dict[int, int] = dict(await (await session.execute(query)).fetchall())
         hours = tuple(counted.get(hour, 0) for hour in range(HOURS_A_DAY))
-    column = seen.policy.breakdown or DEFAULT_BREAKDOWN
+    column = seen.policy.breakdown_column
     query = sql.SQL(
         "SELECT {column}::text, count(*) FROM ONLY {table} WHERE {key} >= {lower} AND {key} < {upper} "
         "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}"

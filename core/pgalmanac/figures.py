@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
 
-from pgalmanac.counts import DEFAULT_BREAKDOWN, key_time
+from pgalmanac.counts import key_time
 from pgalmanac.db import Session
-from pgalmanac.ddl import key_literal, qualified
+from pgalmanac.ddl import qualified
+from pgalmanac.frequencies import most_frequent
 from pgalmanac.model import Partition
 from pgalmanac.results import PartitionCount, Statistics
 from pgalmanac.view import View
@@ -18,7 +19,6 @@ from pgalmanac.view import View
 __all__ = ["statistics"]
 
 _TOP: Final = 10
-_EXACT_BREAKDOWN_DAYS: Final = 7
 # How many partitions are looked into for the oldest and the newest event before they are said to be unknown.
 _EDGE_LOOKS: Final = 5
 # Frequencies come from at most this many of the newest partitions: reading pg_stats costs about 0.1 ms each.
@@ -37,15 +37,21 @@ SELECT v.value, sum(v.frequency * GREATEST(c.reltuples, 0))::int8
 
 
 async def statistics(
-    session: Session, seen: View, counts: Sequence[PartitionCount] = (), *, seconds: float = _SECONDS
+    session: Session,
+    seen: View,
+    counts: Sequence[PartitionCount] = (),
+    *,
+    seconds: float = _SECONDS,
+    cache: bool = False,
 ) -> Statistics:
     """The figures at the end of a report. Exact where *counts* are all exact, else the server's estimates.
 
-    Then the most frequent values are counted too; without them, when that takes longer than *seconds*.
+    Then the most frequent values are counted too; without them, when that takes longer than *seconds*. With *cache*
+    those of partitions that did not change are remembered.
     """
     if counts and all(c.exact for c in counts):
-        return await _counted(session, seen, counts, seconds)
-    column = _column(seen)
+        return await _counted(session, seen, counts, seconds, cache=cache)
+    column = seen.policy.breakdown_column
     has_column = column in seen.table.columns
     (oldest, newest), frequencies = await _estimated(session, seen, column if has_column else None)
     return Statistics(
@@ -119,43 +125,22 @@ async def _edge(session: Session, seen: View, partitions: Sequence[Partition], f
     return None
 
 
-async def _counted(session: Session, seen: View, counts: Sequence[PartitionCount], seconds: float) -> Statistics:
+async def _counted(
+    session: Session, seen: View, counts: Sequence[PartitionCount], seconds: float, *, cache: bool
+) -> Statistics:
     """The figures of partitions that were all counted; the most frequent values of the last days, counted too."""
-    column, values = await _breakdown(session, seen, seconds)
+    frequent = None
+    if seen.policy.breakdown_column in seen.table.columns:
+        frequent = await most_frequent(session, seen, limit=_TOP, seconds=seconds, cache=cache)
     return Statistics(
         partitions=len(seen.table.partitions),
         rows=sum(c.rows or 0 for c in counts),
         exact=True,
         oldest_event=min((c.oldest for c in counts if c.oldest is not None), default=None),
         newest_event=max((c.newest for c in counts if c.newest is not None), default=None),
-        breakdown_column=column,
-        breakdown=values,
+        breakdown_column=None if frequent is None else seen.policy.breakdown_column,
+        breakdown=frequent or (),
     )
-
-
-async def _breakdown(session: Session, seen: View, seconds: float) -> tuple[str | None, tuple[tuple[str, int], ...]]:
-    """The most frequent values of the last days, where the column is there and they are counted in time."""
-    column, key = _column(seen), seen.table.key
-    query = sql.SQL(
-        "SELECT {column}::text, count(*) FROM {table} WHERE {key} >= {since} AND {key} < {until} "
-        "AND {column} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit};"
-    ).format(
-        column=sql.Identifier(column),
-        table=qualified(seen.table.name),
-        key=sql.Identifier(key.column),
-        since=key_literal(key.type, seen.now - timedelta(days=_EXACT_BREAKDOWN_DAYS)),
-        until=key_literal(key.type, seen.day(1)),
-        limit=_TOP,
-    )
-    try:
-        (values,) = await _together(session, query, seconds=seconds)
-    except (errors.UndefinedColumn, errors.LockNotAvailable, errors.InsufficientPrivilege, errors.QueryCanceled):
-        return None, ()
-    return column, tuple((value, rows) for value, rows in values)
-
-
-def _column(seen: View) -> str:
-    return seen.policy.breakdown or DEFAULT_BREAKDOWN
 
 
 def _until_now(seen: View) -> list[Partition]:

@@ -278,7 +278,11 @@ async def status(
             counting = settings.counts
             left = max(began + counting.max_seconds - monotonic(), 0.0)
             figures = await statistics(
-                run.session, seen, found if limit is None else (), seconds=min(left, counting.statement_seconds)
+                run.session,
+                seen,
+                found if limit is None else (),
+                seconds=min(left, counting.statement_seconds),
+                cache=counting.cache and not counting.consistent,
             )
             return TableReport(
                 table=str(table.name), view=seen, counts=found, statistics=figures, findings=of_status(seen)

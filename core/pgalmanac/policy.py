@@ -14,6 +14,8 @@ __all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "ArchiveTa
 MAX_RETENTION_DAYS: Final = 36_500
 MAX_PREMAKE_DAYS: Final = 3_660
 LOW_RUNWAY_DAYS: Final = 7
+# A column of many event tables.
+_BREAKDOWN: Final = "event_type"
 UTC_ZONE: Final = ZoneInfo("UTC")
 
 # The fuse when nobody set one: a month's worth of the interval, and at least two.
@@ -59,7 +61,7 @@ class Policy:
     # How many whole days what is dropped can be had back from the trash; 0 drops at once.
     grace_days: int = 0
     trash_schema: str = "pgalmanac_trash"
-    # A column whose most frequent values the report shows.
+    # A column whose most frequent values the report shows; None is a usual one, which need not be there.
     breakdown: str | None = None
     # What the table may take on the disk, in GiB; check says when that will be reached.
     disk_limit_gb: int | None = None
@@ -75,6 +77,11 @@ class Policy:
     def low_runway_days(self) -> int:
         """The runway, in days, below which a warning is due; never more than what premake can reach."""
         return min(LOW_RUNWAY_DAYS, self.premake_days)
+
+    @property
+    def breakdown_column(self) -> str:
+        """The column whose most frequent values are shown, where the table has it."""
+        return self.breakdown or _BREAKDOWN
 
     @property
     def archive(self) -> ArchiveTarget | None:

@@ -124,7 +124,7 @@ class Statistics:
     oldest_event: datetime | None = None
     newest_event: datetime | None = None
     breakdown_column: str | None = None
-    # Value and number of rows, most frequent first; over the last 7 days when exact.
+    # Value and number of rows, most frequent first; of today and the six days before when exact.
     breakdown: tuple[tuple[str, int], ...] = ()
 
 
