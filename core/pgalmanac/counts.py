@@ -73,9 +73,8 @@ async def exact(
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-        spent = f"the {work.options.max_seconds} seconds of counts.max_seconds are spent"
         while work.todo:
-            yield replace(work.todo.popleft(), error=spent)
+            yield replace(work.todo.popleft(), error=_spent(work.options))
     finally:
         work.save()
         await session.rollback()
@@ -220,7 +219,12 @@ class _Work:
         """Count in one round trip; when one of several cannot be counted, each in a round trip of its own."""
         if len(batch) > 1:
             try:
-                return await self._ask(session, batch, min(self.options.statement_seconds, self._left()))
+                # The server's limit is that of each; together they have what is left.
+                async with asyncio.timeout(self._left()):
+                    return await self._ask(session, batch, min(self.options.statement_seconds, self._left()))
+            except TimeoutError:
+                self._end = monotonic()  # which a timer may come before by a hair: nothing more is to be asked
+                return [replace(count, error=_spent(self.options)) for count in batch]
             except psycopg.Error as exc:
                 await self._undo(session, exc)
         return [await self._count_one(session, count) for count in batch]
@@ -228,6 +232,8 @@ class _Work:
     async def _count_one(self, session: Session, count: PartitionCount) -> PartitionCount:
         """Count one partition; what keeps us from it becomes its error."""
         left, began = self._left(), monotonic()
+        if left <= 0:
+            return replace(count, error=_spent(self.options))
         limit = min(self.options.statement_seconds, left)
         try:
             (counted,) = await self._ask(session, [count], limit)
@@ -303,6 +309,10 @@ def _as_kept(count: PartitionCount, kept: Kept) -> PartitionCount:
     )
 
 
+def _spent(options: Counting) -> str:
+    return f"the {options.max_seconds} seconds of counts.max_seconds are spent"
+
+
 def _why(exc: psycopg.Error, options: Counting, left: float, *, late: bool) -> str:
     """Why a partition could not be counted; a time limit by the name of its setting.
 
@@ -311,7 +321,7 @@ def _why(exc: psycopg.Error, options: Counting, left: float, *, late: bool) -> s
     if not isinstance(exc, errors.QueryCanceled) or not late:
         return one_line(exc)
     if left < options.statement_seconds:
-        return f"the {options.max_seconds} seconds of counts.max_seconds are spent"
+        return _spent(options)
     return f"counting it took longer than the {options.statement_seconds} seconds of counts.statement_seconds"
 
 

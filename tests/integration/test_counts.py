@@ -494,6 +494,27 @@ async def test_when_the_budget_is_spent_the_rest_stays_estimated(database: str) 
     assert all("counts.max_seconds" in (c.error or "") for c in counted)
 
 
+@pytest.mark.parametrize("consistent", [False, True])
+async def test_what_is_asked_for_together_has_the_budget_together(
+    database: str,
+    consistent: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """Each of sixteen would be counted in time if it were alone; the session can be used afterwards."""
+    with support.connect(database) as connection:
+        connection.execute("CREATE VIEW slow AS SELECT now()::timestamp AS timestamp FROM pg_sleep(0.5)")
+        ((oid,),) = connection.execute("SELECT 'slow'::regclass::oid::int8").fetchall()
+    slow = PartitionCount(oid=oid, name=TableName(schema="public", name="slow"), rows=1, exact=False, bytes=1)
+    options = Counting(cache=False, connections=1, max_seconds=4, consistent=consistent)
+    async with connect(database, read_only=True) as session:
+        seen = await see(session)
+        counted = [c async for c in counts.exact(session, seen, [slow] * 32, options=options)]
+        after = await session.execute("SELECT 'usable'")
+
+        assert [("usable",)] == await after.fetchall()
+    spent = "the 4 seconds of counts.max_seconds are spent"
+    assert [(1, False, spent)] * 32 == [(c.rows, c.exact, c.error) for c in counted]
+
+
 @pytest.mark.parametrize("counting", [Counting(cache=False, statement_seconds=3), Counting(cache=False, max_seconds=3)])
 async def test_most_frequent_values_that_take_too_long_are_left_out(database: str, counting: Counting) -> None:
     """Reading the last seven days takes as long as it takes: the counts do not wait for it beyond their limits."""
