@@ -67,7 +67,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "leftovers",
                 "locks",
             }
-            | {"differences", "proof", "records", "schedule", "strays", "structure", "systemctl", "trash"}
+            | {"differences", "proof", "records", "refusals", "schedule", "strays", "structure", "systemctl", "trash"}
             | {"archive_list", "archive_parquet", "archive_restore", "archive_source", "archive_store", "archive_write"}
             | {"arrow", "execute_archive"}
         ),

@@ -25,6 +25,7 @@ from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
 from pgalmanac.log import scrub
 from pgalmanac.plan import Plan
+from pgalmanac.refusals import called_by_now, is_there, missing_grant
 from pgalmanac.results import Outcome, Progress
 from pgalmanac.steps import shown
 from pgalmanac.view import View
@@ -135,6 +136,7 @@ async def _tried(
     session: Session, seen: View, structure: Structure | None, blank: Outcome, executor: Executor
 ) -> tuple[Outcome, psycopg.Error | None]:
     """What became of the action, with its transaction closed; and the error of a connection that was lost."""
+    refusal: psycopg.Error | None = None
     try:
         outcome = _done(session, seen, structure, blank, await executor.run(blank.action))
     except GaveUp as exc:
@@ -142,14 +144,16 @@ async def _tried(
     except GuardError as exc:
         outcome = replace(blank, status=exc.status, error=str(exc), attempts=1)
     except psycopg.Error as exc:
-        outcome = _failed(blank, exc)
+        outcome, refusal = _failed(blank, exc), exc
         if is_lost(exc):
             return outcome, exc
     # What was archived is kept as it is until the drop, which comes next.
-    return (outcome, None) if executor.held else await _closed(session, executor, outcome)
+    return (outcome, None) if executor.held else await _closed(session, executor, outcome, refusal)
 
 
-async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tuple[Outcome, psycopg.Error | None]:
+async def _closed(
+    session: Session, executor: Executor, outcome: Outcome, refusal: psycopg.Error | None
+) -> tuple[Outcome, psycopg.Error | None]:
     """Leave no transaction open, and nothing detached for an archive that failed; the outcome says where the rows are.
 
     With the error of a connection that was lost meanwhile.
@@ -157,6 +161,8 @@ async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tup
     action = outcome.action
     try:
         await session.rollback()
+        if refusal is not None:
+            outcome = await _explained(session, executor.view, outcome, refusal)
         if action.kind is not ActionKind.ARCHIVE or action.reason is Reason.COPY:
             return outcome, None
         return replace(outcome, error=f"{outcome.error}; {await put_back(session, executor.view, action)}"), None
@@ -165,6 +171,20 @@ async def _closed(session: Session, executor: Executor, outcome: Outcome) -> tup
             return outcome, exc
         await session.rollback()  # what was asked of one table is no reason to end the run
         return outcome, None
+
+
+async def _explained(session: Session, seen: View, outcome: Outcome, refusal: psycopg.Error) -> Outcome:
+    """The outcome with what is behind the server's refusal, where a look at the catalog tells."""
+    action = outcome.action
+    if isinstance(refusal, errors.UndefinedTable):
+        if (why := await called_by_now(session, seen.table, action)) is not None:
+            return replace(outcome, status=Status.REFUSED, error=why)
+        if action.kind in GOING and not await is_there(session, action):
+            return replace(outcome, status=Status.SKIPPED, error="it is gone already: somebody else dropped it")
+    if isinstance(refusal, errors.InsufficientPrivilege):
+        grant = await missing_grant(session, seen.table, action)
+        return outcome if grant is None else replace(outcome, error=f"{outcome.error}; missing: {grant}")
+    return outcome
 
 
 def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:
@@ -203,9 +223,7 @@ def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
     if blank.action.kind is ActionKind.ATTACH:
         text = f"{text}; its rows: SELECT * FROM {blank.action.partition}"
     elif blank.action.kind in GOING:
-        if isinstance(exc, errors.UndefinedTable):
-            status, text = Status.SKIPPED, "it is gone already: somebody else dropped it"
-        elif isinstance(exc, errors.DuplicateTable):
+        if isinstance(exc, errors.DuplicateTable):
             status, text = Status.REFUSED, f"it has no place in the trash: {text}"
         elif isinstance(exc, errors.ForeignKeyViolation | errors.DependentObjectsStillExist):
             status = Status.SKIPPED

@@ -155,7 +155,8 @@ def _table(seen: View) -> Iterator[Line]:
         yield _note(topic, f"foreign keys of {names} refer to it: a drop locks them too, and referenced rows stay")
     blind = [str(t) for t in (*table.referencing, *table.referenced) if t not in table.lockable]
     if blind:
-        yield _fix(topic, f"GRANT UPDATE ON {', '.join(blind)}: a drop has to lock both ends of a foreign key")
+        right = "SELECT, UPDATE" if table.referencing else "UPDATE"  # referring rows are looked for
+        yield _fix(topic, f"GRANT {right} ON {', '.join(blind)}: a drop has to lock both ends of a foreign key")
     if seen.unclear is not None:
         yield _fix(topic, seen.unclear)
     if (stop := stop_pg_partman(table)) is not None:

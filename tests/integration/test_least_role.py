@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +13,13 @@ import pytest
 from psycopg import conninfo
 
 from pgalmanac import maintain
+from pgalmanac.actions import Status
 from pgalmanac.config import load
 from pgalmanac.doctor import Verdict, examine
 from pgalmanac.errors import PrivilegeError
 from pgalmanac.exporter import observe
 from pgalmanac.maintain import Request
-from support import add_partitions, connect, rows
+from support import add_partitions, connect, rows, today
 
 MANUAL: Final = Path(__file__).parents[2] / "docs/operations.md"
 
@@ -57,6 +59,33 @@ async def test_it_can_do_everything_that_is_done_at_night(as_role: str, database
     assert [] == rows(as_role, f"SELECT * FROM {schema}.partition_health('public.events')")
     owners = rows(database, "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relname LIKE 'events%'")
     assert 1 == len(owners), "a new partition belongs to the table's owner, not to this role"
+
+
+async def test_a_denied_drop_names_the_grant(as_role: str, database: str, make_role: Callable[..., str]) -> None:
+    """A partition of somebody else's and a table that refers to ours: the statements are said, and they are enough."""
+    role, other = conninfo.conninfo_to_dict(as_role)["user"], make_role()
+    due = f"events_{today() - timedelta(days=95):%Y_%m_%d}"
+    with connect(database) as connection:
+        connection.execute(f"ALTER TABLE {due} OWNER TO {other}".encode())
+        connection.execute("ALTER TABLE events ADD UNIQUE (event_id, timestamp)")
+        connection.execute(
+            "CREATE TABLE child (id uuid, at timestamp, FOREIGN KEY (id, at) REFERENCES events (event_id, timestamp))"
+        )
+    settings = load(environ={}, dsn=as_role, tables=["public.events"], config=None, demo=True)
+
+    (table,) = (await maintain.perform(settings, Request(command="maintain"))).tables
+    errors = [o.error or "" for o in table.outcomes if o.status is Status.FAILED]
+    theirs, ours = f'GRANT "{other}" TO "{role}"', f'GRANT SELECT, UPDATE ON "public"."child" TO "{role}"'
+    assert 5 == len(errors)
+    assert all(ours in error for error in errors)
+    assert [theirs in error for error in errors] == [True, False, False, False, False]
+
+    with connect(database) as connection:
+        connection.execute(f"{theirs}; {ours}".encode())
+    (table,) = (await maintain.perform(settings, Request(command="maintain"))).tables
+    assert (5, 0) == (table.dropped, table.count(Status.FAILED))
+    with connect(database) as connection:
+        connection.execute("DROP TABLE child")  # the roles of the test go with what they own
 
 
 def test_it_can_do_no_more(as_role: str) -> None:

@@ -544,6 +544,59 @@ def test_a_name_that_went_to_another_partition_does_not_take_that_along(empty_da
     assert rows(empty_database, "SELECT count(*) FROM log") == [(6,)]
 
 
+@pytest.mark.parametrize("default", [True, False], ids=["at once", "concurrently"])
+@pytest.mark.parametrize("renamed", ["partition", "parent", "schema"])
+def test_what_is_called_otherwise_by_now_is_not_said_to_be_gone(
+    empty_database: str,
+    renamed: str,
+    default: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """Between plan and drop somebody renames or moves the partition or its table: that wants a look, not gone."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3, default=default)
+    due = f"log_{midnight(-9):%Y_%m_%d}"
+    changes = {
+        "partition": (f"ALTER TABLE {due} RENAME TO kept", f"public.{due} is called public.kept by now"),
+        "parent": ("ALTER TABLE log RENAME TO records", "public.log is called public.records by now"),
+        "schema": ("CREATE SCHEMA other; ALTER TABLE log SET SCHEMA other", "public.log is called other.log by now"),
+    }
+    change, said = changes[renamed]
+
+    async def run() -> list[tuple[Status, str | None]]:
+        async with open_session(empty_database) as session:
+            plan = plan_maintain(await inspect(session, TableRef(name="log")), Policy(premake_days=0, retention_days=5))
+            execute(empty_database, change)
+            return [(o.status, o.error) async for o in apply(session, plan, None)]
+
+    assert asyncio.run(run()) == [(Status.REFUSED, f"{said}; look again")]
+
+
+def test_what_somebody_else_dropped_is_gone(empty_database: str) -> None:
+    """Between plan and drop somebody drops the partition: there is nothing left to do, and nothing wrong."""
+    create_log(empty_database, days=(-9, 0))
+
+    async def run() -> list[tuple[Status, str | None]]:
+        async with open_session(empty_database) as session:
+            plan = plan_maintain(await inspect(session, TableRef(name="log")), Policy(premake_days=0, retention_days=5))
+            execute(empty_database, f"DROP TABLE log_{midnight(-9):%Y_%m_%d}")
+            return [(o.status, o.error) async for o in apply(session, plan, None)]
+
+    assert asyncio.run(run()) == [(Status.SKIPPED, "it is gone already: somebody else dropped it")]
+
+
+def test_a_referring_table_that_went_is_not_the_partition(empty_database: str) -> None:
+    """Between plan and drop the table that refers to ours goes: its lock is not to be had, the partition is there."""
+    create_log(empty_database, days=(-9, 0), rows_a_day=3)
+    execute(empty_database, "CREATE TABLE child (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log)")
+
+    async def run() -> list[tuple[Status, str | None]]:
+        async with open_session(empty_database) as session:
+            plan = plan_maintain(await inspect(session, TableRef(name="log")), Policy(premake_days=0, retention_days=5))
+            execute(empty_database, "DROP TABLE child")
+            return [(o.status, o.error) async for o in apply(session, plan, None)]
+
+    assert asyncio.run(run()) == [(Status.FAILED, 'relation "public.child" does not exist')]
+
+
 def test_a_detached_table_that_became_a_partition_of_another_stays(empty_database: str) -> None:
     """An unfinished drop, and between plan and drop somebody attaches the table elsewhere: its mark is void."""
     create_log(empty_database, days=(-9, 0), rows_a_day=3)

@@ -1,0 +1,61 @@
+"""What the server's refusal of a step comes from, where its own words do not say it. Reads the catalog only."""
+
+from __future__ import annotations
+
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+from pgalmanac.actions import Action
+from pgalmanac.db import Session
+from pgalmanac.model import PartitionedTable, TableName
+
+__all__ = ["called_by_now", "is_there", "missing_grant"]
+
+_NAMES: Final[LiteralString] = """
+SELECT c.oid::int8, n.nspname::text, c.relname::text
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY (%s::oid[])
+"""
+_OWNERS: Final[LiteralString] = """
+SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class
+ WHERE oid = ANY (%s::oid[]) AND NOT pg_has_role(relowner, 'USAGE')
+"""
+# Of a table that refers to ours: DETACH looks for referring rows in it, and locks it.
+_REFERRING: Final[LiteralString] = """
+SELECT has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname, c.relname) = (%s, %s)
+"""
+
+
+async def _names(session: Session, *oids: int) -> dict[int, TableName]:
+    cursor = await session.execute(_NAMES, [list(oids)])
+    return {oid: TableName(schema=schema, name=name) for oid, schema, name in await cursor.fetchall()}
+
+
+async def is_there(session: Session, action: Action) -> bool:
+    """Whether the table of an action is there, under whatever name."""
+    return action.oid is not None and action.oid in await _names(session, action.oid)
+
+
+async def called_by_now(session: Session, table: PartitionedTable, action: Action) -> str | None:
+    """Which of the action's tables got another name since it was planned, or None."""
+    planned = {table.oid: table.name} | ({action.oid: action.partition} if action.oid is not None else {})
+    found = await _names(session, *planned)
+    for oid, name in planned.items():
+        if oid in found and found[oid] != name:
+            return f"{name} is called {found[oid]} by now; look again"
+    return None
+
+
+async def missing_grant(session: Session, table: PartitionedTable, action: Action) -> str | None:
+    """The GRANT for want of which a step of this role was denied, or None where it is none that we know of."""
+    role = sql.Identifier(session.server.role)
+    cursor = await session.execute(_OWNERS, [[table.oid, *([] if action.oid is None else [action.oid])]])
+    grants = [sql.SQL("GRANT {} TO {}").format(sql.Identifier(o), role) for (o,) in await cursor.fetchall()]
+    for other in table.referencing:
+        row = await (await session.execute(_REFERRING, [other.schema, other.name])).fetchone()
+        if row is not None and not row[0]:
+            grants.append(
+                sql.SQL("GRANT SELECT, UPDATE ON {} TO {}").format(sql.Identifier(other.schema, other.name), role)
+            )
+    return "; ".join(g.as_string(session.conn) for g in grants) or None
