@@ -42,7 +42,7 @@ _DEFAULTS: Final[LiteralString] = """
 SELECT DISTINCT CASE WHEN x.grantee = 0 THEN NULL ELSE pg_get_userbyid(x.grantee)::text END
   FROM pg_default_acl d, aclexplode(d.defaclacl) x
  WHERE d.defaclobjtype = 'r' AND pg_get_userbyid(d.defaclrole) = current_user AND x.grantee <> d.defaclrole
-   AND (d.defaclnamespace = 0 OR d.defaclnamespace = (SELECT relnamespace FROM pg_class WHERE oid = %(oid)s))
+   AND (d.defaclnamespace = 0 OR d.defaclnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = ANY (%(schemas)s)))
 """
 _POLICIES: Final[LiteralString] = """
 SELECT p.polname::text, p.polpermissive, p.polcmd::text,
@@ -90,7 +90,8 @@ async def read_structure(session: Session, table: PartitionedTable) -> Structure
     """What a new partition of *table* needs beside LIKE and ATTACH. Asked only when one is to be created."""
     with translated(f"the structure of {table.name}"):
         dress = await read_dress(session, table.oid, table.name)
-        defaults = await (await session.execute(_DEFAULTS, {"oid": table.oid})).fetchall()
+        schemas = list({table.name.schema, *(p.name.schema for p in table.partitions)})  # it is made in one of them
+        defaults = await (await session.execute(_DEFAULTS, {"schemas": schemas})).fetchall()
         sibling = _newest(table)
         # Without a sibling the parent says where partitions lie, as it does for PARTITION OF.
         model = {"oid": table.oid if sibling is None else sibling.oid}

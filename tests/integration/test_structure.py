@@ -281,25 +281,32 @@ def test_unlogged_and_storage_options_follow_the_newest_sibling(empty_database: 
     )
 
 
-def test_default_privileges_do_not_open_a_new_partition(empty_database: str) -> None:
-    """Default privileges of the role give nobody more than the parent does; nor do they take away from it."""
+@pytest.mark.parametrize("schema", ["public", "parts"])
+def test_default_privileges_do_not_open_a_new_partition(empty_database: str, schema: str) -> None:
+    """Default privileges of the role give nobody more than the parent does; nor do they take away from it.
+
+    Those that count are of the schema in which the partition is made, which may be another than the parent's.
+    """
     name = f"reader_{uuid4().hex[:8]}"
     execute(
         empty_database,
         f"CREATE ROLE {name}",
         f"ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {name}",
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {name}, PUBLIC",
+        f"CREATE SCHEMA IF NOT EXISTS {schema}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {name}, PUBLIC",
         PLAIN,
         f"REVOKE ALL ON log FROM {name}, PUBLIC",
         f"GRANT INSERT ON log TO {name}",
     )
     try:
         log_partition(empty_database, -1, 0)
+        for partition in (f"log_{midnight(day):%Y_%m_%d}" for day in (-1, 0)):
+            execute(empty_database, f"ALTER TABLE {partition} SET SCHEMA {schema}")
 
         maintain(empty_database)
 
         ours, _ = _names()
-        assert _described(empty_database, "log", CARRIED) == _described(empty_database, ours, CARRIED)
+        assert _described(empty_database, "log", CARRIED) == _described(empty_database, f"{schema}.{ours}", CARRIED)
     finally:
         execute(empty_database, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
