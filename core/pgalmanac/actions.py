@@ -84,10 +84,11 @@ class Guard(StrEnum):
 class Action:
     """One step. *status* is planned, or skipped or refused with the *note* that says why and what would allow it.
 
-    *rows* and *bytes* are the server's estimates of what is at stake; None when nobody asked. *target* is the name
-    that trash and attach give the table, *keep_until* the instant up to which it can be had back, *makes_schema* says
-    that the trash is still to be made. *pin* is what pin writes, and attach where today's retention would take the
-    partition again; *mend* what attach has to make good first; *replaces* is the empty partition whose place it takes.
+    *rows* at stake are the server's estimate, *bytes* what the files have: None when nobody asked, or it is
+    locked. *target* is the name that trash and attach give the table, *keep_until* the instant up to which it can be
+    had back, *makes_schema* says that the trash is still to be made. *pin* is what pin writes, and attach where today's
+    retention would take the partition again; *mend* what attach has to make good first; *replaces* is the empty
+    partition whose place it takes.
     """
 
     kind: ActionKind
@@ -123,17 +124,18 @@ class Action:
 class Facts:
     """What is asked about the objects of a draft plan only.
 
-    *strays* counts the default partition's rows by the lower bound of the period they belong to; *immovable* says why
-    they cannot be moved. *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made,
-    or this role may not use it; *mends* is what detached tables lack of their parent's structure, and *empties* are
-    the partitions without a row among those that stand in their places.
+    *rows* is what the server estimates of tables that would go, come back or be copied. *strays* counts the default
+    partition's rows by the lower bound of the period they belong to; *immovable* says why they cannot be moved.
+    *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made, or this role may not
+    use it; *mends* is what detached tables lack of their parent's structure, and *empties* are the partitions without a
+    row among those that stand in their places.
     """
 
     taken: frozenset[TableName] = frozenset()
     blocked: Mapping[int, str] = field(default_factory=dict[int, str])
     strays: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
     immovable: str | None = None
-    sizes: Mapping[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])
+    rows: Mapping[int, int] = field(default_factory=dict[int, int])
     trash_missing: bool = False
     trash_refusal: str | None = None
     mends: Mapping[int, Mend] = field(default_factory=dict[int, "Mend"])

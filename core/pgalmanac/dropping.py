@@ -79,7 +79,6 @@ def grace_ended(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]
 
 def gone(orphan: Orphan, reason: Reason, facts: Facts) -> Action:
     """Drop for good what was detached already."""
-    rows, size = facts.sizes.get(orphan.oid, (None, None))
     return Action(
         kind=ActionKind.DROP,
         partition=orphan.name,
@@ -87,8 +86,7 @@ def gone(orphan: Orphan, reason: Reason, facts: Facts) -> Action:
         reason=reason,
         oid=orphan.oid,
         source=Source.DETACHED,
-        rows=rows,
-        bytes=size,
+        rows=facts.rows.get(orphan.oid),
     )
 
 
@@ -129,7 +127,6 @@ def drops(seen: View, facts: Facts, clock: str | None) -> list[Action]:
 
 def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now: bool = False) -> Action:
     """Drop a partition; with a grace, and unless it is wanted *now*, keep it in the trash for so long."""
-    rows, size = facts.sizes.get(partition.oid, (None, None))
     action = Action(
         kind=ActionKind.DROP,
         partition=partition.name,
@@ -137,8 +134,7 @@ def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now:
         reason=reason,
         oid=partition.oid,
         source=Source.PENDING if partition.detach_pending else Source.ATTACHED,
-        rows=rows,
-        bytes=size,
+        rows=facts.rows.get(partition.oid),
     )
     if now or not seen.policy.grace_days:
         return action

@@ -12,10 +12,11 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import LOCKED
 from pgalmanac.model import Partition, RelationKind
+from pgalmanac.plan import Plan
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View
 
-__all__ = ["estimates", "estimates_of"]
+__all__ = ["estimates", "estimates_of", "with_sizes"]
 
 
 # Of a locked partition no size is asked for. Rows of one that is itself partitioned stand in the partitions below it.
@@ -30,6 +31,12 @@ SELECT leaf.partition::int8, sum({ESTIMATED_ROWS})::int8,
             ELSE sum(CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_total_relation_size(c.oid) END)::int8
        END
   FROM leaf JOIN pg_class c ON c.oid = leaf.leaf GROUP BY 1
+"""  # made of constants
+# The same of tables alone, whose rows were estimated already.
+_SIZES: Final[LiteralString] = f"""
+WITH locked AS ({LOCKED})
+SELECT c.oid::int8, pg_total_relation_size(c.oid) FROM pg_class c
+ WHERE c.oid = ANY (%(oids)s::oid[]) AND c.relkind = 'r' AND c.oid NOT IN (SELECT relation FROM locked)
 """  # made of constants
 
 
@@ -57,6 +64,18 @@ async def estimates_of(session: Session, wanted: Sequence[Partition]) -> tuple[P
     except errors.LockNotAvailable:  # locked between the look at pg_locks and the size
         found = {}
     return tuple(_estimate(p, *found.get(p.oid, (None, None))) for p in wanted)
+
+
+async def with_sizes(session: Session, plan: Plan) -> Plan:
+    """The plan as it is shown: with the size of each table that it takes away, brings back or copies, unless locked."""
+    wanted = [a.oid for a in plan.actions if a.oid is not None and a.rows is not None]
+    if not wanted:
+        return plan
+    try:
+        sizes: dict[int, int] = dict(await (await session.execute(_SIZES, {"oids": wanted})).fetchall())
+    except errors.LockNotAvailable:  # as above
+        return plan
+    return replace(plan, actions=tuple(replace(a, bytes=sizes.get(a.oid or 0, a.bytes)) for a in plan.actions))
 
 
 def _estimate(partition: Partition, rows: int | None, size: int | None) -> PartitionCount:

@@ -1,4 +1,4 @@
-"""The second look, only at the objects of a draft plan -> Facts: taken names, who refers, sizes, stray rows."""
+"""The second look, only at the objects of a draft plan -> Facts: taken names, who refers, rows, stray rows."""
 
 from __future__ import annotations
 
@@ -54,14 +54,9 @@ SELECT DISTINCT g.root::int8,
 """
 # So many dependents of one partition are named: each of its siblings may be one.
 _NAMED_DEPENDENTS: Final = 3
-# relpages and not pg_total_relation_size, which stats every file and waits behind locks.
-_SIZES: Final[LiteralString] = f"""
-SELECT c.oid::int8, {ESTIMATED_ROWS},
-       (GREATEST(c.relpages, 0) + COALESCE(t.relpages, 0) + COALESCE((SELECT sum(ic.relpages) FROM pg_index i
-          JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid IN (c.oid, c.reltoastrelid)), 0))
-       * current_setting('block_size')::int8
-  FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
- WHERE c.oid = ANY (%(oids)s::oid[])
+# No sizes: those stat every file, and a drop learns its own under its locks. A plan that is shown gets them by itself.
+_ROWS: Final[LiteralString] = f"""
+SELECT c.oid::int8, {ESTIMATED_ROWS} FROM pg_class c WHERE c.oid = ANY (%(oids)s::oid[])
 """  # made of constants
 
 
@@ -89,8 +84,8 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         immovable = await why_immovable(session, table) if strays and creates else None
         oids = [a.oid for a in drops if a.oid is not None]
         blocked = await _blocked(session, table, drops, oids) if oids else dict[int, str]()
-        sized = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
-        sizes = await _sizes(session, sized) if sized else dict[int, tuple[int, int]]()
+        held = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
+        rows = await _rows(session, held) if held else dict[int, int]()
         mends = {a.oid: await read_mend(session, table, a.oid, a.partition) for a in attaches if a.oid is not None}
         standing = {p for a in attaches for p in table.partitions if p.bounds == a.bounds}
         empties = frozenset([p.oid for p in standing if await _is_empty(session, p)])
@@ -99,7 +94,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         blocked=blocked,
         strays=strays,
         immovable=immovable,
-        sizes=sizes,
+        rows=rows,
         mends=mends,
         empties=empties,
     )
@@ -133,9 +128,8 @@ async def _taken(session: Session, names: Sequence[TableName]) -> frozenset[Tabl
     return frozenset(TableName(schema=s, name=n) for s, n in await cursor.fetchall()) & wanted
 
 
-async def _sizes(session: Session, oids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    cursor = await session.execute(_SIZES, {"oids": oids})
-    return {oid: (rows, size) for oid, rows, size in await cursor.fetchall()}
+async def _rows(session: Session, oids: Sequence[int]) -> dict[int, int]:
+    return dict(await (await session.execute(_ROWS, {"oids": oids})).fetchall())
 
 
 async def _is_empty(session: Session, partition: Partition) -> bool:

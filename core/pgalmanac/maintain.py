@@ -19,7 +19,7 @@ from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, is_lost, one_line, translated
 from pgalmanac.diagnose import diagnose, of_status
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
-from pgalmanac.estimates import estimates
+from pgalmanac.estimates import estimates, with_sizes
 from pgalmanac.figures import statistics
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.forecast import unusual
@@ -62,7 +62,7 @@ async def preview(settings: Settings, request: Request) -> RunReport:
             return TableReport(
                 table=str(seen.plan.table.name),
                 view=seen.view,
-                outcomes=planned(run.session, seen.plan, seen.structure),
+                outcomes=planned(run.session, await with_sizes(run.session, seen.plan), seen.structure),
                 findings=diagnose(seen.view, await _next_plan(run.session, seen, seen.view, (), request), seen.past),
             )
 

@@ -75,7 +75,6 @@ def plan_archive(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACT
         chosen |= {orphan.oid: orphan for orphan in orphans}
     actions: list[Action] = []
     for relation in chosen.values():
-        rows, size = facts.sizes.get(relation.oid, (None, None))
         bounds = relation.bounds or Bounds(lower=None, upper=None)
         attached = not isinstance(relation, Orphan)
         action = Action(
@@ -85,8 +84,7 @@ def plan_archive(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACT
             reason=Reason.COPY,
             oid=relation.oid,
             source=Source.ATTACHED if attached else Source.DETACHED,
-            rows=rows,
-            bytes=size,
+            rows=facts.rows.get(relation.oid),
             url=_url(seen, bounds),
         )
         if not isinstance(relation, Orphan) and (relation.bounds is None or relation.kind is not RelationKind.TABLE):

@@ -323,6 +323,21 @@ async def test_a_half_done_drop_is_finished(database: str) -> None:
     ]
 
 
+async def test_a_plan_that_is_shown_has_the_sizes_of_the_files(database: str) -> None:
+    """Also of what no ANALYZE has seen; of what somebody has locked it has none, and does not wait."""
+    add_partitions(database, days=[-95, -94, *range(31)], rows_a_day=2000)
+    first, second = days(-95, -94)
+    ((size,),) = rows(database, "SELECT pg_total_relation_size(%s::regclass)", first)
+    with connect(database) as connection:
+        connection.execute("BEGIN")
+        connection.execute(f"LOCK TABLE {second}".encode())
+        report = await maintain.preview(Settings(dsn=database), MAINTAIN)
+
+    assert {first: (2000, size), second: (2000, None)} == {
+        o.action.partition.name: (o.rows, o.bytes) for o in report.tables[0].outcomes
+    }
+
+
 async def test_a_pending_detach_is_finished(database: str) -> None:
     """DETACH CONCURRENTLY was cut off half-way: ours is dropped, somebody else's is finalized and stays a table."""
     add_partitions(database, days=range(-95, 31))

@@ -18,7 +18,7 @@ from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_detail
 from pgalmanac.diagnose import diagnose
 from pgalmanac.discovery import choose, discover
 from pgalmanac.errors import BusyError, ConfigError, Interrupted, PrivilegeError
-from pgalmanac.estimates import estimates
+from pgalmanac.estimates import estimates, with_sizes
 from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.forecast import Measured, Sizes, unusual
 from pgalmanac.history import History, HistoryError, task_name
@@ -149,7 +149,7 @@ class ServerGateway:
                 runs = ()
         measured = await self._sizes_after(next((r.id for r in runs if r.status != "running"), None), seen, recorder)
         return TableState(
-            plan=seen.plan,
+            plan=await with_sizes(session, seen.plan),
             findings=_findings(seen, measured),
             sizes=measured,
             counts={c.oid: c for c in found},
@@ -256,6 +256,7 @@ class ServerGateway:
             recorder = await Recorder.open(session, self._settings.history_table)
             ref = TableRef(schema=table.schema, name=table.name)
             seen = await look(session, self._settings, ref, recorder, request=_request(wish))
+            plan = await with_sizes(session, seen.plan)
             steps = tuple(
                 Step(
                     action=action,
@@ -263,12 +264,12 @@ class ServerGateway:
                         (s.sql.as_string(session.conn), s.lock) for s in shown(seen.view, action, seen.structure)
                     ),
                 )
-                for action in seen.plan.todo
+                for action in plan.todo
             )
             held = await _in_the_way(session, seen.plan)
             beat = await self._pulse(session, None)
             server = replace(session.server, standby=beat.standby)
-            return Proposal(wish=wish, server=server, plan=seen.plan, steps=steps, blockers=held)
+            return Proposal(wish=wish, server=server, plan=plan, steps=steps, blockers=held)
 
         return await self._engine.run(self._looking.use(work, what=f"planning for {table}", seconds=_LOOK_SECONDS))
 

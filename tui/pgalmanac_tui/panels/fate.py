@@ -105,10 +105,10 @@ def _which(actions: Sequence[Action]) -> str:
 
 
 def _amount(actions: Sequence[Action], glyphs: Glyphs) -> str:
-    """Rows and bytes as the server estimates them."""
+    """Rows as the server estimates them, and bytes; at least so much where one is locked."""
     known = [a.rows for a in actions if a.rows is not None]
     text = f"{amount(sum(known), glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in actions), glyphs)}"
-    return text if len(known) == len(actions) else f"at least {text}"
+    return text if all(a.rows is not None and a.bytes is not None for a in actions) else f"at least {text}"
 
 
 def _until(actions: Sequence[Action], zone: tzinfo) -> str:
