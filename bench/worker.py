@@ -72,7 +72,7 @@ def pgalmanac(dsn: str, command: str) -> Callable[[], object]:
     import asyncio
     from dataclasses import replace
 
-    from pgalmanac import maintain
+    from pgalmanac import maintain, overview
     from pgalmanac.config import Counting, load
     from pgalmanac.inspection import MAINTAIN
 
@@ -83,8 +83,8 @@ def pgalmanac(dsn: str, command: str) -> Callable[[], object]:
         "maintain": lambda: maintain.perform(settings, MAINTAIN),
         "catch up": lambda: maintain.perform(dropping, MAINTAIN),
         "check": lambda: maintain.check(settings),
-        "count": lambda: maintain.status(replace(settings, counts=Counting(cache=False)), exact=True),
-        "count again": lambda: maintain.status(settings, exact=True),
+        "count": lambda: overview.status(replace(settings, counts=Counting(cache=False)), exact=True),
+        "count again": lambda: overview.status(settings, exact=True),
     }
 
     def call() -> object:

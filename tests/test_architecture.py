@@ -30,7 +30,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "thinking",
         frozenset(
             {"actions", "view", "targets", "creating", "dropping", "plan", "recovery", "mend", "steps", "results"}
-            | {"diagnose", "findings", "forecast", "ddl", "ddl_trash"}
+            | {"diagnose", "diagnose_coverage", "findings", "forecast", "ddl", "ddl_trash"}
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),
@@ -50,6 +50,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "attaching",
                 "attempts",
                 "catalog",
+                "catalog_rows",
                 "discovery",
                 "counts",
                 "counts_cache",
@@ -66,6 +67,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "history",
                 "leftovers",
                 "locks",
+                "privileges",
             }
             | {"differences", "proof", "records", "refusals", "schedule", "strays", "structure", "systemctl", "trash"}
             | {"archive_list", "archive_parquet", "archive_restore", "archive_source", "archive_store", "archive_write"}
@@ -73,7 +75,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("apply", frozenset({"apply"})),
-    ("use case", frozenset({"recorder", "inspection", "run", "summary", "maintain", "doctor", "archives"})),
+    ("use case", frozenset({"recorder", "inspection", "run", "summary", "maintain", "overview", "doctor", "archives"})),
     (
         "report",
         frozenset(

@@ -1,39 +1,23 @@
-"""The SELECTs on the catalog and their row types -> snapshot and facts. Reads only; nothing here decides."""
+"""The SELECTs on the catalog -> the snapshot of a table. Reads only; nothing here decides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Final, LiteralString
+from dataclasses import replace
+from typing import Final, LiteralString
 
 from psycopg import errors, sql
 
-from pgalmanac.bounds import EARLIEST, parse_bounds
+from pgalmanac.catalog_rows import OrphanRow, ParentRow, table_of
 from pgalmanac.db import Session, translated
 from pgalmanac.ddl import qualified
 from pgalmanac.discovery import discover, find
 from pgalmanac.errors import ConfigError
-from pgalmanac.marks import PREFIX, read_mark, read_pin
-from pgalmanac.model import (
-    Bounds,
-    KeyType,
-    Orphan,
-    Partition,
-    PartitionedTable,
-    PartitionKey,
-    RelationKind,
-    TableName,
-    TableRef,
-    quote,
-)
-
-if TYPE_CHECKING:
-    from psycopg.rows import TupleRow
+from pgalmanac.marks import PREFIX
+from pgalmanac.model import Partition, PartitionedTable, TableName, TableRef
+from pgalmanac.privileges import missing_grants
 
 __all__ = ["ESTIMATED_ROWS", "inspect"]
 
-_KEY_TYPES: Final = {1082: KeyType.DATE, 1114: KeyType.TIMESTAMP, 1184: KeyType.TIMESTAMPTZ}
 _PARENT: Final[LiteralString] = """
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
@@ -96,39 +80,6 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Parent:
-    # Positional: the columns of the SELECT above, several of which come back from one round trip.
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    owner: str
-    is_partition: bool
-    strategy: str | None
-    columns: int | None
-    column: str | None
-    type_oid: int | None
-    now: datetime
-    may_create: bool
-    may_own: bool
-    # Of each table at the other end: schema, name, whether this role may LOCK it, whether it refers, is referred to.
-    foreign_keys: list[list[str]]
-    invalid_indexes: list[str]
-    column_names: list[str]
-    partman_schemas: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _OrphanRow:
-    # Positional: the columns of the SELECT above, several of which come back from one round trip.
-    oid: int
-    schema: str
-    name: str
-    comment: str
-    bytes: int
-
-
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counted: bool = True) -> PartitionedTable:
     """The snapshot of one table as of one moment: a round trip that finds it, and one that reads it.
 
@@ -158,15 +109,14 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
             parent_rows, partition_rows, orphan_rows = await session.read(query)
         finally:
             await session.rollback()
-    parents = [_Parent(*row) for row in parent_rows]
-    orphans = [_OrphanRow(*row) for row in orphan_rows]
-    if not parents:  # dropped in between
+    if not parent_rows:  # dropped in between
         raise await _missing(session, ref)
-    table = _table(session, _checked(parents[0]), parents[0], partition_rows, orphans)
-    table = replace(table, missing_grants=await _missing_grants(session, parents[0], table))
+    parent = ParentRow(*parent_rows[0])
+    table = table_of(session.server, parent, partition_rows, [OrphanRow(*row) for row in orphan_rows])
+    table = replace(table, missing_grants=await missing_grants(session, parent, table))
     if table.default is not None:
         table = replace(table, default_has_rows=await _has_rows(session, table.default))
-    for schema in parents[0].partman_schemas:
+    for schema in parent.partman_schemas:
         listed = await _in_partman(session, schema, table.name)
         if listed is not False:
             table = replace(table, pg_partman=schema, pg_partman_unread=listed is None)
@@ -183,147 +133,6 @@ async def _missing(session: Session, ref: TableRef) -> ConfigError:
     else:
         hint = "name another with --table, or another database with --dsn"
     return ConfigError(f"there is no table {ref} in {where}", hint=hint)
-
-
-def _checked(row: _Parent) -> PartitionKey:
-    """The partition key, when it is one that has a calendar. Raises ConfigError with what it is instead."""
-    name = TableName(schema=row.schema, name=row.name)
-    if row.is_partition:
-        raise ConfigError(f"{name} is itself a partition", hint="name its parent with --table")
-    if row.kind != RelationKind.PARTITIONED or row.strategy is None:
-        raise ConfigError(
-            f"{name} is not a partitioned table", hint="create it with PARTITION BY RANGE (a time column)"
-        )
-    if row.strategy != "r":
-        how = {"l": "LIST", "h": "HASH"}.get(row.strategy, row.strategy)
-        raise ConfigError(
-            f"{name} is partitioned by {how}", hint="pgalmanac maintains PARTITION BY RANGE of one time column"
-        )
-    if row.columns != 1:
-        raise ConfigError(
-            f"{name} is partitioned by {row.columns} columns",
-            hint="pgalmanac maintains PARTITION BY RANGE of one time column",
-        )
-    if row.column is None or row.type_oid is None:
-        raise ConfigError(
-            f"{name} is partitioned by an expression", hint="pgalmanac maintains PARTITION BY RANGE of one time column"
-        )
-    key = _KEY_TYPES.get(row.type_oid)
-    if key is None:
-        raise ConfigError(
-            f"{name} is partitioned by {row.column}, which is no date, timestamp or timestamptz",
-            hint="pgalmanac maintains PARTITION BY RANGE of one time column",
-        )
-    return PartitionKey(column=row.column, type=key)
-
-
-def _table(
-    session: Session,
-    key: PartitionKey,
-    row: _Parent,
-    partitions: Sequence[TupleRow],
-    orphans: Sequence[_OrphanRow],
-) -> PartitionedTable:
-    system_id = session.server.system_id
-    found = [_partition(system_id, row.oid, *p) for p in partitions]
-    ranged = sorted((p for p in found if not p.is_default), key=_order)
-    return PartitionedTable(
-        oid=row.oid,
-        name=TableName(schema=row.schema, name=row.name),
-        owner=row.owner,
-        key=key,
-        now=row.now,
-        system_id=system_id,
-        partitions=tuple(ranged),
-        default=next((p for p in found if p.is_default), None),
-        orphans=tuple(o for r in orphans if (o := _orphan(r, system_id, row.oid)) is not None),
-        referencing=tuple(TableName(schema=s, name=n) for s, n, _, refers, _ in row.foreign_keys if refers == "true"),
-        referenced=tuple(TableName(schema=s, name=n) for s, n, *_, referred in row.foreign_keys if referred == "true"),
-        lockable=frozenset(
-            TableName(schema=s, name=n) for s, n, lockable, *_ in row.foreign_keys if lockable == "true"
-        ),
-        invalid_indexes=tuple(row.invalid_indexes),
-        columns=frozenset(row.column_names),
-        on_path=session.server.schemas[:1] == (row.schema,),
-    )
-
-
-def _order(partition: Partition) -> tuple[datetime, int]:
-    lower = partition.bounds.lower if partition.bounds is not None else None
-    return lower or EARLIEST, partition.oid
-
-
-async def _missing_grants(session: Session, row: _Parent, table: PartitionedTable) -> tuple[str, ...]:
-    """The GRANTs without which this role cannot maintain the table. New partitions are made beside the newest."""
-    role = sql.Identifier(session.server.role)
-    home = table.ranged[-1].name.schema if table.ranged else row.schema
-    may_create = row.may_create
-    if home != row.schema:
-        with translated(f"the schema {quote(home)}"):
-            found = await (await session.execute("SELECT has_schema_privilege(%s, 'CREATE')", [home])).fetchone()
-        may_create = bool(found and found[0])
-    missing: list[sql.Composed] = []
-    if not row.may_own:
-        missing.append(sql.SQL("GRANT {} TO {}").format(sql.Identifier(row.owner), role))
-    if not may_create:
-        missing.append(sql.SQL("GRANT CREATE ON SCHEMA {} TO {}").format(sql.Identifier(home), role))
-    return tuple(m.as_string(session.conn) for m in missing)
-
-
-def _partition(  # noqa: PLR0917  # the columns of the SELECT above, of which there may be ten thousand
-    system_id: str,
-    parent_oid: int,
-    oid: int,
-    schema: str,
-    name: str,
-    kind: str,
-    persistence: str,
-    tablespace: str | None,
-    pending: bool,  # noqa: FBT001  # a column
-    bound: str | None,
-    comment: str | None,
-    rows: int,
-    counters: str,
-) -> Partition:
-    mark = read_mark(comment)
-    ours = mark is not None and (mark.system_id, mark.parent_oid, mark.oid) == (system_id, parent_oid, oid)
-    return Partition(
-        oid=oid,
-        name=TableName(schema=schema, name=name),
-        bounds=parse_bounds(bound),
-        kind=RelationKind(kind),
-        is_default=bound == "DEFAULT",
-        detach_pending=pending,
-        persistence=persistence,
-        tablespace=tablespace,
-        comment=comment,
-        mark=mark if ours else None,
-        pin=read_pin(comment),
-        rows=rows,
-        counters=counters,
-    )
-
-
-def _orphan(row: _OrphanRow, system_id: str, parent_oid: int) -> Orphan | None:
-    mark = read_mark(row.comment)
-    if mark is None or (mark.system_id, mark.parent_oid, mark.oid) != (system_id, parent_oid, row.oid):
-        return None
-    try:
-        bounds = Bounds(
-            lower=None if mark.lower is None else datetime.fromisoformat(mark.lower),
-            upper=None if mark.upper is None else datetime.fromisoformat(mark.upper),
-        )
-    except ValueError:  # somebody edited the comment: then it is no mark of ours
-        return None
-    return Orphan(
-        oid=row.oid,
-        name=TableName(schema=row.schema, name=row.name),
-        bounds=bounds,
-        mark=mark,
-        comment=row.comment,
-        pin=read_pin(row.comment),
-        bytes=row.bytes,
-    )
 
 
 async def _has_rows(session: Session, default: Partition) -> bool | None:

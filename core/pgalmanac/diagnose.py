@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from pgalmanac.actions import GOING, Action, ActionKind, Guard, Status
-from pgalmanac.bounds import LATEST
-from pgalmanac.findings import Code, Finding, Level, PastRuns
+from pgalmanac.actions import GOING, ActionKind, Guard, Status
+from pgalmanac.diagnose_coverage import coverage, not_created
+from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
 from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
-from pgalmanac.plan import FIX_DAYS, Plan
+from pgalmanac.plan import Plan
 from pgalmanac.recovery import way_back
-from pgalmanac.view import View, oldest_kept, unmanaged
+from pgalmanac.view import View, unmanaged
 
 __all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "of_status", "pg_partman_unread", "stop_pg_partman"]
 
@@ -23,7 +23,7 @@ OF_ANOTHER: Final = ": the runs of that name were of a table that is no more, as
 def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Finding, ...]:
     """Everything worth saying about a table. *plan* is what the next maintain would do, *past* its run history."""
     return (
-        *_coverage(seen),
+        *coverage(seen),
         *_default(seen, plan),
         *_left_behind(seen),
         *_kept(seen),
@@ -38,86 +38,6 @@ def of_status(seen: View) -> tuple[Finding, ...]:
     return (*_left_behind(seen), *_breakdown(seen))
 
 
-def _coverage(seen: View) -> Iterator[Finding]:
-    coverage = seen.coverage
-    today_exists = coverage.covered(seen.now)
-    if not today_exists:
-        rows = "go to the default partition" if seen.table.default else "fail"
-        yield _critical(
-            Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; run pgalmanac fix"
-        )
-    runway = seen.runway_days
-    if runway < seen.policy.low_runway_days:
-        days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
-        yield _warning(
-            Code.RUNWAY_SHORT,
-            f"{seen.table.name} has partitions for {days} after today; run pgalmanac {_longer(seen)}",
-        )
-    if seen.unclear is not None and seen.covered_until != LATEST:
-        yield _warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: {seen.unclear}")
-    yield from _gaps(seen)
-
-
-def _longer(seen: View) -> str:
-    """The command that makes the runway longer: maintain, but it ends within a period, whose rest only fix makes."""
-    until = seen.covered_until
-    if until is None:
-        return "maintain"
-    period = seen.calendar.period(seen.interval, until)
-    if seen.coverage.holes(period) == (period,):
-        return "maintain"
-    ahead = (seen.calendar.day(until) - seen.today).days
-    return f"fix --ahead {ahead}" if ahead > FIX_DAYS else "fix"
-
-
-def _gaps(seen: View) -> Iterator[Finding]:
-    """Missing or partly covered periods with partitions before and after them; runs of them make one finding."""
-    oldest = oldest_kept(seen)
-    newest = next((p.bounds for p in reversed(seen.table.ranged) if p.bounds is not None), None)
-    if oldest is None or newest is None:
-        return
-    end = min(newest.lower or oldest, seen.day(seen.policy.premake_days + 1))
-    missing: list[Bounds] = []
-    partly: list[tuple[Bounds, Bounds]] = []
-    for period, holes in seen.holes(oldest, max(end, oldest)):
-        if holes == (period,):
-            missing.append(period)
-        else:
-            partly.extend((period, h) for h in holes if h.lower is not None and oldest <= h.lower < end)
-    for first, last, count in _runs(missing):
-        what = _spanned(seen, first, last, count)
-        yield _warning(Code.GAP, f"{seen.table.name}: {what} missing between partitions; run pgalmanac maintain")
-    for period, hole in partly:
-        if hole.lower is None or hole.upper is None:
-            continue
-        lower, upper = (f"{seen.calendar.shown(t):%Y-%m-%d %H:%M%z}" for t in (hole.lower, hole.upper))
-        back = (seen.today - seen.calendar.day(hole.lower)).days
-        yield _warning(
-            Code.GAP,
-            f"{seen.table.name}: {seen.label(period)} is covered in part; {lower} to {upper} is missing; "
-            f"run pgalmanac fix{f' --back {back}' if back > FIX_DAYS else ''}",
-        )
-
-
-def _runs(periods: Sequence[Bounds]) -> Iterator[tuple[Bounds, Bounds, int]]:
-    first: Bounds | None = None
-    last: Bounds | None = None
-    count = 0
-    for period in periods:
-        if first is None or last is None or last.upper != period.lower:
-            if first is not None and last is not None:
-                yield first, last, count
-            first, count = period, 0
-        last, count = period, count + 1
-    if first is not None and last is not None:
-        yield first, last, count
-
-
-def _spanned(seen: View, first: Bounds, last: Bounds, count: int) -> str:
-    """A run of periods as the subject of a sentence, with its verb."""
-    return f"{seen.label(first)} is" if count == 1 else f"{seen.label(first)}..{seen.label(last)} ({count} periods) are"
-
-
 def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
     default = seen.table.default
     if default is None or not seen.table.default_has_rows:
@@ -126,15 +46,15 @@ def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
     stuck = [a for a in moves if a.status is not Status.PLANNED]
     if stuck:
         message = f"{default.name} has rows for {seen.label(stuck[0].bounds)}, which cannot be moved: {stuck[0].note}"
-        yield Finding(level=Level.CRITICAL, code=Code.STRAY_ROWS, message=message, partition=str(default.name))
+        yield critical(Code.STRAY_ROWS, message, str(default.name))
     elif moves:
         rows = sum(a.rows or 0 for a in moves)
         noun = "row" if rows == 1 else "rows"
         message = f"{default.name} has {rows:,} stray {noun} that a partition is missing for; run pgalmanac maintain"
-        yield _warning(Code.STRAY_ROWS, message, str(default.name))
+        yield warning(Code.STRAY_ROWS, message, str(default.name))
     else:
         message = f"{default.name} has stray rows outside the periods that are kept; move or delete them by hand"
-        yield _warning(Code.STRAY_ROWS, message, str(default.name))
+        yield warning(Code.STRAY_ROWS, message, str(default.name))
 
 
 def _left_behind(seen: View) -> Iterator[Finding]:
@@ -142,23 +62,19 @@ def _left_behind(seen: View) -> Iterator[Finding]:
     for partition in seen.table.pending:
         whose = "" if partition.mark is not None else ", and not by pgalmanac"
         message = f"detaching {partition.name} was begun{whose} and not finished; pgalmanac maintain finishes it"
-        yield _warning(Code.DETACH_PENDING, message, str(partition.name))
+        yield warning(Code.DETACH_PENDING, message, str(partition.name))
     for orphan in seen.table.orphans:
         if orphan.in_trash:
             continue
-        yield _warning(Code.ORPHAN_TABLE, _orphan_text(seen, orphan.name, orphan.mark, orphan.bounds), str(orphan.name))
+        yield warning(Code.ORPHAN_TABLE, _orphan_text(seen, orphan.name, orphan.mark, orphan.bounds), str(orphan.name))
 
 
 def _kept(seen: View) -> Iterator[Finding]:
     """What stays although it is past retention, because somebody wants it to, and what can be had back."""
     for partition in seen.table.partitions:
         if seen.expired(partition.bounds) and seen.pinned(partition.pin):
-            yield Finding(
-                level=Level.INFO,
-                code=Code.PINNED,
-                message=f"{partition.name} is past retention and stays: {partition.pin}",
-                partition=str(partition.name),
-            )
+            message = f"{partition.name} is past retention and stays: {partition.pin}"
+            yield info(Code.PINNED, message, str(partition.name))
     trash = [o for o in seen.table.orphans if o.in_trash]
     if not trash:
         return
@@ -166,10 +82,9 @@ def _kept(seen: View) -> Iterator[Finding]:
     size = sum(o.bytes for o in trash)
     until = min((o.mark.keep_until for o in trash if o.mark.keep_until is not None), default=seen.table.now)
     noun = "table" if len(trash) == 1 else "tables"
-    yield Finding(
-        level=Level.INFO,
-        code=Code.TRASH,
-        message=f"{len(trash)} dropped {noun} of {seen.table.name} can be had back from {schemas}"
+    yield info(
+        Code.TRASH,
+        f"{len(trash)} dropped {noun} of {seen.table.name} can be had back from {schemas}"
         f" (about {_size(size)}), the first until {until.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M};"
         " pgalmanac trash lists them",
     )
@@ -214,18 +129,17 @@ def _planned(seen: View, plan: Plan) -> Iterator[Finding]:
             alike.setdefault((action is not None, why), []).append(partition)
         elif action is not None:
             message = f"{partition.name} is past retention and stays: {action.note}"
-            yield _warning(Code.DROP_BLOCKED, message, str(partition.name))
+            yield warning(Code.DROP_BLOCKED, message, str(partition.name))
     for (expired, why), partitions in alike.items():
         yield _never(partitions, why, expired=expired)
     for orphan in seen.table.orphans:
         if (action := skipped.get(orphan.oid)) is not None and not seen.pinned(orphan.pin):
-            yield _warning(Code.DROP_BLOCKED, f"{orphan.name} stays: {action.note}", str(orphan.name))
-    yield from _not_created(seen, plan)
+            yield warning(Code.DROP_BLOCKED, f"{orphan.name} stays: {action.note}", str(orphan.name))
+    yield from not_created(seen, plan)
     if not seen.policy.may_drop and any(seen.expired(p.bounds) for p in seen.table.ranged):
-        yield Finding(
-            level=Level.INFO,
-            code=Code.RETENTION_UNSET,
-            message=f"nothing is dropped from {seen.table.name}, for which nobody set a retention; "
+        yield info(
+            Code.RETENTION_UNSET,
+            f"nothing is dropped from {seen.table.name}, for which nobody set a retention; "
             'set retention_days, or retention_days = "forever"',
         )
 
@@ -236,26 +150,9 @@ def _never(partitions: Sequence[Partition], why: str, *, expired: bool) -> Findi
     if len(partitions) > 1:
         subject = f"each of {subject} .. {partitions[-1].name} ({len(partitions)})"
     says = "is past retention and stays" if expired else "is never dropped"
-    return Finding(
-        level=Level.WARNING if expired else Level.INFO,
-        code=Code.UNMANAGED_PARTITION,
-        message=f"{subject} {says}: {why}",
-        partition=str(partitions[0].name) if len(partitions) == 1 else None,
-    )
-
-
-def _not_created(seen: View, plan: Plan) -> Iterator[Finding]:
-    """What is missing and refused; of what is refused for one reason, each run of periods makes one finding."""
-    reasons: dict[str | None, list[Action]] = {}
-    for action in plan.actions:
-        if action.kind is ActionKind.CREATE and action.status is Status.REFUSED:
-            reasons.setdefault(action.note, []).append(action)
-    for note, actions in reasons.items():
-        for first, last, count in _runs([a.bounds for a in actions]):
-            one = next((str(a.partition) for a in actions if a.bounds == first), None) if count == 1 else None
-            yield _warning(
-                Code.GAP, f"{seen.table.name}: {_spanned(seen, first, last, count)} not created: {note}", one
-            )
+    finding = warning if expired else info
+    one = str(partitions[0].name) if len(partitions) == 1 else None
+    return finding(Code.UNMANAGED_PARTITION, f"{subject} {says}: {why}", one)
 
 
 def _refused(seen: View, plan: Plan) -> Iterator[Finding]:
@@ -263,38 +160,37 @@ def _refused(seen: View, plan: Plan) -> Iterator[Finding]:
     refused = [a for a in plan.actions if a.kind in GOING and a.status is Status.REFUSED]
     for action in refused:
         if action.guard is Guard.TRASH:
-            yield _warning(Code.DROP_BLOCKED, f"{action.partition} stays: {action.note}", str(action.partition))
+            yield warning(Code.DROP_BLOCKED, f"{action.partition} stays: {action.note}", str(action.partition))
     for code, guard in ((Code.FUSE, Guard.FUSE), (Code.CLOCK, Guard.CLOCK)):
         stopped = next((a for a in refused if a.guard is guard), None)
         if stopped is not None:
-            yield _warning(code, f"nothing is dropped from {seen.table.name}: {stopped.note}")
+            yield warning(code, f"nothing is dropped from {seen.table.name}: {stopped.note}")
             return
 
 
 def _catalog(seen: View) -> Iterator[Finding]:
     for grant in seen.table.missing_grants:
-        yield _critical(Code.PRIVILEGE, f"this role cannot maintain {seen.table.name}; missing: {grant}")
+        yield critical(Code.PRIVILEGE, f"this role cannot maintain {seen.table.name}; missing: {grant}")
     for index in seen.table.invalid_indexes:
-        yield _warning(Code.INDEX_INVALID, f"the index {index} of {seen.table.name} is invalid; finish or drop it")
+        yield warning(Code.INDEX_INVALID, f"the index {index} of {seen.table.name} is invalid; finish or drop it")
     yield from _breakdown(seen)
     if (stop := stop_pg_partman(seen.table)) is not None:
-        yield _warning(
+        yield warning(
             Code.PG_PARTMAN,
             f"pg_partman's part_config lists {seen.table.name} too, and only one should maintain it; "
             f"this stops pg_partman: {stop}",
         )
     if not seen.policy.retention_agreed and (why := pg_partman_unread(seen.table)) is not None:
-        yield _warning(Code.PG_PARTMAN, f"{why}; until then, or until retention_days is set, nothing is dropped")
+        yield warning(Code.PG_PARTMAN, f"{why}; until then, or until retention_days is set, nothing is dropped")
 
 
 def _breakdown(seen: View) -> Iterator[Finding]:
     """That reports cannot break down by the column that somebody named."""
     wanted = seen.policy.breakdown
     if wanted is not None and wanted not in seen.table.columns:
-        yield Finding(
-            level=Level.INFO,
-            code=Code.BREAKDOWN_UNKNOWN,
-            message=f"{seen.table.name} has no column {quote(wanted)}, so that reports break nothing down by it; "
+        yield info(
+            Code.BREAKDOWN_UNKNOWN,
+            f"{seen.table.name} has no column {quote(wanted)}, so that reports break nothing down by it; "
             "correct the setting breakdown",
         )
 
@@ -321,18 +217,18 @@ def pg_partman_unread(table: PartitionedTable) -> str | None:
 def _history(seen: View, past: PastRuns) -> Iterator[Finding]:
     name = seen.table.name
     if past.unavailable is not None:
-        yield _warning(Code.HISTORY_UNAVAILABLE, f"the run history of {name} cannot be read: {past.unavailable}")
+        yield warning(Code.HISTORY_UNAVAILABLE, f"the run history of {name} cannot be read: {past.unavailable}")
         return
     if past.last_failed is not None:
-        yield _warning(Code.LAST_RUN_FAILED, f"the last run of {name} ended in error: {past.last_failed}")
+        yield warning(Code.LAST_RUN_FAILED, f"the last run of {name} ended in error: {past.last_failed}")
     if past.last_success is None:
         why = OF_ANOTHER if past.table_is_new else ""
-        yield _warning(
+        yield warning(
             Code.LAST_SUCCESS_OLD, f"no successful maintenance of {name} is recorded{why}; run pgalmanac maintain"
         )
     elif seen.table.now - past.last_success > SUCCESS_MAX_AGE:
         hours = int((seen.table.now - past.last_success).total_seconds() // 3600)
-        yield _critical(
+        yield critical(
             Code.LAST_SUCCESS_OLD, f"the last successful run of {name} was {hours} hours ago; is the timer running?"
         )
     yield from _shrinking(seen, past)
@@ -346,19 +242,11 @@ def _shrinking(seen: View, past: PastRuns) -> Iterator[Finding]:
         and (until is None or until < past.covered_until)
     ):
         day = seen.calendar.shown(past.covered_until).date()
-        yield _warning(
+        yield warning(
             Code.SHRINKING,
             f"{seen.table.name} was covered up to {day} after the last run, and no longer is; who drops partitions?",
         )
     elif past.partitions is not None and len(seen.table.partitions) < past.partitions:
         gone = past.partitions - len(seen.table.partitions)
         noun = "partition is" if gone == 1 else "partitions are"
-        yield _warning(Code.SHRINKING, f"{gone} {noun} gone from {seen.table.name} that no run of pgalmanac dropped")
-
-
-def _warning(code: Code, message: str, partition: str | None = None) -> Finding:
-    return Finding(level=Level.WARNING, code=code, message=message, partition=partition)
-
-
-def _critical(code: Code, message: str) -> Finding:
-    return Finding(level=Level.CRITICAL, code=code, message=message)
+        yield warning(Code.SHRINKING, f"{gone} {noun} gone from {seen.table.name} that no run of pgalmanac dropped")

@@ -108,12 +108,14 @@ def _list(
     arguments: Arguments, settings: Settings, stderr: Stderr, command: Literal["status", "trash", "pins"]
 ) -> RunReport:
     """The partitions, or those that are kept on purpose."""
+    from pgalmanac import overview  # noqa: PLC0415  # what counts, and no nightly run needs
+
     if command != "status":
-        return run(maintain.kept(settings, command))
+        return run(overview.kept(settings, command))
     watch = Watch(settings, stderr)
     if arguments.no_cache:
         settings = replace(settings, counts=replace(settings.counts, cache=False))
-    return run(maintain.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
+    return run(overview.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
 
 
 def _start(settings: Settings) -> str:

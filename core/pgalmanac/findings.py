@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Code", "Finding", "Level", "PastRuns", "worst"]
+__all__ = ["Code", "Finding", "Level", "PastRuns", "critical", "info", "warning", "worst"]
 
 
 class Level(StrEnum):
@@ -61,6 +61,21 @@ class Finding:
     code: Code
     message: str
     partition: str | None = None
+
+
+def info(code: Code, message: str, partition: str | None = None) -> Finding:
+    """A finding that changes no exit code."""
+    return Finding(level=Level.INFO, code=code, message=message, partition=partition)
+
+
+def warning(code: Code, message: str, partition: str | None = None) -> Finding:
+    """A finding that somebody should look into."""
+    return Finding(level=Level.WARNING, code=code, message=message, partition=partition)
+
+
+def critical(code: Code, message: str, partition: str | None = None) -> Finding:
+    """A finding because of which inserts fail, or soon will."""
+    return Finding(level=Level.CRITICAL, code=code, message=message, partition=partition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

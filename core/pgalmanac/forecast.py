@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from pgalmanac.findings import Code, Finding, Level
+from pgalmanac.findings import Code, Finding, info, warning
 from pgalmanac.model import Partition
 from pgalmanac.view import View
 
@@ -144,20 +144,12 @@ def _volumes(seen: View, sizes: Sizes) -> Iterator[Finding]:
         if not usual or period.begins < recent:
             continue
         if not period.rows:
-            yield Finding(
-                level=Level.WARNING,
-                code=Code.NO_EVENTS,
-                message=f"{period.name} holds no events, usual are about {usual:,.0f}; did whoever writes them stop?",
-                partition=period.partition,
-            )
+            message = f"{period.name} holds no events, usual are about {usual:,.0f}; did whoever writes them stop?"
+            yield warning(Code.NO_EVENTS, message, period.partition)
         elif not usual / _FACTOR <= period.rows <= usual * _FACTOR:
             word = "fewer" if period.rows < usual else "more"
-            yield Finding(
-                level=Level.INFO,
-                code=Code.UNUSUAL_VOLUME,
-                message=f"{period.name} holds about {period.rows:,} events, far {word} than the usual {usual:,.0f}",
-                partition=period.partition,
-            )
+            message = f"{period.name} holds about {period.rows:,} events, far {word} than the usual {usual:,.0f}"
+            yield info(Code.UNUSUAL_VOLUME, message, period.partition)
 
 
 def _periods(
@@ -199,10 +191,10 @@ def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:
         return
     days = (found.full_on - seen.today).days
     when = "now" if days <= 0 else f"on {found.full_on}, in {days} day{'' if days == 1 else 's'}"
-    yield Finding(
-        level=Level.WARNING if days <= _SOON_DAYS else Level.INFO,
-        code=Code.DISK_LIMIT,
-        message=f"{seen.table.name} reaches its limit of {seen.policy.disk_limit_gb} GiB {when}; "
+    finding = warning if days <= _SOON_DAYS else info
+    yield finding(
+        Code.DISK_LIMIT,
+        f"{seen.table.name} reaches its limit of {seen.policy.disk_limit_gb} GiB {when}; "
         "raise disk_limit_gb, or keep fewer days",
     )
 

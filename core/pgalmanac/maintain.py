@@ -6,22 +6,20 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
-from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import psycopg
 
-from pgalmanac import counts
 from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, is_lost, one_line, translated
-from pgalmanac.diagnose import diagnose, of_status
+from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
-from pgalmanac.estimates import estimates, with_sizes
+from pgalmanac.estimates import with_sizes
 from pgalmanac.figures import statistics
-from pgalmanac.findings import Code, Finding, Level
+from pgalmanac.findings import Code, critical, warning
 from pgalmanac.forecast import unusual
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError
@@ -32,13 +30,12 @@ from pgalmanac.plan import Plan
 from pgalmanac.proof import prove_insert
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
-from pgalmanac.results import CountProgress, Outcome, PartitionCount, RunReport, TableReport
+from pgalmanac.results import Outcome, RunReport, TableReport
 from pgalmanac.run import Observer, Run
 from pgalmanac.summary import recorded_details, summary, why_failed
-from pgalmanac.trash import look_into
 from pgalmanac.view import View, view
 
-__all__ = ["Observer", "Request", "check", "initialise", "kept", "past_runs", "perform", "preview", "status"]
+__all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview"]
 
 # How long closing the history row of an interrupted run may take before the process ends all the same.
 _CLOSING_SECONDS: Final = 5
@@ -167,7 +164,7 @@ async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableRep
     if recorder.trouble is None or any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
         return report
     message = f"the run history of {report.table} could not be written: {recorder.trouble}"
-    trouble = Finding(level=Level.WARNING, code=Code.HISTORY_UNAVAILABLE, message=message)
+    trouble = warning(Code.HISTORY_UNAVAILABLE, message)
     return replace(report, findings=(*report.findings, trouble))
 
 
@@ -249,73 +246,11 @@ async def _probed(session: Session, seen: Inspection, report: TableReport) -> Ta
     try:
         return replace(report, proved=await prove_insert(session, seen.view))
     except ProofError as exc:
-        finding = Finding(level=Level.CRITICAL, code=Code.PROBE_FAILED, message=exc.message)
+        finding = critical(Code.PROBE_FAILED, exc.message)
         return replace(report, findings=(*report.findings, finding))
     finally:
         if not session.conn.closed:
             await session.execute("SET default_transaction_read_only = on")
-
-
-async def status(
-    settings: Settings, *, exact: bool = False, limit: int | None = None, observer: Observer | None = None
-) -> RunReport:
-    """Partitions with counts, newest first, in TableReport.counts; statistics in TableReport.statistics.
-
-    Findings are only about rows that are in none of these partitions because a detach was not ended, and about a
-    breakdown by a column that is not there.
-    """
-    async with AsyncExitStack() as stack:
-        run = await Run.open(stack, settings, read_only=True, observer=observer)
-
-        async def one(ref: TableRef) -> TableReport:
-            table = await inspect(run.session, ref)
-            seen = view(table, settings.policy(table.name))
-            found = await estimates(run.session, seen, limit=limit)
-            began = monotonic()
-            if exact:
-                run.observer(Plan(view=seen))
-                found = await _counted(run, seen, found)
-            counting = settings.counts
-            left = max(began + counting.max_seconds - monotonic(), 0.0)
-            figures = await statistics(
-                run.session,
-                seen,
-                found if limit is None else (),
-                seconds=min(left, counting.statement_seconds),
-                cache=counting.cache and not counting.consistent,
-            )
-            return TableReport(
-                table=str(table.name), view=seen, counts=found, statistics=figures, findings=of_status(seen)
-            )
-
-        return run.report("status", await run.each(one))
-
-
-async def _counted(run: Run, seen: View, found: Sequence[PartitionCount]) -> tuple[PartitionCount, ...]:
-    """The same counts, exact, in the same order."""
-    progress = CountProgress.begin(found)
-    counted: dict[int, PartitionCount] = {}
-    stream = counts.exact(run.session, seen, found, options=run.settings.counts, dsn=run.settings.dsn)
-    async with aclosing(stream):
-        async for count in stream:
-            counted[count.oid] = count
-            progress = progress.after(count)
-            run.observer(progress)
-    return tuple(counted[c.oid] for c in found)
-
-
-async def kept(settings: Settings, command: Literal["trash", "pins"]) -> RunReport:
-    """What is kept on purpose: with *trash* the dropped tables, their rows and sizes in TableReport.counts."""
-    async with AsyncExitStack() as stack:
-        run = await Run.open(stack, settings, read_only=True)
-
-        async def one(ref: TableRef) -> TableReport:
-            table = await inspect(run.session, ref)
-            seen = view(table, settings.policy(table.name))
-            found = await look_into(run.session, table) if command == "trash" else ()
-            return TableReport(table=str(table.name), view=seen, counts=found)
-
-        return run.report(command, await run.each(one))
 
 
 async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None) -> tuple[RunRecord, ...]:

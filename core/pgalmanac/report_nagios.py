@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pgalmanac.findings import Code, Finding, Level
+from pgalmanac.findings import Code, Finding, Level, critical
 from pgalmanac.log import shown
 from pgalmanac.results import RunReport, TableReport
 
@@ -62,7 +62,7 @@ def check_findings(table: TableReport) -> Iterator[Finding]:
     """What check finds of a table; that it could not be looked at is a finding too."""
     yield from table.findings
     if table.error is not None and not any(f.level is Level.CRITICAL for f in table.findings):
-        yield Finding(level=Level.CRITICAL, code=Code.UNREACHABLE, message=f"{table.table}: {table.error}")
+        yield critical(Code.UNREACHABLE, f"{table.table}: {table.error}")
 
 
 def _summary(report: RunReport) -> str:

@@ -10,7 +10,7 @@ from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, translated
 from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
-from pgalmanac.findings import Code, Finding, Level
+from pgalmanac.findings import Code, Finding, info
 from pgalmanac.model import Server, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
@@ -110,4 +110,4 @@ def on_standby(server: Server) -> tuple[Finding, ...]:
     if not server.standby:
         return ()
     message = f"{server.database} is a standby: nothing is done here, maintenance runs on the primary"
-    return (Finding(level=Level.INFO, code=Code.STANDBY, message=message),)
+    return (info(Code.STANDBY, message),)

@@ -24,7 +24,7 @@ import pyarrow.parquet
 import pytest
 from psycopg import sql
 
-from pgalmanac import apply, archive_parquet, archive_source, archive_write, ddl, execute_archive, maintain
+from pgalmanac import apply, archive_parquet, archive_source, archive_write, ddl, execute_archive, maintain, overview
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.archive_store import Store, open_store
 from pgalmanac.archives import archives
@@ -324,7 +324,7 @@ async def test_called_off_in_the_middle_of_its_detach(
         error = await called_off(expired, tmp_path, pending)
         await looking
         monkeypatch.undo()
-        found = await maintain.status(settings(expired, tmp_path.as_uri()))
+        found = await overview.status(settings(expired, tmp_path.as_uri()))
     report = await run(expired, tmp_path.as_uri())
 
     assert "its detach was begun, and queries on public.events do not see its rows until the next maintain" in error
@@ -344,7 +344,7 @@ async def test_called_off_and_not_to_be_attached_in_time(
         reader.execute(f"SELECT FROM {NAME} LIMIT 1".encode())
         error = await later
     found = await maintain.check(settings(expired, tmp_path.as_uri()))
-    shown = await maintain.status(settings(expired, tmp_path.as_uri()))
+    shown = await overview.status(settings(expired, tmp_path.as_uri()))
     back = await run(expired, tmp_path.as_uri(), Request(command="undrop", target=NAME))
 
     assert f"its rows: SELECT * FROM public.{NAME}" in error

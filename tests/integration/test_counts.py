@@ -16,7 +16,7 @@ import pytest
 from psycopg import AsyncConnection
 
 import support
-from pgalmanac import counts, maintain
+from pgalmanac import counts, overview
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Counting, Layer, Settings
 from pgalmanac.counts_cache import CountsCache
@@ -528,7 +528,7 @@ async def test_most_frequent_values_that_take_too_long_are_left_out(database: st
         connection.execute("CREATE CAST (slow AS text) WITH FUNCTION as_text(slow)")
         connection.execute("ALTER TABLE events ADD COLUMN kind slow DEFAULT 'a'")
     settings = Settings(dsn=database, counts=counting, defaults=Layer(values={"breakdown": "kind"}))
-    report = await maintain.status(settings, exact=True)
+    report = await overview.status(settings, exact=True)
 
     (table,) = report.tables
     assert [(1, True)] == [(c.rows, c.exact) for c in table.counts]
@@ -632,7 +632,7 @@ async def test_status_counts_through_the_cache_and_past_it(
     heard: list[object] = []
 
     reports = [
-        (await maintain.status(s, exact=True, observer=heard.append)).tables[0]
+        (await overview.status(s, exact=True, observer=heard.append)).tables[0]
         for s in (settings, settings, replace(settings, counts=Counting(cache=False)))
     ]
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from pgalmanac import maintain
+from pgalmanac import maintain, overview
 from pgalmanac.actions import Status
 from pgalmanac.config import load
 from pgalmanac.doctor import Verdict, examine
@@ -106,4 +106,4 @@ async def test_check_does_not_wait_for_the_servers_counters(database: str, make_
     assert table.view is not None
     assert 31 == len(table.view.table.partitions)
     with pytest.raises(PrivilegeError, match="pg_stat_get_live_tuples"):
-        await maintain.status(settings)
+        await overview.status(settings)

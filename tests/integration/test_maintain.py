@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pgalmanac import catalog, discovery, maintain
+from pgalmanac import catalog, discovery, maintain, overview
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
@@ -543,7 +543,7 @@ async def test_exact_counts_and_limits(database: str) -> None:
     """Each partition is counted, newest first, with its oldest and newest event."""
     add_partitions(database, days=range(-3, 1))
     add_rows(database, day=-1, count=7)
-    report: RunReport = await maintain.status(Settings(dsn=database), exact=True, limit=2)
+    report: RunReport = await overview.status(Settings(dsn=database), exact=True, limit=2)
     counted = report.tables[0].counts
 
     assert [(c.name.name, c.rows, c.exact) for c in counted] == [

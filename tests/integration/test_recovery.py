@@ -17,7 +17,8 @@ from pgalmanac.actions import ActionKind, Status
 from pgalmanac.errors import PgalmanacError, UsageError
 from pgalmanac.findings import Code
 from pgalmanac.inspection import Request
-from pgalmanac.maintain import check, kept, perform
+from pgalmanac.maintain import check, perform
+from pgalmanac.overview import kept
 from pgalmanac.report import render
 from support import connect, rows
 from under_fire import MARK, age, create_log, execute, log_partition, maintain, midnight, planned, settings, todo
