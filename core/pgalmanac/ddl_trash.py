@@ -119,7 +119,7 @@ def reattach(
     In it the table is given what it is *lacking*: nobody sees it as a partition that is open to others than its like,
     and a new owner needs no right to the schema of the trash. The empty partition that it *replaces* goes in it too,
     under the locks of a drop, by which it is known to be empty still. That the whole table waits then, and not only who
-    wants to the default partition, is why this is to be *bounded* work where there are rows to look through.
+    wants to the default partition, is why this is to be *bounded* work where there is one.
     *pin* is one that the table has not yet.
     """
     lines = UNMARKED if pin is None else {**UNMARKED, **pinned(pin)}

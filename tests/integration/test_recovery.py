@@ -489,18 +489,32 @@ def test_what_makes_room_for_an_undo_is_the_partition_that_was_shown(log: str, m
     assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-1)}") == [(ROWS,)]
 
 
+@pytest.mark.parametrize("seen", [True, False])
 def test_an_undo_in_place_does_not_stop_all_writers_for_a_look_through_the_default_partition(
     empty_database: str,
+    seen: bool,  # noqa: FBT001  # a parameter of the test
 ) -> None:
-    """They wait no longer than for a lock; the sentence says what takes longer, and what makes it possible."""
+    """They wait no longer than for a lock, also for rows that come after the plan was made.
+
+    The sentence says what takes longer, and what makes it possible.
+    """
     shaped(empty_database, "default")
     run(empty_database, "drop", period(-1))
     run(empty_database)
-    execute(
-        empty_database,
-        f"INSERT INTO log (id, ts) SELECT n, timestamptz '{midnight(-40)}' FROM generate_series(1, 300000) n",
-    )
-    refused = run(empty_database, "undrop", period(-1), lock_timeout_ms=5, retry_seconds=60)
+
+    def stray(_: object) -> None:
+        execute(
+            empty_database,
+            f"INSERT INTO log (id, ts) SELECT n, timestamptz '{midnight(-40)}' FROM generate_series(1, 300000) n",
+        )
+
+    request, hasty = Request(command="undrop", target=period(-1)), {"lock_timeout_ms": 5, "retry_seconds": 60}
+    if seen:
+        stray(None)
+    observer = None if seen else pin_once(stray)
+    (refused,) = asyncio.run(
+        perform(settings(empty_database, grace_days=7, **hasty), request, observer=observer)
+    ).tables
     before = rows(empty_database, f"SELECT count(*) FROM {day_name(-1)}")
     done = run(empty_database, "undrop", period(-1), lock_timeout_ms=60_000, retry_seconds=60)
 
