@@ -65,6 +65,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "guard",
                 "health",
                 "history",
+                "history_rights",
                 "leftovers",
                 "locks",
                 "privileges",

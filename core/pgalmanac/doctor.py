@@ -20,6 +20,7 @@ from pgalmanac.diagnose import pg_partman_unread, stop_pg_partman
 from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
+from pgalmanac.history_rights import rights
 from pgalmanac.leftovers import Leftovers, read_leftovers
 from pgalmanac.log import is_terminal
 from pgalmanac.model import KeyType
@@ -103,14 +104,22 @@ def _server(session: Session) -> Iterator[Line]:
 async def _history(session: Session, settings: Settings) -> AsyncIterator[Line]:
     try:
         history = await History.open(session, settings.history_table)
+        found = None if history is None else await rights(history)
     except (HistoryError, psycopg.Error) as exc:
         yield _fix("history", one_line(exc))
         return
-    if history is None:
+    if history is None or found is None:
         yield _fix("history", "there is none yet: run pgalmanac init, or the first maintain makes it")
-    elif not history.writable:
-        yield _fix("history", f"GRANT SELECT, INSERT, UPDATE, DELETE ON {history.runs} TO {session.server.role}")
-    else:
+        return
+    missing = [t for t in (history.actions, history.stats) if t not in history.tables]
+    if missing and not found.may_create:
+        names = " and ".join(map(str, missing))
+        yield _fix(
+            "history", f"{names} {'is' if len(missing) == 1 else 'are'} not there: run pgalmanac init as the owner"
+        )
+    if found.grants:
+        yield _fix("history", "; ".join(found.grants))
+    elif not missing or found.may_create:
         yield _ok("history", f"{history.runs}, kept for {settings.history_keep_days} days")
 
 

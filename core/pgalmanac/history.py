@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, LiteralString
 
+import psycopg
 from psycopg import errors, sql
 
 import pgalmanac
@@ -36,7 +37,7 @@ _REQUIRED: Final = (
 )
 _FIND: Final[LiteralString] = """
 SELECT n.nspname::text, a.attname::text, format_type(a.atttypid, NULL),
-       a.atthasdef OR a.attidentity <> '', has_table_privilege(c.oid, 'INSERT, UPDATE'),
+       a.atthasdef OR a.attidentity <> '',
        ARRAY(SELECT b.relname::text FROM pg_class b
               WHERE b.relnamespace = n.oid AND b.relname = ANY (%(beside)s::text[]))
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
@@ -115,7 +116,6 @@ class History:
     id_has_default: bool
     output_type: str
     has_details: bool
-    writable: bool
     # Which of the tables beside it are there, by their names.
     beside: frozenset[str] = frozenset()
 
@@ -141,8 +141,7 @@ class History:
             id_has_default=columns["id"][1],
             output_type=columns["output"][0],
             has_details="details" in columns,
-            writable=bool(rows[0][4]),
-            beside=frozenset(rows[0][5]),
+            beside=frozenset(rows[0][4]),
         )
 
     @classmethod
@@ -294,7 +293,11 @@ class History:
     async def finish(
         self, run_id: str, *, error: str | None, output: str, details: Mapping[str, Any], keep_days: int
     ) -> None:
-        """Close the run, and let go of what pgalmanac wrote more than *keep_days* days ago, in one transaction."""
+        """Close the run, and let go of what pgalmanac wrote more than *keep_days* days ago, in one transaction.
+
+        Where only the latter is refused the run is closed all the same, and the refusal raised: a run that nobody
+        closed would be taken for interrupted.
+        """
         values = {
             "runs": qualified(self.runs),
             "actions": qualified(self.actions),
@@ -309,11 +312,19 @@ class History:
         }
         output_value = sql.SQL("to_jsonb({output}::text)" if self.output_is_json else "{output}")
         with_details = sql.SQL(", details = COALESCE(details, '{{}}') || {details}::jsonb" if self.has_details else "")
-        query = sql.SQL(
-            _FINISH + (_PRUNE if self.has_details else "") + (_PRUNE_STATS if self.has_stats else "")
-        ).format(**values, output_value=output_value.format(**values), with_details=with_details.format(**values))
+        finish = sql.SQL(_FINISH).format(
+            **values, output_value=output_value.format(**values), with_details=with_details.format(**values)
+        )
+        prune = sql.SQL((_PRUNE if self.has_details else "") + (_PRUNE_STATS if self.has_stats else "")).format(
+            **values
+        )
         try:
-            await self.session.execute(query + sql.SQL("COMMIT"))
+            await self.session.execute(finish + prune + sql.SQL("COMMIT"))
+        except psycopg.Error:
+            await self.session.rollback()
+            if not self.session.conn.closed:
+                await self.session.execute(finish + sql.SQL("COMMIT"))
+            raise
         finally:
             await self.session.rollback()
 

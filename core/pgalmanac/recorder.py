@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import errors
 
 from pgalmanac.db import Session, one_line
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
+from pgalmanac.history_rights import rights
 from pgalmanac.log import scrub
 from pgalmanac.model import PartitionedTable, TableRef
 from pgalmanac.periods import Calendar
@@ -194,10 +196,21 @@ class Recorder:
         try:
             return await wanted
         except (psycopg.Error, HistoryError) as exc:
-            self.trouble = self.trouble or scrub(one_line(exc))
-            if self.history is not None:
-                await self._recover()
+            await self._recover()
+            self.trouble = self.trouble or await self._explained(exc)
             return None
+
+    async def _explained(self, exc: Exception) -> str:
+        """The error in one line; a right that this role lacks with the GRANT for it."""
+        text = scrub(one_line(exc))
+        if self.history is None or not isinstance(exc, errors.InsufficientPrivilege):
+            return text
+        try:
+            grants = (await rights(self.history, writing=self._apart is not None)).grants
+        except psycopg.Error:
+            await self._recover()
+            return text
+        return "; ".join([text, *grants])
 
     async def _recover(self) -> None:
         if self.history is not None and not self.history.session.conn.closed:

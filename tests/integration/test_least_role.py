@@ -18,7 +18,9 @@ from pgalmanac.config import load
 from pgalmanac.doctor import Verdict, examine
 from pgalmanac.errors import PrivilegeError
 from pgalmanac.exporter import observe
+from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
+from pgalmanac.results import TableReport
 from support import add_partitions, connect, rows, today
 
 MANUAL: Final = Path(__file__).parents[2] / "docs/operations.md"
@@ -86,6 +88,110 @@ async def test_a_denied_drop_names_the_grant(as_role: str, database: str, make_r
     assert (5, 0) == (table.dropped, table.count(Status.FAILED))
     with connect(database) as connection:
         connection.execute("DROP TABLE child")  # the roles of the test go with what they own
+
+
+@pytest.fixture
+def of_another(database: str, make_role: Callable[..., str]) -> str:
+    """Give the conninfo of a role that owns the table through another, beside a history that a superuser made."""
+    owner, role = make_role(), make_role()
+    with connect(database) as connection:
+        connection.execute(f"GRANT CREATE ON SCHEMA public TO {owner}; ALTER TABLE events OWNER TO {owner}".encode())
+        connection.execute(f"GRANT {owner} TO {role}".encode())
+    return conninfo.make_conninfo(database, user=role)
+
+
+async def said_of_the_history(conninfo: str) -> list[tuple[Verdict, str]]:
+    """What doctor says about it."""
+    settings = load(environ={}, dsn=conninfo, tables=["public.events"], demo=True)
+    return [(x.verdict, x.message) for x in await examine(settings, {}) if x.topic == "history"]
+
+
+async def maintained(conninfo: str, days: int) -> TableReport:
+    """Let the role's run make the next day, and say what became of the table."""
+    flags = {"premake_days": str(days)}
+    settings = load(environ={}, flags=flags, dsn=conninfo, tables=["public.events"], demo=True)
+    return (await maintain.perform(settings, Request(command="maintain"))).tables[0]
+
+
+@pytest.mark.parametrize("made", ["init", "serial"])
+async def test_what_doctor_grants_is_enough_for_the_history(of_another: str, database: str, made: str) -> None:
+    """One line for all of its tables, and for the sequence where a number comes from one; then runs are successes."""
+    if made == "serial":
+        with connect(database) as connection:
+            connection.execute(
+                "CREATE TABLE housekeeper_runs (id serial PRIMARY KEY, task_name text, started_at timestamptz,"
+                " completed_at timestamptz, status text, duration_ms bigint, output text, error text,"
+                " triggered_by text, created_at timestamptz)"
+            )
+    await maintain.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+
+    ((verdict, grant),) = await said_of_the_history(of_another)
+    with connect(database) as connection:
+        connection.execute(grant.encode())
+    after = await said_of_the_history(of_another)
+    reports = [await maintained(of_another, days) for days in (8, 9, 10)]
+
+    assert Verdict.FIX is verdict
+    assert (made == "serial") == ("GRANT USAGE ON SEQUENCE public.housekeeper_runs_id_seq TO " in grant)
+    assert [Verdict.OK] == [verdict for verdict, _ in after]
+    assert [9, 1, 1] == [report.created for report in reports]
+    assert [("success", None)] * 3 == rows(database, "SELECT status, error FROM housekeeper_runs ORDER BY id")
+    assert [()] * 3 == [report.findings for report in reports]
+
+
+@pytest.mark.parametrize(
+    ("granted", "missing"),
+    [
+        (["runs"], "public.housekeeper_run_actions, public.housekeeper_partition_stats"),
+        (["runs", "run_actions"], "public.housekeeper_partition_stats"),
+        (["runs", "partition_stats"], "public.housekeeper_run_actions"),
+    ],
+)
+async def test_a_run_ends_as_it_ended_though_its_actions_or_sizes_are_not_written(
+    of_another: str, database: str, granted: list[str], missing: str
+) -> None:
+    """Its row is closed, the next one does not take it for interrupted, and the finding has the GRANT."""
+    await maintain.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+    role = conninfo.conninfo_to_dict(of_another)["user"]
+    with connect(database) as connection:
+        for table in granted:
+            grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON housekeeper_{table} TO {role}"
+            connection.execute(grant.encode())
+
+    reports = [await maintained(of_another, days) for days in (8, 9, 9)]
+    with connect(database) as connection:
+        connection.execute(f"CREATE TABLE events_{today() + timedelta(days=10):%Y_%m_%d} ()".encode())
+    refused = await maintained(of_another, 10)
+    recorded = rows(
+        database, "SELECT status, COALESCE(error LIKE '%is taken%', false) FROM housekeeper_runs ORDER BY id"
+    )
+    messages = [[f.message for f in r.findings if f.code is Code.HISTORY_UNAVAILABLE] for r in (*reports, refused)]
+
+    assert [9, 1, 0, 0] == [report.created for report in (*reports, refused)]
+    assert [*[("success", False)] * 3, ("error", True)] == recorded
+    assert all(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {missing} TO {role}" in said for (said,) in messages)
+
+
+async def test_a_role_that_only_looks_is_told_to_ask_for_no_more_than_that(
+    database: str, make_role: Callable[..., str]
+) -> None:
+    """A check as somebody who may not read the history: SELECT is enough, and said."""
+    role = make_role()
+    await maintain.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+    looking = conninfo.make_conninfo(database, user=role)
+    settings = load(environ={}, dsn=looking, tables=["public.events"], demo=True)
+
+    async def said() -> list[str]:
+        (table,) = (await maintain.check(settings)).tables
+        return [f.message.partition("; ")[2] for f in table.findings if f.code is Code.HISTORY_UNAVAILABLE]
+
+    before = await said()
+    with connect(database) as connection:
+        connection.execute(before[0].encode())
+
+    assert [] == await said()
+    tables = "public.housekeeper_runs, public.housekeeper_run_actions, public.housekeeper_partition_stats"
+    assert [f"GRANT SELECT ON {tables} TO {role}"] == before
 
 
 def test_it_can_do_no_more(as_role: str) -> None:

@@ -23,7 +23,7 @@ _ADVICE: Final[dict[Code, str]] = {
     Code.UNUSUAL_VOLUME: "look at whoever writes these events, if nobody expected it",
     Code.CLOCK: "set the clock right; until then nothing is dropped",
     Code.SHRINKING: "look at who else drops partitions, then maintain",
-    Code.HISTORY_UNAVAILABLE: "run pgalmanac init as the owner of the schema",
+    Code.HISTORY_UNAVAILABLE: "have its owner run the GRANT above; where there is none, pgalmanac init",
     Code.PRIVILEGE: "have its owner run the GRANT above",
     Code.STANDBY: "connect to the primary to change anything",
     Code.INDEX_INVALID: "create the missing index of each partition and attach it, or drop the index",
