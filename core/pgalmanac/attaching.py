@@ -44,10 +44,10 @@ async def attach(
     await bound(session, table, action.oid or 0, action.partition, action.bounds)
     seen: list[tuple[int, int]] = []
     attempt = partial(run, script(view, action, None), guard=attach_guard(view, action, seen.append))
-    if action.replaces is None or table.default is None:
+    if action.replaces is None or table.scanned_default is None:
         _, attempts = await retried(session, budget, oids, attempt)
     else:  # also where it was seen empty: rows may come since, and pages from which rows went are looked through too
-        what = f"{table.default.name} is looked through for rows of its period while all wait for {table.name}"
+        what = f"{table.scanned_default} is looked through for rows of its period while all wait for {table.name}"
         _, attempts = await retried(session, budget, oids, partial(attempt, bounded=True), bounded=what)
     return attempts, *seen[-1]
 

@@ -136,8 +136,10 @@ async def _missing(session: Session, ref: TableRef) -> ConfigError:
 
 
 async def _has_rows(session: Session, default: Partition) -> bool | None:
-    """Whether the default partition holds any row; None where it is locked or may not be read."""
-    query = sql.SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(qualified(default.name))
+    """Whether the default partition holds any row; None where it is locked, may not be read or lies elsewhere."""
+    if default.kind is RelationKind.FOREIGN:
+        return None
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(default.name))
     try:
         row = await (await session.execute(query)).fetchone()
     except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.WrongObjectType):

@@ -299,7 +299,12 @@ def translated(what: str) -> Generator[None]:
 
 
 def is_lost(exc: psycopg.Error) -> bool:
-    """Whether the session is gone: class 08, a shutdown (57P0x), a limit of idleness, or none of a broken socket."""
+    """Whether the session is gone: class 08, a shutdown (57P0x), a limit of idleness, or none of a broken socket.
+
+    With a severity of ERROR it is still there: then our server could not reach another, where a foreign table lies.
+    """
+    if exc.diag.severity_nonlocalized == "ERROR":
+        return False
     state = exc.sqlstate
     if state is None:
         return isinstance(exc, psycopg.OperationalError)

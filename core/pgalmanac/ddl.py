@@ -169,8 +169,8 @@ def verbatim(expression: str) -> sql.SQL:
 def attach_partition(parent: PartitionedTable, name: TableName, bounds: Bounds) -> Statement:
     """ATTACH, which scans the table unless a check says that its rows belong."""
     lock = f"SHARE UPDATE EXCLUSIVE on {parent.name}"
-    if parent.default is not None:
-        lock += f", ACCESS EXCLUSIVE on {parent.default.name} while it is scanned"
+    if parent.scanned_default is not None:
+        lock += f", ACCESS EXCLUSIVE on {parent.scanned_default} while it is scanned"
     return Statement(
         sql=sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
             qualified(parent.name),
@@ -217,7 +217,7 @@ def comment_on(name: TableName, lines: Lines, comment: str | None, *, until_then
 
 def detach(parent: PartitionedTable, name: TableName) -> Script:
     """DETACH under the locks that a default partition or foreign keys ask for; what follows is in its transaction."""
-    default = [] if parent.default is None else [parent.default.name]
+    default = [] if parent.scanned_default is None else [parent.scanned_default]
     referencing = [n for n in parent.referencing if n in parent.lockable]
     referenced = [n for n in parent.referenced if n in parent.lockable and n not in referencing]
     locks = [lock_tables([parent.name, *default, *referencing, name], "ACCESS EXCLUSIVE")]

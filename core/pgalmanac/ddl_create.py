@@ -28,10 +28,10 @@ __all__ = ["create", "move_rows", "move_rows_at_once"]
 def create(parent: PartitionedTable, name: TableName, bounds: Bounds, structure: Structure) -> Script:
     """LIKE and ATTACH: unlike PARTITION OF, which takes ACCESS EXCLUSIVE on the parent, writers do not wait for it."""
     locks: list[Statement] = []
-    if parent.default is not None:
+    if parent.scanned_default is not None:
         # The parent first: a session that plans a query on it locks the default partition after it.
         locks.append(lock_tables([parent.name], "SHARE UPDATE EXCLUSIVE"))
-        locks.append(lock_tables([parent.default.name], "ACCESS EXCLUSIVE"))
+        locks.append(lock_tables([parent.scanned_default], "ACCESS EXCLUSIVE"))
     locks.extend(foreign_key_locks(parent))
     return Script(
         prepare=(like(parent, name, structure), *dress(name, structure)),

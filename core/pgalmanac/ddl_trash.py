@@ -127,10 +127,10 @@ def reattach(
     going = Script() if replaces is None else ddl.detach_and_drop(parent, replaces)
     if replaces is not None:
         locks += [*going.locks, _empty(replaces)]
-    elif parent.default is not None:
+    elif parent.scanned_default is not None:
         # The parent first: a session that plans a query on it locks the default partition after it.
         locks.append(ddl.lock_tables([parent.name], "SHARE UPDATE EXCLUSIVE"))
-        locks.append(ddl.lock_tables([parent.default.name], "ACCESS EXCLUSIVE"))
+        locks.append(ddl.lock_tables([parent.scanned_default], "ACCESS EXCLUSIVE"))
     return Script(
         prepare=(*going.prepare, ddl.keep_still([name])),
         locks=(*locks, *ddl.foreign_key_locks(parent)),

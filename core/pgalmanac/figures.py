@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Final, LiteralString
 
-from psycopg import errors, sql
+from psycopg import Error, sql
 
 from pgalmanac.counts import key_time
-from pgalmanac.db import Session
+from pgalmanac.db import Session, is_lost
 from pgalmanac.ddl import qualified
 from pgalmanac.frequencies import most_frequent
-from pgalmanac.model import Partition
+from pgalmanac.model import Partition, RelationKind
 from pgalmanac.results import PartitionCount, Statistics
 from pgalmanac.view import View
 
@@ -69,19 +70,21 @@ async def _estimated(
     session: Session, seen: View, column: str | None
 ) -> tuple[tuple[datetime | None, datetime | None], tuple[tuple[str, int], ...]]:
     """Oldest and newest key; the frequencies of *column*, if there is one. In one round trip."""
-    oldest = seen.table.ranged[:_EDGE_LOOKS]
     past = _until_now(seen)
+    oldest, newest = _looked_into(seen.table.ranged), _looked_into(past)
     # What has no rows has no frequent ones; the view of them is the dearest of these to plan.
     oids = [p.oid for p in past[:_BREAKDOWN_PARTITIONS] if p.rows]
     asked = {"column": sql.Literal(column), "oids": sql.Literal(oids), "limit": sql.Literal(_TOP)}
     others = [sql.SQL(_FREQUENCIES).format(**asked)] if oids and column is not None else []
-    edges = sql.SQL("SELECT {}, {};").format(_first(seen, oldest, "min"), _first(seen, past[:_EDGE_LOOKS], "max"))
+    edges = sql.SQL("SELECT {}, {};").format(_first(seen, oldest, "min"), _first(seen, newest, "max"))
     try:
         (edge,), *values = await _together(session, edges, *others)
-    except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
+    except Error as exc:
+        if is_lost(exc):
+            raise
         # One partition that is locked, gone or closed to us must not hide what the others say.
         values = await _together(session, *others)
-        edge = (await _edge(session, seen, oldest, "min"), await _edge(session, seen, past[:_EDGE_LOOKS], "max"))
+        edge = (await _edge(session, seen, oldest, "min"), await _edge(session, seen, newest, "max"))
     frequent = values[0] if values else []
     return (key_time(edge[0]), key_time(edge[1])), tuple((value, rows) for value, rows in frequent)
 
@@ -118,7 +121,9 @@ async def _edge(session: Session, seen: View, partitions: Sequence[Partition], f
         query = sql.SQL("SELECT {};").format(_look(seen, partition, function))
         try:
             ((row,),) = await _together(session, query)
-        except (errors.LockNotAvailable, errors.QueryCanceled, errors.UndefinedTable, errors.InsufficientPrivilege):
+        except Error as exc:
+            if is_lost(exc):
+                raise
             return None
         if row[0] is not None:
             return str(row[0])
@@ -141,6 +146,11 @@ async def _counted(
         breakdown_column=None if frequent is None else seen.policy.breakdown_column,
         breakdown=frequent or (),
     )
+
+
+def _looked_into(partitions: Sequence[Partition]) -> list[Partition]:
+    """The first of them, up to a foreign table: another server's answer is nothing that a report waits for."""
+    return list(takewhile(lambda p: p.kind is not RelationKind.FOREIGN, partitions[:_EDGE_LOOKS]))
 
 
 def _until_now(seen: View) -> list[Partition]:

@@ -286,6 +286,11 @@ class PartitionedTable:
         return self.partitions if self.default is None else (*self.partitions, self.default)
 
     @property
+    def scanned_default(self) -> TableName | None:
+        """The default partition where ATTACH looks through it: not a foreign table, which LOCK TABLE refuses too."""
+        return None if self.default is None or self.default.kind is RelationKind.FOREIGN else self.default.name
+
+    @property
     def pending(self) -> tuple[Partition, ...]:
         """The partitions whose detaching was begun and not finished."""
         return tuple(p for p in self.partitions if p.detach_pending)
