@@ -13,7 +13,7 @@ from pgalmanac.ddl import qualified
 from pgalmanac.discovery import discover, find
 from pgalmanac.errors import ConfigError
 from pgalmanac.marks import PREFIX
-from pgalmanac.model import Partition, PartitionedTable, TableName, TableRef
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName, TableRef
 from pgalmanac.privileges import missing_grants
 
 __all__ = ["ESTIMATED_ROWS", "inspect"]
