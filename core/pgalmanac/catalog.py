@@ -47,13 +47,17 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
   LEFT JOIN pg_type t ON t.oid = a.atttypid
  WHERE c.oid = {oid};
 """
-# The server's estimate of a table's rows: the live-tuple counter, or what the last ANALYZE wrote where the counters
-# began anew since then (a crash, a failover, a reset), which shows in fewer inserts than there were rows. `c` is its
-# pg_class row.
+# The server's estimate of a table's rows: the live-tuple counter; where the counters began anew since the last ANALYZE
+# (a crash, a failover, a reset), what that wrote and what they count since. That shows in fewer inserts than there were
+# rows, and in counters that know of no ANALYZE or VACUUM, which would have told them. `c` is its pg_class row.
 ESTIMATED_ROWS: Final[LiteralString] = """
 CASE WHEN c.reltuples > 0 AND pg_stat_get_live_tuples(c.oid) < c.reltuples
       AND (pg_stat_get_live_tuples(c.oid) = 0 OR pg_stat_get_tuples_inserted(c.oid) < c.reltuples)
-     THEN c.reltuples ELSE pg_stat_get_live_tuples(c.oid) END::int8"""
+      AND COALESCE(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid),
+                   pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) IS NULL
+     THEN GREATEST(c.reltuples + pg_stat_get_tuples_inserted(c.oid) - pg_stat_get_tuples_deleted(c.oid),
+                   pg_stat_get_live_tuples(c.oid))
+     ELSE pg_stat_get_live_tuples(c.oid) END::int8"""
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
 _PARTITIONS: Final[LiteralString] = f"""
