@@ -24,7 +24,9 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
        p.partstrat::text AS strategy, p.partnatts::int4 AS columns,
        a.attname::text AS column, COALESCE(NULLIF(t.typbasetype, 0), t.oid)::int8 AS type_oid,
        clock_timestamp() AS now,
-       has_schema_privilege(n.oid, 'CREATE') AS may_create, pg_has_role(c.relowner, 'USAGE') AS may_own,
+       has_schema_privilege(n.oid, 'CREATE') AS may_create,
+       has_schema_privilege(c.relowner, n.oid, 'CREATE') AS owner_may_create,
+       pg_has_role(c.relowner, 'USAGE') AS may_own, c.reltablespace::int8 AS tablespace,
        ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
                                    has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text,
                                    (k.confrelid = c.oid)::text, (k.conrelid = c.oid)::text]
@@ -33,8 +35,10 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
                JOIN pg_namespace fn ON fn.oid = f.relnamespace
               WHERE k.contype = 'f' AND (k.conrelid = c.oid OR k.confrelid = c.oid AND k.conparentid = 0)
              ) AS foreign_keys,
-       ARRAY(SELECT ic.relname::text FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
-              WHERE i.indrelid = c.oid AND NOT i.indisvalid ORDER BY 1) AS invalid_indexes,
+       ARRAY(SELECT ARRAY[ic.relname::text, i.indisvalid::text, s.spcname::text]
+               FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
+               LEFT JOIN pg_tablespace s ON s.oid = ic.reltablespace
+              WHERE i.indrelid = c.oid AND (NOT i.indisvalid OR ic.reltablespace <> 0) ORDER BY 1) AS indexes,
        ARRAY(SELECT ca.attname::text FROM pg_attribute ca
               WHERE ca.attrelid = c.oid AND ca.attnum > 0 AND NOT ca.attisdropped) AS column_names,
        ARRAY(SELECT pn.nspname::text FROM pg_class pc JOIN pg_namespace pn ON pn.oid = pc.relnamespace

@@ -46,10 +46,13 @@ class ParentRow:
     type_oid: int | None
     now: datetime
     may_create: bool
+    owner_may_create: bool
     may_own: bool
+    tablespace: int
     # Of each table at the other end: schema, name, whether this role may LOCK it, whether it refers, is referred to.
     foreign_keys: list[list[str]]
-    invalid_indexes: list[str]
+    # Of each that is invalid, or not where the database's own things are: name, whether it is valid, tablespace.
+    indexes: list[list[str | None]]
     column_names: list[str]
     partman_schemas: list[str]
 
@@ -87,7 +90,7 @@ def table_of(
         lockable=frozenset(
             TableName(schema=s, name=n) for s, n, lockable, *_ in row.foreign_keys if lockable == "true"
         ),
-        invalid_indexes=tuple(row.invalid_indexes),
+        invalid_indexes=tuple(name for name, valid, _ in row.indexes if name is not None and valid == "false"),
         columns=frozenset(row.column_names),
         on_path=server.schemas[:1] == (row.schema,),
     )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["PARAMETER_PRIVILEGES", "PUBLISHED_ONCE_ATTACHED", "TRANSACTION_TIMEOUT"]
+__all__ = ["GRANTED_INHERITANCE", "PARAMETER_PRIVILEGES", "PUBLISHED_ONCE_ATTACHED", "TRANSACTION_TIMEOUT"]
 
 # GRANT SET ON PARAMETER, with which a role that is no superuser may keep triggers quiet.
 PARAMETER_PRIVILEGES: Final = 150_000
+# GRANT role TO role WITH INHERIT TRUE; before, whether a member has a role's rights is a property of the member.
+GRANTED_INHERITANCE: Final = 160_000
 # Before, a walsender that has seen rows of a table before it was attached goes on thinking that it is not published.
 PUBLISHED_ONCE_ATTACHED: Final = 150_000
 # A limit that a role may be given by ALTER ROLE, and that would end a long move of rows.

@@ -63,6 +63,38 @@ async def test_it_can_do_everything_that_is_done_at_night(as_role: str, database
     assert 1 == len(owners), "a new partition belongs to the table's owner, not to this role"
 
 
+@pytest.mark.parametrize(
+    "membership",
+    [
+        "no member",
+        "no member, and NOINHERIT",
+        "member that is NOINHERIT",
+        pytest.param("member WITH INHERIT FALSE", marks=pytest.mark.pg(">= 16")),
+    ],
+)
+async def test_what_is_said_to_be_missing_is_enough(
+    database: str, make_role: Callable[..., str], membership: str
+) -> None:
+    """To own a table's role in name only is not to own it; the statements that are said mend every such case."""
+    owner, role = make_role(), make_role()
+    with connect(database) as connection:
+        connection.execute(f"ALTER TABLE events OWNER TO {owner}".encode())
+        if "NOINHERIT" in membership:
+            connection.execute(f"ALTER ROLE {role} NOINHERIT".encode())
+        if membership.startswith("member"):
+            how = " WITH INHERIT FALSE" if membership.endswith("INHERIT FALSE") else ""
+            connection.execute(f"GRANT {owner} TO {role}{how}".encode())
+    settings = load(environ={"PGALMANAC_TABLE": "public.events"}, dsn=conninfo.make_conninfo(database, user=role))
+    with pytest.raises(PrivilegeError) as denied:
+        await maintain.perform(settings, Request(command="maintain"))
+    with connect(database) as connection:
+        for statement in (denied.value.hint or "").split("; "):
+            connection.execute(statement.encode())
+    (report,) = (await maintain.perform(settings, Request(command="maintain"))).tables
+
+    assert (31, []) == (report.created, [o.error for o in report.outcomes if o.error])
+
+
 async def test_a_denied_drop_names_the_grant(as_role: str, database: str, make_role: Callable[..., str]) -> None:
     """A partition of somebody else's and a table that refers to ours: the statements are said, and they are enough."""
     role, other = conninfo.conninfo_to_dict(as_role)["user"], make_role()

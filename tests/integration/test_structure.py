@@ -14,12 +14,13 @@ from uuid import uuid4
 
 import pytest
 
+from pgalmanac.errors import PrivilegeError
 from pgalmanac.findings import Code
 from support import rows
-from under_fire import create_log, execute, log_partition, maintain, midnight
+from under_fire import create_log, execute, log_partition, maintain, midnight, todo
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from pgalmanac.pgserver import Cluster
@@ -372,6 +373,28 @@ def test_tablespaces_follow(empty_database: str, tablespace: str, where: str) ->
     )
     assert report.exit_code == 0, [o.error for o in report.tables[0].outcomes if o.error]
     assert rows(empty_database, placed.format(f"'{ours}'::regclass")) == [(tablespace,)]
+
+
+@pytest.mark.parametrize("where", ["sibling", "indexes"])
+def test_a_tablespace_that_is_closed_to_the_role_is_said_before(
+    empty_database: str, tablespace: str, make_role: Callable[..., str], where: str
+) -> None:
+    """What is said to be missing is enough, and the nights before are no row of failures."""
+    role = make_role()
+    execute(empty_database, PLAIN, f"ALTER TABLE log OWNER TO {role}", f"GRANT CREATE ON SCHEMA public TO {role}")
+    if where == "indexes":
+        execute(empty_database, f"CREATE INDEX ON log (note) TABLESPACE {tablespace}")
+    log_partition(empty_database, -1, 0)
+    if where == "sibling":
+        execute(empty_database, f"ALTER TABLE log_{midnight():%Y_%m_%d} SET TABLESPACE {tablespace}")
+    conninfo = f"{empty_database} user={role}"
+    with pytest.raises(PrivilegeError) as denied:
+        maintain(conninfo)
+    assert denied.value.hint == f'GRANT CREATE ON TABLESPACE "{tablespace}" TO "{role}"'
+    execute(empty_database, denied.value.hint)
+
+    assert (0, []) == (maintain(conninfo).exit_code, todo(conninfo))
+    execute(empty_database, f"REASSIGN OWNED BY {role} TO CURRENT_USER", f"DROP OWNED BY {role}")
 
 
 def test_the_roles_own_defaults_do_not_shape_a_partition(empty_database: str, tablespace: str) -> None:
