@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from pgalmanac.actions import GOING, ActionKind, Guard, Status
+from pgalmanac.amounts import byte_size
 from pgalmanac.diagnose_coverage import coverage, not_created
 from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
 from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
@@ -85,22 +86,9 @@ def _kept(seen: View) -> Iterator[Finding]:
     yield info(
         Code.TRASH,
         f"{len(trash)} dropped {noun} of {seen.table.name} can be had back from {schemas}"
-        f" (about {_size(size)}), the first until {until.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M};"
+        f" (about {byte_size(size)}), the first until {until.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M};"
         " pgalmanac trash lists them",
     )
-
-
-def _size(number: float) -> str:
-    """A size in the words of the text report."""
-    unit = "Bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if number < _KIBI:
-            break
-        number, unit = number / _KIBI, larger
-    return f"{number:.0f} {unit}" if unit == "Bytes" else f"{number:.1f} {unit}"
-
-
-_KIBI: Final = 1024
 
 
 def _orphan_text(seen: View, name: TableName, mark: Mark, bounds: Bounds) -> str:

@@ -194,7 +194,7 @@ def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:
     finding = warning if days <= _SOON_DAYS else info
     yield finding(
         Code.DISK_LIMIT,
-        f"{seen.table.name} reaches its limit of {seen.policy.disk_limit_gb} GiB {when}; "
+        f"{seen.table.name} reaches its limit of {seen.policy.disk_limit_gb} GB {when}; "
         "raise disk_limit_gb, or keep fewer days",
     )
 

@@ -112,7 +112,7 @@ POLICY: Final = by_name(
     whole("grace_days", 0, MAX_PREMAKE_DAYS, "a whole number of days"),
     Option(name="trash_schema", wanted="the name of a schema, of at most 63 bytes", reader=_schema),
     text("breakdown", "the name of a column"),
-    whole("disk_limit_gb", 1, 1_000_000_000, "a whole number of GiB"),
+    whole("disk_limit_gb", 1, 1_000_000_000, "a whole number of GB"),
     Option(name="archive_url", wanted="file:///path/of/a/folder or s3://bucket/folder", reader=_archive_url),
     choice("archive_format", ("parquet",)),
     Option(name="archive_endpoint", wanted="the store's address, such as https://s3.example:9000", reader=_endpoint),

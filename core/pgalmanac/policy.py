@@ -63,7 +63,7 @@ class Policy:
     trash_schema: str = "pgalmanac_trash"
     # A column whose most frequent values the report shows; None is a usual one, which need not be there.
     breakdown: str | None = None
-    # What the table may take on the disk, in GiB; check says when that will be reached.
+    # What the table may take on the disk, in GB of 1024³ bytes; check says when that will be reached.
     disk_limit_gb: int | None = None
     # Where a partition is archived before it is dropped; None drops without. The names are those of [tables.archive].
     archive_url: str | None = None

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import humanize
 
+from pgalmanac.amounts import byte_size
 from pgalmanac.archive_list import Archived
 from pgalmanac.archives import TableArchives
 from pgalmanac.log import shown
@@ -39,7 +40,7 @@ def _line(one: Archived) -> str:
     if one.manifest is None:
         return f"! {shown(name)}"
     made = one.manifest
-    size = humanize.naturalsize(made.bytes, binary=True)
+    size = byte_size(made.bytes)
     mark = "!" if one.trouble else " "
     return (
         f"{mark} {shown(name):<22} {humanize.intcomma(made.rows):>14} rows {size:>11}  archived {made.written_at[:19]}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pgalmanac.actions import Action, ActionKind, Status
+from pgalmanac.amounts import byte_size
 from pgalmanac.log import shown
 from pgalmanac.model import Orphan, Partition, Pin
 from pgalmanac.results import Outcome, TableReport
@@ -64,7 +65,7 @@ def _trash_lines(table: TableReport, seen: View) -> Iterator[str]:
     for orphan in sorted(seen.table.orphans, key=_order):
         count = sizes.get(orphan.oid)
         rows = "-" if count is None or count.rows is None else f"≈{humanize.intcomma(count.rows)}"
-        size = "-" if count is None or count.bytes is None else humanize.naturalsize(count.bytes, binary=True)
+        size = "-" if count is None or count.bytes is None else byte_size(count.bytes)
         yield f"  {shown(str(orphan.name))}  {rows} rows  {size}  {_until(orphan, seen)}"
         if orphan.pin is not None:
             yield f"      {shown(str(orphan.pin))}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import humanize
 
 from pgalmanac.actions import ActionKind, Status
+from pgalmanac.amounts import byte_size
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import Finding, Level
 from pgalmanac.log import shown
@@ -21,7 +22,6 @@ from pgalmanac.report_kept import kept_facts, kept_lines
 from pgalmanac.report_words import (
     MISSING,
     ago,
-    byte_size,
     duration,
     local_minute,
     local_second,

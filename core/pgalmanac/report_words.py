@@ -1,4 +1,4 @@
-"""How reports write rows, sizes, durations, moments and long sentences, for people. Pure."""
+"""How reports write rows, durations, moments and long sentences, for people. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ __all__ = [
     "MISSING",
     "WIDTH",
     "ago",
-    "byte_size",
     "duration",
     "local_minute",
     "local_second",
@@ -55,11 +54,6 @@ def wrapped(text: str, head: str, *, hang: str | None = None) -> Iterator[str]:
 def row_count(number: int, *, exact: bool) -> str:
     """`1,234 rows`, with ≈ in front of an estimate."""
     return f"{'' if exact else '≈'}{humanize.intcomma(number)} row{'' if number == 1 else 's'}"
-
-
-def byte_size(number: int) -> str:
-    """`1.2 MiB`."""
-    return humanize.naturalsize(number, binary=True)
 
 
 def duration(milliseconds: float) -> str:

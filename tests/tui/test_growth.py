@@ -43,9 +43,9 @@ def measured(app: Dashboard) -> set[int | None]:
     return set() if app.model.table is None else {m.rows for m in app.model.table.sizes.measured}
 
 
-def limited(gib: int, retention_days: int = 90) -> dict[str, Any]:
+def limited(gb: int, retention_days: int = 90) -> dict[str, Any]:
     """Settings with a limit."""
-    return {"flags": Layer(values={"disk_limit_gb": gib, "retention_days": retention_days})}
+    return {"flags": Layer(values={"disk_limit_gb": gb, "retention_days": retention_days})}
 
 
 async def test_before_a_run_there_are_the_days_and_no_forecast(database: str) -> None:
@@ -79,7 +79,7 @@ async def test_growth_and_where_it_leads(database: str) -> None:
 
 @pytest.mark.parametrize(
     ("retention_days", "told"),
-    [(36_500, "its limit of 1 GiB is reached in"), (30, "its limit of 1 GiB is never reached")],
+    [(36_500, "its limit of 1 GB is reached in"), (30, "its limit of 1 GB is never reached")],
 )
 async def test_the_day_on_which_the_limit_is_reached(database: str, retention_days: int, told: str) -> None:
     """Unless retention lets as much go as comes before then."""

@@ -360,7 +360,7 @@ def test_text_groups_what_fared_alike() -> None:
         "  done     move_rows  gap        events_2025_10_31, 96 rows",
         "  done     create     premake    events_2025_11_07 .. events_2025_11_09 (3)",
         "  done     drop       retention  events_2025_08_02 .. events_2025_08_03 (2),",
-        "                                 ≈2,000 rows, 2.0 MiB",
+        "                                 ≈2,000 rows, 2.0 MB",
         "  skipped  drop       retention  events_2025_08_01",
         "                                 view v depends on it",
         "  failed   drop       retention  events_2025_07_31, 9 attempts",
@@ -449,8 +449,8 @@ def test_text_of_status() -> None:
 
     assert actual.splitlines()[3:8] == [
         "  partition                 rows       size  oldest            newest",
-        "  events_2025_11_03           ≈0   64.0 KiB  -                 -",
-        "  events_2025_11_02       12,345    3.0 MiB  2025-11-02 00:00  2025-11-02 12:00",
+        "  events_2025_11_03           ≈0      64 kB  -                 -",
+        "  events_2025_11_02       12,345     3.0 MB  2025-11-02 00:00  2025-11-02 12:00",
         "  events_2025_11_01            -          -  -                 -",
         "      it was locked",
     ]

@@ -89,7 +89,7 @@ def test_what_is_kept_for_ever_has_no_horizon() -> None:
 def test_the_limit_is_reached_on_a_day_or_never(
     policy: dict[str, object], first: int, total: int, day: date | None
 ) -> None:
-    """One GiB a day, and ten are the limit."""
+    """One GB a day, and ten are the limit."""
     table = seen(range(first, 30), disk_limit_gb=10, **policy)
     found = forecast(table, measured(dict.fromkeys(range(first, 0), GIB), size=1, total=total))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 
+from pgalmanac.amounts import byte_size
 from pgalmanac.invocation import Invocation, quoted
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ Span = tuple[str, str]
 Line = tuple[Span, ...]
 
 _GOES_ON: Final = " \\"
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _THOUSAND: Final = 1000
-_BLOCK: Final = 1024
 _TEN: Final = 10
 
 
@@ -134,15 +133,8 @@ def counted(number: int, what: str) -> str:
 
 
 def size(count: int | None, glyphs: Glyphs) -> str:
-    """Bytes in units of 1024, as psql shows them."""
-    if count is None:
-        return glyphs.none
-    value = float(count)
-    for unit in _UNITS:
-        if value < _BLOCK or unit == _UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= _TEN else f"{value:.1f} {unit}"
-        value /= _BLOCK
-    raise AssertionError
+    """Bytes, where they are known."""
+    return glyphs.none if count is None else byte_size(count)
 
 
 def duration(seconds: float) -> str:

@@ -52,12 +52,12 @@ def _limit(almanac: Almanac, found: Forecast) -> Line:
     if limit is None:
         return (("no disk_limit_gb is set", "dim"),)
     if found.full_on is None:
-        return ((f"at this pace its limit of {limit} GiB is never reached", "ok"),)
+        return ((f"at this pace its limit of {limit} GB is never reached", "ok"),)
     days = (found.full_on - almanac.today).days
     if days <= 0:
-        return ((f"its limit of {limit} GiB is reached", "critical"),)
+        return ((f"its limit of {limit} GB is reached", "critical"),)
     when = f"in {days} day{'' if days == 1 else 's'}, on {found.full_on.day} {found.full_on:%b %Y}"
-    return ((f"its limit of {limit} GiB is reached {when}", "warning" if days <= _SOON_DAYS else "accent"),)
+    return ((f"its limit of {limit} GB is reached {when}", "warning" if days <= _SOON_DAYS else "accent"),)
 
 
 def _days(almanac: Almanac, cells: int, glyphs: Glyphs) -> Iterator[Line]:
