@@ -27,7 +27,7 @@ from pgalmanac.errors import (
 )
 from pgalmanac.log import scrub
 from pgalmanac.model import Server
-from pgalmanac.versions import TRANSACTION_TIMEOUT
+from pgalmanac.versions import SHARED_COUNTERS, TRANSACTION_TIMEOUT
 
 __all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential", "one_line", "translated"]
 
@@ -151,6 +151,14 @@ class Session:
             "BEGIN; SET LOCAL synchronous_commit TO DEFAULT; "
             "SELECT pg_logical_emit_message(true, 'pgalmanac', ''); COMMIT"
         )
+
+    async def counted(self) -> None:
+        """Add what this session wrote to the server's counters, which it would else do within seconds, or at its end.
+
+        Before 15 nobody can ask for that.
+        """
+        if self.server.version_num >= SHARED_COUNTERS:
+            await self.execute("SELECT pg_stat_force_next_flush()")
 
     async def unlock(self) -> None:
         """Undo a step that was cancelled, and give the advisory locks back; a lost connection holds none."""

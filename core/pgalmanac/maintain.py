@@ -25,7 +25,7 @@ from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.log import scrub
-from pgalmanac.model import TableRef
+from pgalmanac.model import TableName, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.proof import prove_insert
 from pgalmanac.recorder import Recorder
@@ -131,7 +131,7 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
                 await recorder.record(outcome, calendar)
                 run.observer(outcome)
         if any(o.status is Status.DONE for o in outcomes):
-            await _flushed(run.session)
+            await _flushed(run.session, filled=bool(_filled(outcomes)))
     except psycopg.Error as exc:
         return ConnectError(
             f"the connection was lost while {seen.plan.table.name} was maintained ({scrub(one_line(exc))})",
@@ -141,20 +141,33 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
     return None
 
 
-async def _flushed(session: Session) -> None:
-    """Wait for the disk. Where the role may not ask for that, the server writes it by itself within a second."""
-    try:
-        await session.durable()
-    except psycopg.Error as exc:
-        if is_lost(exc):
-            raise
-        await session.rollback()
+async def _flushed(session: Session, *, filled: bool) -> None:
+    """Wait for the disk, and where partitions were *filled* have their rows counted, before sizes are measured.
+
+    Where the role may not ask for either, the server does it by itself within seconds.
+    """
+    for ask in (session.durable, session.counted) if filled else (session.durable,):
+        try:
+            await ask()
+        except psycopg.Error as exc:
+            if is_lost(exc):
+                raise
+            await session.rollback()
+
+
+def _filled(outcomes: Sequence[Outcome]) -> dict[TableName, int]:
+    """How many rows the run itself put into which tables."""
+    return {
+        o.action.partition: o.rows
+        for o in outcomes
+        if o.rows and o.status is Status.DONE and o.action.kind in {ActionKind.MOVE_ROWS, ActionKind.RESTORE}
+    }
 
 
 async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableReport:
     """Record the end of the run; a history that could not be written becomes a finding of the report."""
     if report.view is not None and report.error is None:
-        await recorder.measure(report.view.table)
+        await recorder.measure(report.view.table, _filled(report.outcomes))
     await recorder.finish(
         error=why_failed(report),
         output=summary(report),

@@ -17,7 +17,7 @@ from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
 from pgalmanac.history_rights import rights
 from pgalmanac.log import scrub
-from pgalmanac.model import PartitionedTable, TableRef
+from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.periods import Calendar
 from pgalmanac.records import past_runs
 from pgalmanac.results import Outcome
@@ -117,11 +117,11 @@ class Recorder:
             written, self._writing = self._writing, None
             written.result()
 
-    async def measure(self, table: PartitionedTable) -> None:
-        """Store what the partitions that changed hold now."""
+    async def measure(self, table: PartitionedTable, filled: Mapping[TableName, int]) -> None:
+        """Store what the partitions that changed hold now; *filled* has the rows that this run put into some."""
         await self._written()
         if self.history is not None and self.run_id is not None:
-            await self._try(measure(self.history, table))
+            await self._try(measure(self.history, table, filled))
 
     async def sizes(self, table: PartitionedTable, *, total: bool) -> Sizes:
         """What the runs so far measured; nothing where there is no history. A failure here is no finding."""

@@ -5,7 +5,7 @@ Only partitions whose counters have moved since the last look are looked at agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
@@ -16,7 +16,7 @@ from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import History, task_name
 from pgalmanac.locks import LOCKED
-from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 
 __all__ = ["measure", "sizes", "trend"]
 
@@ -26,6 +26,8 @@ _MOST: Final = 1000
 # its days are compared with; and of so many of the newest, which is more where a partition is longer than a day.
 _RECENT_DAYS: Final = 64
 _RECENT: Final = 92
+
+_NOTHING: Final[Mapping[TableName, int]] = {}
 
 # One under an ACCESS EXCLUSIVE lock is looked at by the next run. The counters are older than the size, so that what
 # is written between the two is a change for the next run.
@@ -48,8 +50,10 @@ WITH locked AS ({LOCKED}),
      ORDER BY now.oid DESC LIMIT {{most}})
 INSERT INTO {{stats}} (parent_oid, partition, partition_oid, bounds, measured_at, rows, rows_exact, bytes, counters)
 SELECT {{parent}}, format('%I.%I', n.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
-       clock_timestamp(), {ESTIMATED_ROWS}, false, pg_total_relation_size(c.oid), changed.counters
+       clock_timestamp(), GREATEST({ESTIMATED_ROWS}, filled.rows), false, pg_total_relation_size(c.oid),
+       changed.counters
   FROM changed JOIN pg_class c ON c.oid = changed.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN unnest({{filled}}::oid[], {{filled_rows}}::int8[]) AS filled(oid, rows) ON filled.oid = c.oid
 """  # made of constants
 _LAST: Final[LiteralString] = """
 SELECT l.* FROM unnest({oids}::int8[]) AS wanted(oid),
@@ -71,13 +75,15 @@ SELECT partition_oid, rows, bytes, rows_exact, measured_at FROM {stats}
 """
 
 
-async def measure(history: History, table: PartitionedTable) -> int:
+async def measure(history: History, table: PartitionedTable, filled: Mapping[TableName, int] = _NOTHING) -> int:
     """Store rows and bytes of the partitions that changed since they were last stored; how many those were.
 
     *table* is as it was after the work. One of which the server knows no row, now or ever, is not worth a row; but the
     server forgets what it counted, as in a crash, and one that has another file than when it was measured was emptied.
+    Of those that the run itself *filled* it may not know yet, since sessions tell the counters late.
     """
-    known = [p for p in table.children if p.kind is RelationKind.TABLE and _known(p)]
+    rows = {p.oid: filled[p.name] for p in table.children if p.name in filled} if filled else {}
+    known = [p for p in table.children if p.kind is RelationKind.TABLE and (_known(p) or p.oid in rows)]
     if not history.has_stats:
         return 0
     query = sql.SQL(_MEASURE).format(
@@ -85,6 +91,8 @@ async def measure(history: History, table: PartitionedTable) -> int:
         parent=sql.Literal(table.oid),
         oids=_array(str(p.oid) for p in known),
         counters=_array(p.counters for p in known),
+        filled=sql.Literal(list(rows)),
+        filled_rows=sql.Literal(list(rows.values())),
         most=_MOST,
     )
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -13,7 +15,7 @@ from pgalmanac.db import connect
 from pgalmanac.findings import Code, Level
 from pgalmanac.forecast import forecast
 from pgalmanac.history import History
-from pgalmanac.inspection import MAINTAIN
+from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.model import TableRef
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import TableReport
@@ -172,3 +174,62 @@ async def test_a_history_without_the_table_has_no_sizes(database: str) -> None:
 
     assert () == found.measured
     assert 0 == found.total_bytes
+
+
+@pytest.mark.parametrize("command", ["maintain", "fix", "create", "undrop", "restore"])
+async def test_days_that_a_run_filled_are_not_said_to_be_empty(
+    database: str, command: Literal["maintain", "fix", "create", "undrop", "restore"], tmp_path: Path
+) -> None:
+    """What the session that moved the rows has not yet told the server's counters is known to the run all the same."""
+    support.add_partitions(database, days=range(-50, -3), rows_a_day=40)
+    support.add_partitions(database, days=[0])
+    support.add_default(database)
+    for day in (-3, -2, -1):
+        support.add_rows(database, day=day, count=40)
+    with support.connect(database) as connection:
+        connection.execute("ANALYZE events")  # what the server's counters say before 15 is a matter of time
+    last = f"{support.today() - timedelta(days=1)}"
+    policy: dict[str, object] = {"archive_url": tmp_path.as_uri()} if command == "restore" else {"grace_days": 7}
+    settings = Settings(dsn=database, flags=Layer(values=policy))
+    requests = [Request(command="create", target=f"{support.today() - timedelta(days=3)}..{last}")]
+    if command in {"undrop", "restore"}:
+        requests += [Request(command="drop", target=last), Request(command=command, target=last)]
+    elif command != "create":
+        requests = [Request(command=command)]
+
+    for request in requests:
+        (report,) = (await maintain.perform(settings, request)).tables
+        assert not report.failed
+    seen = (await maintain.check(settings)).tables[0]
+
+    filled = [f"public.events_{support.today() + timedelta(days=d):%Y_%m_%d}" for d in (-3, -2, -1)]
+    measured = support.rows(
+        database, "SELECT DISTINCT partition, rows FROM housekeeper_partition_stats WHERE partition = ANY (%s)", filled
+    )
+    assert [(name, 40) for name in filled] == sorted(measured)
+    assert [] == [f.message for f in seen.findings if f.code in {Code.NO_EVENTS, Code.UNUSUAL_VOLUME}]
+
+
+async def test_months_that_one_command_fills_are_measured_each(database: str) -> None:
+    """However many of them the server's counters have heard of by then."""
+    days = 100
+    support.add_partitions(database, days=[0])
+    support.add_default(database)
+    with support.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO events (event_id, event_type, event_version, timestamp, aggregate_type, aggregate_id, data)"
+            " SELECT gen_random_uuid(), 'order.paid', 1, %s::timestamp - n / 3 * interval '1 day', 'order', n::text,"
+            " '{}' FROM generate_series(3, 3 * %s + 2) n",
+            [support.today(), days],
+        )
+    first, last = (support.today() - timedelta(days=d) for d in (days, 1))
+
+    settings = Settings(dsn=database)
+    (report,) = (await maintain.perform(settings, Request(command="create", target=f"{first}..{last}"))).tables
+    measured = support.rows(
+        database, "SELECT partition, rows FROM housekeeper_partition_stats WHERE bounds <> 'DEFAULT'"
+    )
+
+    assert 3 * days == report.moved_rows
+    assert {f"public.{o.action.partition.name}": 3 for o in report.outcomes} == dict(measured)
+    assert days == len(measured)
