@@ -30,7 +30,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "thinking",
         frozenset(
             {"actions", "view", "targets", "creating", "dropping", "plan", "recovery", "mend", "steps", "results"}
-            | {"diagnose", "diagnose_coverage", "findings", "forecast", "ddl", "ddl_trash"}
+            | {"diagnose", "diagnose_coverage", "doctor_lines", "findings", "forecast", "ddl", "ddl_trash"}
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),
@@ -76,7 +76,12 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("apply", frozenset({"apply"})),
-    ("use case", frozenset({"recorder", "inspection", "run", "summary", "maintain", "overview", "doctor", "archives"})),
+    (
+        "use case",
+        frozenset(
+            {"recorder", "inspection", "run", "summary", "maintain", "overview", "doctor", "doctor_host", "archives"}
+        ),
+    ),
     (
         "report",
         frozenset(

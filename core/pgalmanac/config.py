@@ -114,9 +114,8 @@ class Settings:
         for layer in reversed(self._layers(name)):
             chosen.update(layer.values)
         # Retention is never guessed: somebody named the table, or said how long to keep, or it is the usual one.
-        named = any(_means(ref, name) for ref in (*self.requested, *(ref for ref, _ in self.tables)))
         agreed = "retention_days" in chosen
-        may_drop = named or agreed or name.name == USUAL_TABLE
+        may_drop = self.names(name) or agreed or name.name == USUAL_TABLE
         return replace(
             Policy(),
             **chosen,
@@ -125,6 +124,10 @@ class Settings:
             timezone_agreed="timezone" in chosen,
             invocation=self.invocation,
         )
+
+    def names(self, table: TableName) -> bool:
+        """Whether somebody named this table: by flag, in the environment or in the file."""
+        return any(_means(ref, table) for ref in (*self.requested, *(ref for ref, _ in self.tables)))
 
     def overridden(self, name: TableName) -> tuple[str, ...]:
         """A sentence for each flag that does not count for this table, because something more specific was set."""

@@ -71,7 +71,8 @@ async def look(arguments: Arguments, settings: Settings) -> tuple[str, int]:
 
 async def _doctor(arguments: Arguments, settings: Settings) -> tuple[str, int]:
     """A line for each thing that was looked at; 1 when there is something to do."""
-    from pgalmanac.doctor import Verdict, examine  # noqa: PLC0415  # see above
+    from pgalmanac.doctor import examine  # noqa: PLC0415  # see above
+    from pgalmanac.doctor_lines import Verdict  # noqa: PLC0415  # see above
 
     lines = await examine(settings, os.environ)
     code = _FAILED if any(line.verdict is Verdict.FIX for line in lines) else 0

@@ -15,7 +15,8 @@ from psycopg import conninfo
 from pgalmanac import maintain, overview
 from pgalmanac.actions import Status
 from pgalmanac.config import load
-from pgalmanac.doctor import Verdict, examine
+from pgalmanac.doctor import examine
+from pgalmanac.doctor_lines import Verdict
 from pgalmanac.errors import PrivilegeError
 from pgalmanac.exporter import observe
 from pgalmanac.findings import Code

@@ -21,7 +21,8 @@ from psycopg import conninfo, sql
 from pgalmanac import maintain
 from pgalmanac.actions import Status
 from pgalmanac.config import Settings, load
-from pgalmanac.doctor import Line, examine
+from pgalmanac.doctor import examine
+from pgalmanac.doctor_lines import Line
 from pgalmanac.findings import Code, Level
 from pgalmanac.inspection import Request
 from pgalmanac.results import RunReport

@@ -12,7 +12,8 @@ import pytest
 
 from pgalmanac import systemctl
 from pgalmanac.config import Settings
-from pgalmanac.doctor import Verdict, examine
+from pgalmanac.doctor import examine
+from pgalmanac.doctor_lines import Verdict
 
 TIMERS = """[{"next": 1700000600000000, "unit": "pgalmanac@b.timer"}, {"next": 0, "unit": "pgalmanac@off.timer"},
  {"next": 1700000000000000, "unit": "pgalmanac.timer"}, {"next": null}]"""
