@@ -76,7 +76,11 @@ def _kept(seen: View) -> Iterator[Finding]:
         if seen.expired(partition.bounds) and seen.pinned(partition.pin):
             message = f"{partition.name} is past retention and stays: {partition.pin}"
             yield info(Code.PINNED, message, str(partition.name))
-    trash = [o for o in seen.table.orphans if o.in_trash]
+    for orphan in seen.table.orphans:
+        if orphan.taken_out:
+            message = f"{orphan.name} was dropped and moved out of the trash by somebody: nothing drops it any more"
+            yield info(Code.TRASH, message)
+    trash = [o for o in seen.table.orphans if o.in_trash and not o.taken_out]
     if not trash:
         return
     schemas = ", ".join(sorted({quote(o.name.schema) for o in trash}))

@@ -48,18 +48,22 @@ def _finish_trash(seen: View, what: Partition | Orphan, bounds: Bounds, mark: Ma
         reason=Reason.UNFINISHED,
         oid=what.oid,
         source=Source.DETACHED if isinstance(what, Orphan) else Source.PENDING,
-        target=TableName(schema=seen.policy.trash_schema, name=what.name.name),
+        target=TableName(schema=mark.trash or seen.policy.trash_schema, name=what.name.name),
         keep_until=mark.keep_until,
         makes_schema=facts.trash_missing,
     )
 
 
 def _ended(seen: View, orphan: Orphan) -> bool:
-    """Whether the grace of a dropped partition is over by the server's clock, and nobody wants it kept since."""
+    """Whether the grace of a dropped partition is over by the server's clock, and nobody wants it kept since.
+
+    A pin says so, a longer retention, and that somebody took the table out of the trash.
+    """
     until = orphan.mark.keep_until
     return (
         until is not None
         and until <= seen.table.now
+        and not orphan.taken_out
         and not seen.pinned(orphan.pin)
         and _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds)
     )

@@ -51,7 +51,12 @@ def marked(mark: Mark) -> Lines:
         "manual": mark.manual,
     }
     if mark.keep_until is not None:
-        value |= {"keep_until": mark.keep_until.isoformat(), "home": mark.home, "at": _written(mark.at)}
+        value |= {
+            "keep_until": mark.keep_until.isoformat(),
+            "home": mark.home,
+            "at": _written(mark.at),
+            "trash": mark.trash,
+        }
     return {PREFIX: PREFIX + json.dumps(value)}
 
 
@@ -117,6 +122,7 @@ def _mark(value: object) -> Mark | None:
             keep_until=_instant(fields.get("keep_until")),
             home=_text(fields.get("home")),
             at=_instant(fields.get("at")),
+            trash=_text(fields.get("trash")),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -147,7 +147,7 @@ class Mark:
     """What a run writes into a partition's comment before it detaches it, so that the next run can finish.
 
     The system identifier keeps a restored dump from being taken for our own work. With *keep_until* the table is not
-    dropped but kept in the trash until that instant; *home* is the schema that it came from, *at* when it left.
+    dropped but kept until that instant in the schema *trash*; *home* is the one that it came from, *at* when it left.
     """
 
     system_id: str
@@ -160,6 +160,7 @@ class Mark:
     keep_until: datetime | None = None
     home: str | None = None
     at: datetime | None = None
+    trash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +231,11 @@ class Orphan:
     def in_trash(self) -> bool:
         """Whether it has reached the trash; a run that was cut off leaves it at home."""
         return self.mark.keep_until is not None and self.name.schema != self.mark.home
+
+    @property
+    def taken_out(self) -> bool:
+        """Whether somebody moved it out of the trash: whoever does that keeps it."""
+        return self.in_trash and self.mark.trash is not None and self.name.schema != self.mark.trash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ def kept_document(table: TableReport, command: Literal["trash", "pins"]) -> dict
                 "lower": _moment(orphan.bounds.lower, seen),
                 "upper": _moment(orphan.bounds.upper, seen),
                 "dropped_at": _instant(orphan.mark.at, seen),
-                "keep_until": _instant(orphan.mark.keep_until, seen),
+                "keep_until": None if orphan.taken_out else _instant(orphan.mark.keep_until, seen),
                 "manual": orphan.mark.manual,
                 "run_id": orphan.mark.run_id,
                 "rows": None if orphan.oid not in sizes else sizes[orphan.oid].rows,
@@ -144,6 +144,8 @@ def _order(orphan: Orphan) -> tuple[str, int]:
 def _until(orphan: Orphan, seen: View) -> str:
     if orphan.mark.keep_until is None:
         return "a drop that was cut off: the next maintain ends it"
+    if orphan.taken_out:
+        return "moved out of the trash by somebody: nothing drops it"
     return f"until {_minute(orphan.mark.keep_until, seen)}"
 
 

@@ -71,6 +71,7 @@ def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
         keep_until=action.keep_until,
         home=None if action.keep_until is None else action.partition.schema,
         at=None if action.keep_until is None else view.table.now,
+        trash=None if action.keep_until is None or action.target is None else action.target.schema,
     )
 
 

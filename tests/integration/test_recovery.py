@@ -182,6 +182,33 @@ def test_the_grace_ends_by_the_servers_clock(log: str) -> None:
     assert in_trash(log) == {day_name(-8)}
 
 
+def test_what_somebody_took_out_of_the_trash_is_theirs(log: str) -> None:
+    """A table that was moved from the trash to another schema is not dropped when its grace ends, and comes back."""
+    run(log)
+    execute(log, "CREATE SCHEMA kept", f"ALTER TABLE pgalmanac_trash.{day_name(-9)} SET SCHEMA kept")
+    age(log, day_name(-9), 30, "kept")
+    age(log, day_name(-8), 30)
+    report = run(log)
+
+    assert [(o.action.kind, o.action.partition.name) for o in report.outcomes] == [("drop", day_name(-8))]
+    assert rows(log, f"SELECT count(*) FROM kept.{day_name(-9)}") == [(ROWS,)]
+    assert [f.message for f in report.findings if f.code is Code.TRASH] == [
+        f"kept.{day_name(-9)} was dropped and moved out of the trash by somebody: nothing drops it any more"
+    ]
+    assert not run(log, "undrop", period(-9)).failed
+    assert day_name(-9) in attached(log)
+
+
+def test_another_trash_ends_what_lies_in_the_old_one(log: str) -> None:
+    """A table is where it was put, whatever the setting says by now."""
+    run(log)
+    age(log, day_name(-9), 30)
+    report = run(log, trash_schema="elsewhere")
+
+    assert [(o.action.kind, o.status) for o in report.outcomes] == [("drop", Status.DONE)]
+    assert in_trash(log) == {day_name(-8)}
+
+
 def test_a_retention_that_was_raised_keeps_what_lies_in_the_trash(log: str) -> None:
     """What today's retention would keep is not dropped for good, although its grace is over."""
     run(log)

@@ -13,7 +13,7 @@ from pgalmanac.marks import PIN_PREFIX, PREFIX, UNMARKED, UNPINNED, marked, pinn
 from pgalmanac.model import Pin
 from snapshots import NOW, day, mark
 
-MARK = replace(mark(day(-9), oid=7), keep_until=NOW, home='My "schema"', at=NOW)
+MARK = replace(mark(day(-9), oid=7), keep_until=NOW, home='My "schema"', at=NOW, trash='the "trash"')
 words = st.text(min_size=1).filter(lambda text: PREFIX not in text and PIN_PREFIX not in text)
 made_pins = st.builds(Pin, reason=words, until=st.none() | st.dates(), by=st.text(), at=st.none() | st.just(NOW))
 

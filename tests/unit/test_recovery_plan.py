@@ -498,5 +498,6 @@ def test_a_mark_says_what_the_next_run_needs_to_end_the_drop() -> None:
             keep_until=at("2025-11-10T00:00").astimezone(UTC),
             home="public",
             at=NOW,
+            trash="pgalmanac_trash",
         ),
     ]

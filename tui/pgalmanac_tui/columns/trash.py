@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from pgalmanac.bounds import EARLIEST
 from pgalmanac.model import Orphan
@@ -33,10 +34,16 @@ def trash_rows(found: Plan) -> tuple[TrashRow, ...]:
             key=str(o.oid),
             orphan=o,
             period=found.view.label(o.bounds),
-            until="not kept" if o.mark.keep_until is None else f"{o.mark.keep_until.astimezone(zone):%Y-%m-%d %H:%M}",
+            until=_until(o, zone),
         )
         for o in orphans
     )
+
+
+def _until(orphan: Orphan, zone: ZoneInfo) -> str:
+    if orphan.mark.keep_until is None:
+        return "not kept"
+    return "taken out" if orphan.taken_out else f"{orphan.mark.keep_until.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:

@@ -103,7 +103,8 @@ def _dropped(almanac: Almanac, day: date) -> Iterator[Line]:
     for orphan in almanac.view.table.orphans:
         if orphan.bounds.overlaps(bounds) and orphan.mark.keep_until is not None:
             yield (("u", "key"), (" bring it back", ""))
-            yield ((f"  kept until {orphan.mark.keep_until.astimezone(zone):%Y-%m-%d}", "dim"),)
+            until = f"{orphan.mark.keep_until.astimezone(zone):%Y-%m-%d}"
+            yield ((f"  kept in {orphan.name.schema}" if orphan.taken_out else f"  kept until {until}", "dim"),)
             return
     if almanac.view.policy.archive is not None and day < almanac.today:
         yield (("u", "key"), (" look in the archive", ""))
