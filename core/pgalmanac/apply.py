@@ -230,4 +230,6 @@ def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
     elif isinstance(exc, errors.DuplicateTable | errors.DuplicateObject):
         status = Status.REFUSED
         text = f"the name {blank.action.partition} is taken by another relation; rename or drop that one"
+    if status is Status.FAILED and exc.diag.message_hint:  # of what is skipped it would be CASCADE
+        text = f"{text}; {scrub(exc.diag.message_hint)}"
     return replace(blank, status=status, error=text, sqlstate=exc.sqlstate, attempts=1)

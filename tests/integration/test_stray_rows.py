@@ -253,6 +253,24 @@ def test_identity_generated_and_toasted_values_move_unchanged(empty_database: st
     assert _in_default(empty_database) == 0
 
 
+def test_a_move_that_the_server_forbids_says_what_to_do(empty_database: str) -> None:
+    """Deletes that are published want a replica identity: the server's own hint goes along with its refusal."""
+    create_log(empty_database, days=(0,), default=True)
+    execute(
+        empty_database,
+        "ALTER TABLE log DROP CONSTRAINT log_pkey",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        f"INSERT INTO log (id, ts) VALUES (1, '{midnight(1)}')",
+    )
+
+    failed = [o for o in maintain(empty_database).tables[0].outcomes if o.status is Status.FAILED]
+
+    assert [o.action.bounds.lower for o in failed] == [midnight(1)]
+    assert "does not have a replica identity and publishes deletes; " in (failed[0].error or "")
+    assert "set REPLICA IDENTITY using ALTER TABLE" in (failed[0].error or "")
+    assert _in_default(empty_database) == 1
+
+
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"])
 def test_referring_rows_are_not_touched_by_a_move(empty_database: str, action: str) -> None:
     """Moving a row is not deleting it: with ON DELETE CASCADE the row that refers to it stays, as with the others."""
