@@ -108,7 +108,8 @@ def _key(row: ParentRow) -> PartitionKey:
         raise ConfigError(f"{name} is itself a partition", hint="name its parent with --table")
     if row.kind != RelationKind.PARTITIONED or row.strategy is None:
         raise ConfigError(
-            f"{name} is not a partitioned table", hint="create it with PARTITION BY RANGE (a time column)"
+            f"{name} is not a partitioned table",
+            hint="create it with PARTITION BY RANGE (a time column); docs/takeover.md makes a plain table one",
         )
     if row.strategy != "r":
         how = {"l": "LIST", "h": "HASH"}.get(row.strategy, row.strategy)

@@ -54,7 +54,8 @@ def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
         message = f"{default.name} has {rows:,} stray {noun} that a partition is missing for; run pgalmanac maintain"
         yield warning(Code.STRAY_ROWS, message, str(default.name))
     else:
-        message = f"{default.name} has stray rows outside the periods that are kept; move or delete them by hand"
+        remedy = "pgalmanac create PERIOD moves those of a period, or delete them"
+        message = f"{default.name} has stray rows outside the periods that maintain makes; {remedy}"
         yield warning(Code.STRAY_ROWS, message, str(default.name))
 
 
