@@ -13,18 +13,20 @@ from pgalmanac.model import TableName
 
 __all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders"]
 
-# Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process.
+# Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process. Since
+# when is told by a clock that stands still meanwhile, or else each lock would be a line.
 _BLOCKERS: Final[LiteralString] = """
-SELECT l.pid, COALESCE(a.usename::text, ''), COALESCE(a.state, a.backend_type, ''), clock_timestamp() - a.xact_start,
-       COALESCE(a.query, ''), string_agg(DISTINCT l.mode, ', '), min(c.relname::text)
+SELECT l.pid, COALESCE(a.usename::text, ''), COALESCE(a.application_name, ''), COALESCE(a.state, a.backend_type, ''),
+       statement_timestamp() - a.xact_start, COALESCE(a.query, ''), string_agg(DISTINCT l.mode, ', '),
+       min(c.relname::text), count(DISTINCT c.oid)
   FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
  WHERE l.locktype = 'relation' AND l.relation = ANY (%(oids)s::oid[]) AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.pid IS DISTINCT FROM pg_backend_pid()
    AND (%(weak)s OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
- GROUP BY 1, 2, 3, 4, 5
- ORDER BY 4 DESC NULLS LAST LIMIT 5
+ GROUP BY 1, 2, 3, 4, 5, 6
+ ORDER BY 5 DESC NULLS LAST LIMIT 5
 """
 # Whoever holds any lock on a relation, for our own path.
 HOLDERS: Final[LiteralString] = """
@@ -59,13 +61,14 @@ async def blockers(session: Session, oids: Sequence[int], *, weak: bool = True) 
 def _line(row: tuple[Any, ...]) -> str:
     pid: int | None
     age: timedelta | None
-    pid, user, state, age, query, modes, relation = row
+    pid, user, program, state, age, query, modes, relation, relations = row
+    what = relation if relations == 1 else f"{relation} and {relations - 1} more"
     if pid is None:
-        return f"a prepared transaction holds {modes} on {relation}"
+        return f"a prepared transaction holds {modes} on {what}"
     since = "" if age is None else f" for {age.total_seconds():.0f} s"
     shown = " ".join(query.split())[:_QUERY_CHARS]
-    who = f"process {pid}" + (f" of {user}" if user else "")
-    return f"{who}, {state or 'active'}{since}, holds {modes} on {relation}" + (f": {shown}" if shown else "")
+    who = f"process {pid}" + (f" ({program})" if program else "") + (f" of {user}" if user else "")
+    return f"{who}, {state or 'active'}{since}, holds {modes} on {what}" + (f": {shown}" if shown else "")
 
 
 async def holders(session: Session, oid: int) -> frozenset[str]:

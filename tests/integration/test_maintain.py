@@ -158,6 +158,27 @@ async def test_the_table_that_is_read_is_the_one_that_is_locked(database: str, m
     assert (report.table, report.created) == ("public.events_before", 31)
 
 
+async def test_who_is_in_the_way_is_named_once(database: str) -> None:
+    """As a dump that reads all of the table is, where a default partition has to be locked; with its program."""
+    add_partitions(database, days=range(-3, 1))
+    add_default(database)
+    policy = Layer(values={"retry_seconds": 0, "premake_days": 1})
+    with connect(f"{database} application_name=pg_dump") as dump:
+        dump.execute("BEGIN; SELECT count(*) FROM events")
+        who = f"process {dump.info.backend_pid}"
+        report = await run(database, general=policy)
+        others = await run(database, Request(command="drop", target=days(-3, -3)[0]), general=policy)
+    (made,) = report.outcomes
+    (gone,) = others.outcomes
+
+    assert made.error is not None
+    assert gone.error is not None
+    assert f"{who} (pg_dump) of " in made.error
+    assert (1, 1) == (made.error.count(who), gone.error.count(who))
+    assert "holds AccessShareLock on events" in gone.error
+    assert "more: BEGIN; SELECT count(*)" in gone.error
+
+
 async def test_the_advisory_lock_is_given_back(database: str) -> None:
     """Whether a run succeeded or not."""
     await run(database)
