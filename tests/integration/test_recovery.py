@@ -330,6 +330,17 @@ def test_a_partition_comes_back_to_a_parent_that_has_changed(empty_database: str
     assert ("INDEX ON" in made or "UNIQUE" in made) == ("index" in change or ("key" in change and "unique" in change))
 
 
+def test_a_check_that_is_not_valid_on_the_table_may_be_on_what_comes_back(empty_database: str) -> None:
+    """A partition made since has the same check and it is valid, because it was made empty: ATTACH asks for no less."""
+    create_log(empty_database, days=(-1, 0))
+    execute(empty_database, "ALTER TABLE log ADD CONSTRAINT known CHECK (note <> '') NOT VALID")
+    run(empty_database)
+    run(empty_database, "drop", period(2))
+    report = run(empty_database, "undrop", period(2))
+
+    assert [(o.status, o.error) for o in report.outcomes] == [(Status.DONE, None)]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
