@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["details"]
 
 _LEAST_MEASURES: Final = 3
+# Of why something could not be counted, which may end in a GRANT to be copied.
+_ERROR_LINES: Final = 5
 _HOLES: Final = {Mark.GAP, Mark.WANTED, Mark.MISSING}
 _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
 
@@ -215,7 +217,7 @@ def _figures(model: Model, entry: Entry, cells: int, glyphs: Glyphs) -> Iterator
         if count.oldest is not None and count.newest is not None and model.almanac is not None:
             yield ((_events(model.almanac, count.oldest, count.newest), "dim"),)
     elif count.error is not None:
-        for text in wrap(clean(count.error), cells - 1)[:3]:
+        for text in wrap(clean(count.error), cells - 1)[:_ERROR_LINES]:
             yield ((text, "warning"),)
 
 
