@@ -21,7 +21,7 @@ def unfinished(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
         bounds = partition.bounds or Bounds(lower=None, upper=None)
         mark = partition.mark
         if mark is not None and mark.keep_until is not None:
-            yield with_room(_finish_trash(seen, partition, bounds, mark, facts), facts)
+            yield with_room(seen, _finish_trash(seen, partition, bounds, mark, facts), facts)
         elif mark is None or seen.pinned(partition.pin) or not _still_demanded(seen, mark.manual, bounds=bounds):
             yield _finalize(partition, bounds, Source.PENDING)
         else:
@@ -29,7 +29,7 @@ def unfinished(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
     for orphan in seen.table.orphans:
         if orphan.mark.keep_until is not None:
             if not orphan.in_trash and not _ended(seen, orphan):
-                yield with_room(_finish_trash(seen, orphan, orphan.bounds, orphan.mark, facts), facts)
+                yield with_room(seen, _finish_trash(seen, orphan, orphan.bounds, orphan.mark, facts), facts)
         elif _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds):
             action = _finish_drop(orphan.oid, orphan.name, orphan.bounds, Source.DETACHED, clock)
             yield action.skipped(str(orphan.pin)) if seen.pinned(orphan.pin) else action
@@ -125,7 +125,7 @@ def drops(seen: View, facts: Facts, clock: str | None) -> list[Action]:
             action = action.skipped(str(partition.pin))
         elif (why := unmanaged(seen, partition)) or (why := facts.blocked.get(partition.oid)):
             action = action.skipped(why)
-        actions.append(with_room(action, facts))
+        actions.append(with_room(seen, action, facts))
     return guarded(seen, actions, clock, "maintain")
 
 
@@ -151,7 +151,7 @@ def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now:
     )
 
 
-def with_room(action: Action, facts: Facts) -> Action:
+def with_room(seen: View, action: Action, facts: Facts) -> Action:
     """The action, refused when it wants to the trash and the trash has no place for it."""
     if action.kind is not ActionKind.TRASH or action.status is not Status.PLANNED:
         return action
@@ -161,7 +161,10 @@ def with_room(action: Action, facts: Facts) -> Action:
         why = f"the trash is its own schema, {action.partition.schema}; set trash_schema to another"
         return action.refused(why, Guard.TRASH)
     if action.target in facts.taken:
-        why = f"the name {action.target} is taken in the trash; drop or rename that table, or wait for its grace to end"
+        why = (
+            f"the name {action.target} is taken in the trash; drop or rename that table, wait for its grace to end, or "
+            f"set another trash_schema for {seen.table.name}"
+        )
         return action.refused(why, Guard.TRASH)
     return action
 

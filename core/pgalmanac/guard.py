@@ -16,6 +16,7 @@ from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import HOLDERS
 from pgalmanac.marks import read_mark, read_pin
+from pgalmanac.model import TableName
 from pgalmanac.steps import new_pin, pin_of
 from pgalmanac.view import View
 
@@ -39,6 +40,14 @@ SELECT c.oid::int8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 _FIGURES: Final[LiteralString] = f"pg_total_relation_size(c.oid), {ESTIMATED_ROWS}"
 _HELD: Final[LiteralString] = f"ARRAY({HOLDERS})"
+# What of the table and of what goes with it, its indexes and sequences, has a name that another has in that schema.
+_CROWDED: Final[LiteralString] = """
+ARRAY(SELECT o.relname::text FROM pg_class m JOIN pg_class o ON o.relname = m.relname
+        JOIN pg_namespace w ON w.oid = o.relnamespace AND w.nspname = {schema}
+       WHERE m.oid = c.oid OR m.oid IN (SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = c.oid)
+          OR m.oid IN (SELECT d.objid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype IN ('a', 'i'))
+       ORDER BY 1)"""
 
 
 class GuardError(Exception):
@@ -82,15 +91,21 @@ def drop_guard(seen: View, action: Action, source: Source, tell: Tell) -> LastLo
 
 
 def mark_guard(seen: View, action: Action, *, quiet: bool) -> LastLook:
-    """As drop_guard, before a concurrent detach; with *quiet* ParentHeld while somebody holds the parent."""
+    """As drop_guard, before a concurrent detach; with *quiet* ParentHeld while somebody holds the parent.
+
+    It also looks whether the trash has room for all that goes there: what cannot move is not detached before.
+    """
 
     def judge(rows: Rows) -> None:
-        comment, now, (held,) = _same(seen, action, Source.ATTACHED, rows)
+        comment, now, (held, taken) = _same(seen, action, Source.ATTACHED, rows)
         _demanded(seen, action, comment, now)
+        if taken and action.target is not None:
+            name = TableName(schema=action.target.schema, name=taken[0])
+            raise GuardError(f"it has no place in the trash, where the name {name} is taken; rename or drop that one")
         if held:
             raise ParentHeld(frozenset(held))
 
-    return LastLook(look=_look(seen, action, _HELD if quiet else "NULL"), judge=judge)
+    return LastLook(look=_look(seen, action, f"{_HELD if quiet else 'NULL'}, {_CROWDED}"), judge=judge)
 
 
 def pin_guard(action: Action) -> LastLook:
@@ -159,7 +174,12 @@ def _free(at_now: View, action: Action, comment: str | None) -> None:
 def _look(seen: View, action: Action, asked: LiteralString, *others: Action) -> sql.Composed:
     wanted = (sql.SQL("({}, {}, {})").format(a.oid, a.partition.schema, a.partition.name) for a in (action, *others))
     return sql.SQL(_LOOK).format(
-        asked=sql.SQL(asked).format(oid=sql.Literal(seen.table.oid)),
+        asked=sql.SQL(asked).format(
+            oid=sql.Literal(seen.table.oid),
+            schema=sql.Literal(
+                None if action.target is None or action.target == action.partition else action.target.schema
+            ),
+        ),
         parent=sql.Literal(seen.table.oid),
         wanted=sql.SQL(", ").join(wanted),
     )

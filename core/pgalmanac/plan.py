@@ -151,7 +151,7 @@ def plan_drop(
             action = action.refused(f"{partition.pin}; pgalmanac unpin {partition.name.name} allows it")
         elif (why := undroppable(partition)) or (why := facts.blocked.get(partition.oid)):
             action = action.refused(why)
-        actions.append(with_room(action, facts))
+        actions.append(with_room(seen, action, facts))
     for orphan in orphans:
         action = gone(orphan, Reason.MANUAL, facts)
         if seen.pinned(orphan.pin):

@@ -265,6 +265,27 @@ def test_a_name_that_is_taken_in_the_trash_refuses_that_one(log: str) -> None:
     assert rows(log, f"SELECT count(*) FROM {TRASH}.{day_name(-9)}") == [(0,)]
 
 
+@pytest.mark.parametrize("what", ["an index", "a sequence"])
+def test_what_goes_along_and_has_no_room_in_the_trash_keeps_its_partition(log: str, what: str) -> None:
+    """An index or sequence of the partition, of whose name the trash has one: nothing is detached for nothing."""
+    if what == "an index":
+        ours, theirs = f"CREATE INDEX mine ON {day_name(-9)} (note)", f"CREATE INDEX mine ON {TRASH}.other (a)"
+    else:
+        ours, theirs = f"CREATE SEQUENCE mine OWNED BY {day_name(-9)}.id", f"CREATE SEQUENCE {TRASH}.mine"
+    execute(log, ours, f"CREATE SCHEMA {TRASH}", f"CREATE TABLE {TRASH}.other (a int)", theirs)
+    report = run(log)
+    by_name = {o.action.partition.name: o for o in report.outcomes if o.action.kind is ActionKind.TRASH}
+
+    assert day_name(-9) in attached(log)
+    assert by_name[day_name(-9)].status is Status.REFUSED
+    assert "no place in the trash" in (by_name[day_name(-9)].error or "")
+    assert "mine" in (by_name[day_name(-9)].error or "")
+    assert by_name[day_name(-8)].status is Status.DONE
+    execute(log, "DROP SEQUENCE mine" if what == "a sequence" else "DROP INDEX mine")
+    assert not run(log).failed
+    assert day_name(-9) in in_trash(log)
+
+
 def test_a_trash_that_is_the_tables_own_schema_is_refused(log: str) -> None:
     """Nothing is dropped, and the sentence names the setting."""
     report = run(log, trash_schema="public")

@@ -168,19 +168,22 @@ def test_what_is_detached_already_may_always_go_to_the_trash() -> None:
 
 
 def test_nothing_is_marked_that_may_not_go() -> None:
-    """The look before a concurrent detach asks the same, and then whether somebody holds the parent."""
+    """The look before a concurrent detach asks the same, for room in the trash, and who holds the parent."""
     plan = retention()
     guard = mark_guard(plan.view, plan.todo[0], quiet=True)
 
-    guard.judge([row(asked=([],))])
-    guard.judge([row(asked=(None,))])
+    guard.judge([row(asked=([], []))])
+    guard.judge([row(asked=(None, []))])
     with pytest.raises(GuardError, match="pinned"):
-        guard.judge([row(asked=(["3/7"],), pin=PIN)])
+        guard.judge([row(asked=(["3/7"], []), pin=PIN)])
     with pytest.raises(GuardError, match="is not past retention"):
-        guard.judge([row(asked=([],), now=NOW - timedelta(days=10))])
+        guard.judge([row(asked=([], []), now=NOW - timedelta(days=10))])
     with pytest.raises(ParentHeld) as held:
-        guard.judge([row(asked=(["3/7", "4/1"],))])
+        guard.judge([row(asked=(["3/7", "4/1"], []))])
     assert held.value.holders == {"3/7", "4/1"}
+    trash = retention(GRACE)
+    with pytest.raises(GuardError, match=r"where the name .*idx is taken"):
+        mark_guard(trash.view, trash.todo[0], quiet=True).judge([row(asked=([], ["idx"]))])
 
 
 def test_an_undo_takes_the_place_only_of_what_was_shown_and_may_go() -> None:
