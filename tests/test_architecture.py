@@ -30,7 +30,16 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "thinking",
         frozenset(
             {"actions", "view", "targets", "creating", "dropping", "plan", "recovery", "mend", "steps", "results"}
-            | {"diagnose", "diagnose_coverage", "doctor_lines", "findings", "forecast", "ddl", "ddl_trash"}
+            | {
+                "diagnose",
+                "diagnose_coverage",
+                "diagnose_default",
+                "doctor_lines",
+                "findings",
+                "forecast",
+                "ddl",
+                "ddl_trash",
+            }
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),

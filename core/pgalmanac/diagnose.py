@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from pgalmanac.actions import GOING, ActionKind, Guard, Status
+from pgalmanac.actions import GOING, Guard, Status
 from pgalmanac.amounts import byte_size
 from pgalmanac.diagnose_coverage import coverage, not_created
+from pgalmanac.diagnose_default import default_partition
 from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
 from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
 from pgalmanac.plan import Plan
@@ -25,7 +26,7 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
     """Everything worth saying about a table. *plan* is what the next maintain would do, *past* its run history."""
     return (
         *coverage(seen),
-        *_default(seen, plan),
+        *default_partition(seen, plan),
         *_left_behind(seen),
         *_kept(seen),
         *(_planned(seen, plan) if plan is not None else ()),
@@ -37,26 +38,6 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
 def of_status(seen: View) -> tuple[Finding, ...]:
     """What is to be said beside a list of the partitions: rows that are in none of them, figures that are not there."""
     return (*_left_behind(seen), *_breakdown(seen))
-
-
-def _default(seen: View, plan: Plan | None) -> Iterator[Finding]:
-    default = seen.table.default
-    if default is None or not seen.table.default_has_rows:
-        return
-    moves = plan.of(ActionKind.MOVE_ROWS) if plan is not None else ()
-    stuck = [a for a in moves if a.status is not Status.PLANNED]
-    if stuck:
-        message = f"{default.name} has rows for {seen.label(stuck[0].bounds)}, which cannot be moved: {stuck[0].note}"
-        yield critical(Code.STRAY_ROWS, message, str(default.name))
-    elif moves:
-        rows = sum(a.rows or 0 for a in moves)
-        noun = "row" if rows == 1 else "rows"
-        message = f"{default.name} has {rows:,} stray {noun} that a partition is missing for; run pgalmanac maintain"
-        yield warning(Code.STRAY_ROWS, message, str(default.name))
-    else:
-        remedy = "pgalmanac create PERIOD moves those of a period, or delete them"
-        message = f"{default.name} has stray rows outside the periods that maintain makes; {remedy}"
-        yield warning(Code.STRAY_ROWS, message, str(default.name))
 
 
 def _left_behind(seen: View) -> Iterator[Finding]:

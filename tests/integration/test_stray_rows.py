@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from re import search
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -86,6 +87,31 @@ def test_rows_past_retention_stay_where_they_are(empty_database: str) -> None:
     assert report.exit_code == 0
     assert _in_default(empty_database) == 10
     assert Code.STRAY_ROWS in {f.code for f in report.tables[0].findings}
+
+
+@pytest.mark.parametrize(("retention", "oldest"), [(None, -240), (90, -90)])
+def test_rows_before_the_oldest_partition_are_told_with_the_command_that_moves_them(
+    empty_database: str, retention: int | None, oldest: int
+) -> None:
+    """The command that is printed leaves nothing in the default partition but what no run keeps."""
+    left = f"rows of {midnight(-240):%Y-%m-%d}, which is past retention: nothing moves them; delete them by hand"
+    if retention is None:
+        left = "rows of no period (ts is NULL, infinite or beyond any calendar); correct or delete them by hand"
+    create_log(empty_database, days=(-1, 0), default=True)
+    _stray(empty_database, -240, -90, -3)
+    execute(empty_database, "INSERT INTO log (id, ts) VALUES (4711, 'infinity')")
+
+    def told() -> list[str]:
+        report = maintain(empty_database, retention_days=retention)
+        return [f.message for f in report.tables[0].findings if f.code is Code.STRAY_ROWS]
+
+    (command,) = [found[1] for message in told() if (found := search(r"; pgalmanac create (\S+)", message))]
+    request = Request(command="create", target=command)
+    created = maintain(empty_database, request=request, retention_days=retention)
+
+    assert f"{midnight(oldest):%Y-%m-%d}..{midnight(-2):%Y-%m-%d}" == command
+    assert (0, 30 if retention is None else 20) == (created.exit_code, created.tables[0].moved_rows)
+    assert [f"public.log_default has {left}"] == told()
 
 
 def test_a_stray_row_at_each_edge_of_a_day_moves_to_the_right_side(empty_database: str) -> None:

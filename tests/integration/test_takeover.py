@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from pgalmanac.doctor_lines import Line
 from pgalmanac.findings import Code, Level
 from pgalmanac.inspection import Request
 from pgalmanac.results import RunReport
-from support import add_partitions, connect, partition_names, rows
+from support import add_partitions, connect, partition_names, rows, today
 
 TABLE: Final = """
 CREATE TABLE events (id bigint NOT NULL, ts {key} NOT NULL, note text, PRIMARY KEY (id, ts)) PARTITION BY RANGE (ts);
@@ -258,8 +259,10 @@ def test_rows_in_the_default_partition_go_where_they_belong(empty_database: str)
     assert (0, 50) == (report.exit_code, report.tables[0].moved_rows)
     assert [(5,)] == rows(empty_database, "SELECT count(*) FROM events_default")
     assert [(55,)] == rows(empty_database, "SELECT count(*) FROM events")
-    (message,) = said(check(empty_database), Code.STRAY_ROWS)
-    assert "outside the periods that maintain makes; pgalmanac create PERIOD moves those of a period" in message
+    (message,) = said(check(empty_database, retention_days="forever"), Code.STRAY_ROWS)
+    first, last = (f"{today() - timedelta(days=ago)}" for ago in (300, 4))
+    assert f"rows of {first} or later, before the oldest partition" in message
+    assert message.endswith(f"; pgalmanac create {first}..{last} does, and moves them")
 
 
 def test_pg_partmans_list_keeps_until_somebody_says_how_long(empty_database: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -137,6 +138,21 @@ def test_the_key_beside_a_sentence_does_what_the_sentence_says(missing: list[flo
     assert (key == "2 findings") is ("run pgalmanac fix --back 46" in sentence)
     assert (key == "2 findings") is (remedy(found[0]) is None)
     assert (key != "2 findings") is (f"     {key}" in text(findings(found, 70, UNICODE), 70))
+
+
+@pytest.mark.parametrize(("at_day", "key"), [(-20, "2 findings"), (-9, "m maintain"), (40, "2 findings")])
+def test_rows_that_maintain_leaves_where_they_are_have_not_its_key(at_day: int, key: str) -> None:
+    """Before the oldest partition and ahead of all the sentence has the command, which is whole in the findings."""
+    lower = day(at_day).lower
+    assert lower is not None
+    table = replace(events([day(o) for o in range(-15, 31) if o != -9], default=True), default_has_rows=True)
+    plan = plan_maintain(replace(table, stray_edges=(lower, lower)), Policy())
+    found = [f for f in diagnose(plan.view, plan, RAN) if f.code is Code.STRAY_ROWS]
+    state = TableState(plan=plan, findings=tuple(found))
+
+    assert key == "".join(part for part, _ in health(state, UNICODE)[3])
+    shown = " ".join(" ".join(text(findings(found, 70, UNICODE), 70)).split())
+    assert (key == "2 findings") is ("pgalmanac create " in shown)
 
 
 def test_a_finding_that_no_key_mends_can_be_read_whole_with_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -145,6 +146,115 @@ def test_stray_rows_are_a_warning_and_critical_where_they_block() -> None:
     assert found(table, facts=Facts(strays={lower: 3}))[Code.STRAY_ROWS] is Level.WARNING
     assert found(table, facts=Facts(strays={lower: 3}, immovable="no"))[Code.STRAY_ROWS] is Level.CRITICAL
     assert found(table)[Code.STRAY_ROWS] is Level.WARNING
+
+
+def said_of_strays(
+    first: int | None, last: int | None = None, policy: Policy = POLICY, bounds: Iterable[Bounds] | None = None
+) -> list[str]:
+    """What is said of rows in the default partition from the *first* to the *last* of these days from today."""
+    days = [day(first or 0).lower, day((first or 0) if last is None else last).lower]
+    edges = None if first is None or days[0] is None or days[1] is None else (days[0], days[1])
+    table = events([day(o) for o in range(-4, 31)] if bounds is None else bounds, default=True)
+    table = replace(table, default_has_rows=True, stray_edges=edges)
+    plan = plan_maintain(table, policy)
+    found = [f for f in diagnose(plan.view, plan, None) if f.code is Code.STRAY_ROWS]
+    assert {Level.WARNING} == {f.level for f in found}
+    return [f.message.removeprefix("public.events_default has ") for f in found]
+
+
+OLDER = ", before the oldest partition, and maintain makes none there; pgalmanac create"
+AHEAD = ", further ahead than partitions are made: maintain moves them when it makes theirs, and pgalmanac create"
+NO_PERIOD = "rows of no period (timestamp is NULL, infinite or beyond any calendar); correct or delete them by hand"
+FAR = ", more than max_creates (1000) periods before the oldest partition; move or delete them by hand"
+PAST = ", which is past retention: nothing moves them; delete them by hand"
+
+
+@pytest.mark.parametrize(
+    ("edges", "policy", "expected"),
+    [
+        ((-20, -9), POLICY, [f"rows of 2025-10-13 or later{OLDER} 2025-10-13..2025-10-28 does, and moves them"]),
+        ((-5, -5), POLICY, [f"rows of 2025-10-28 or later{OLDER} 2025-10-28 does, and moves them"]),
+        (
+            (-240, -9),
+            replace(POLICY, retention_days=None),
+            [f"rows of 2025-03-07 or later{OLDER} 2025-03-07..2025-10-28 does, and moves them"],
+        ),
+        (
+            (-240, -9),
+            replace(POLICY, may_drop=False),
+            [f"rows of 2025-03-07 or later{OLDER} 2025-03-07..2025-10-28 does, and moves them"],
+        ),
+        (
+            (-240, -9),
+            POLICY,
+            [
+                f"rows of 2025-03-07{PAST}",
+                f"rows of 2025-08-04 or later{OLDER} 2025-08-04..2025-10-28 does, and moves them",
+            ],
+        ),
+        ((-240, -100), POLICY, [f"rows of 2025-03-07{PAST}"]),
+        (
+            (-20_000, -9),
+            replace(POLICY, retention_days=None),
+            [f"rows of 1971-01-30{FAR}"],
+        ),
+        ((31, 500), POLICY, [f"rows of 2027-03-17{AHEAD} 2027-03-17 now"]),
+        (
+            (-240, 31),
+            POLICY,
+            [f"rows of 2025-03-07{PAST}", f"rows of 2025-12-03{AHEAD} 2025-12-03 now"],
+        ),
+        (
+            (-20, 31),
+            POLICY,
+            [
+                f"rows of 2025-10-13 or later{OLDER} 2025-10-13..2025-10-28 does, and moves them",
+                f"rows of 2025-12-03{AHEAD} 2025-12-03 now",
+            ],
+        ),
+        (
+            (None, None),
+            POLICY,
+            [NO_PERIOD],
+        ),
+    ],
+)
+def test_rows_that_no_run_moves_are_told_with_what_does(
+    edges: tuple[int | None, int | None], policy: Policy, expected: list[str]
+) -> None:
+    """Before the oldest partition, past retention, ahead, or of no time: each has another end."""
+    assert expected == said_of_strays(*edges, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("at_day", "expected"),
+    [
+        (-2, "rows of 2025-10-31, for which there is no partition; run pgalmanac maintain"),
+        (-1, "rows of 2025-11-01, which partitions cover in part; run pgalmanac fix"),
+        (-40, "rows of 2025-09-23, which partitions cover in part; run pgalmanac fix --back 40"),
+    ],
+)
+def test_rows_between_partitions_name_the_command_that_makes_theirs(at_day: int, expected: str) -> None:
+    """Where the server did not say in time how many there are, and where a part of their day is missing."""
+    half = timedelta(hours=12)
+    whole = [day(o) for o in (-41, -39, -3, *range(31))]
+    lower, earlier = day(-1).lower, day(-40).lower
+    assert lower is not None
+    assert earlier is not None
+    parts = [Bounds(lower=m, upper=m + half) for m in (lower, earlier)]
+
+    assert [expected] == said_of_strays(at_day, bounds=[*whole, *parts])
+
+
+def test_rows_in_a_default_partition_that_is_no_table_stay_there() -> None:
+    """One that is itself partitioned: no run reads it."""
+    table = replace(events(HEALTHY, default=True), default_has_rows=True)
+    assert table.default is not None
+    table = replace(table, default=replace(table.default, kind=RelationKind.PARTITIONED))
+    plan = plan_maintain(table, POLICY)
+
+    (message,) = [f.message for f in diagnose(plan.view, plan, None) if f.code is Code.STRAY_ROWS]
+    assert "is no plain table, so that nothing moves them; move or delete them by hand" in message
 
 
 def test_an_orphan_of_ours_is_a_warning() -> None:

@@ -21,7 +21,6 @@ _RUN: Final = "; run pgalmanac "
 _COMMAND: Final = "; pgalmanac "
 # Which key mends the rest of what is found, or shows more of it; some of it needs more than a key.
 _REMEDIES: Final[dict[Code, tuple[str, str]]] = {
-    Code.STRAY_ROWS: ("m", "maintain"),
     Code.DETACH_PENDING: ("m", "maintain"),
     Code.ORPHAN_TABLE: ("m", "maintain"),
     Code.LAST_RUN_FAILED: ("3", "runs"),
