@@ -88,7 +88,18 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (
         "use case",
         frozenset(
-            {"recorder", "inspection", "run", "summary", "maintain", "overview", "doctor", "doctor_host", "archives"}
+            {
+                "recorder",
+                "inspection",
+                "run",
+                "summary",
+                "maintain",
+                "overview",
+                "doctor",
+                "doctor_host",
+                "archives",
+                "beginning",
+            }
         ),
     ),
     (

@@ -127,7 +127,7 @@ class Settings:
 
     def names(self, table: TableName) -> bool:
         """Whether somebody named this table: by flag, in the environment or in the file."""
-        return any(_means(ref, table) for ref in (*self.requested, *(ref for ref, _ in self.tables)))
+        return any(ref.means(table) for ref in (*self.requested, *(ref for ref, _ in self.tables)))
 
     def overridden(self, name: TableName) -> tuple[str, ...]:
         """A sentence for each flag that does not count for this table, because something more specific was set."""
@@ -144,15 +144,10 @@ class Settings:
 
     def _layers(self, name: TableName) -> list[Layer]:
         """Where this table's settings come from, the most specific first."""
-        entries = [(ref, layer) for ref, layer in self.tables if _means(ref, name)]
+        entries = [(ref, layer) for ref, layer in self.tables if ref.means(name)]
         entries.sort(key=lambda entry: entry[0].schema is None)
         own = _variables(self.environment, _prefix(name.name))
         return [own, *(layer for _, layer in entries), self.flags, self.general, self.defaults]
-
-
-def _means(ref: TableRef, name: TableName) -> bool:
-    """Whether a reference can mean this table; without a schema it means every table of that name."""
-    return ref.name == name.name and ref.schema in {None, name.schema}
 
 
 def load(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from pgalmanac.errors import ConfigError
-from pgalmanac.model import TableRef
+from pgalmanac.model import TableName, TableRef
 from pgalmanac.option_kinds import Option, did_you_mean
 from pgalmanac.options import (
     ARCHIVE,
@@ -170,9 +170,18 @@ def _policy(path: str, section: str, values: Mapping[str, Any]) -> list[Found]:
     return [*found, *keys]
 
 
-def starting_configuration(tables: Sequence[TableRef]) -> str:
-    """The text of a file to start from, for these tables; what is commented out is the default."""
-    return _START + "\n".join(_ENTRY.format(name=_quoted(str(ref))) for ref in tables)
+def starting_configuration(tables: Sequence[TableRef], others: Sequence[TableName] = ()) -> str:
+    """The text of a file to start from, for these tables; what is commented out is the default.
+
+    The *others* stand there commented out: naming a table says that partitions of it may be dropped.
+    """
+    entries = [_ENTRY.format(name=_quoted(str(ref))) for ref in tables]
+    if others:
+        entries.append("# Partitioned by time too; nobody makes their partitions unless you take the signs away.\n")
+    for name in others:
+        entry = _ENTRY.format(name=_quoted(str(name)))
+        entries.append("".join(f"# {line}\n" for line in entry.splitlines()))
+    return _START + "\n".join(entries)
 
 
 def _quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, LiteralString
 
 from psycopg import sql
@@ -11,7 +12,7 @@ from pgalmanac.db import LOCK_CLASS, Session, translated
 from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.model import TableName, TableRef
 
-__all__ = ["choose", "discover", "find", "requested_or_chosen"]
+__all__ = ["choose", "discover", "find", "meant", "requested_or_chosen"]
 
 # The relation that a reference means: the first match in the schemas of the role's own search path.
 _FIND: Final[LiteralString] = """
@@ -63,6 +64,16 @@ async def requested_or_chosen(session: Session, requested: Sequence[TableRef]) -
     spelled_out = {ref.name for ref in requested if ref.schema is not None}
     refs = [await _spelled_out(session, r) if r.schema is None and r.name in spelled_out else r for r in requested]
     return tuple(dict.fromkeys(refs))
+
+
+async def meant(session: Session, requested: Sequence[TableRef]) -> tuple[tuple[TableRef, ...], tuple[TableName, ...]]:
+    """The tables that somebody named, else the one that is meant if one is; and all others that there are."""
+    refs = tuple(requested)
+    if not refs:
+        with suppress(ConfigError):
+            refs = (await choose(session),)
+    found = await discover(session)
+    return refs, tuple(t for t in found if not any(ref.means(t) for ref in refs))
 
 
 async def _spelled_out(session: Session, ref: TableRef) -> TableRef:

@@ -84,8 +84,7 @@ def _answer(arguments: Arguments, settings: Settings, stderr: Stderr) -> Answer:
         case "history":
             return _history(arguments, settings)
         case "init":
-            tables = run(maintain.initialise(settings))
-            return Answer(text=render_init(tables, _start(settings), as_json=arguments.json))
+            return _begin(arguments, settings)
         case "check":
             report = run(maintain.check(settings, probe=arguments.probe))
         case "doctor" | "metrics":
@@ -118,9 +117,13 @@ def _list(
     return run(overview.status(settings, exact=arguments.exact, limit=arguments.limit, observer=watch))
 
 
-def _start(settings: Settings) -> str:
-    """The text of a configuration for the tables that were named, else the usual one."""
-    return starting_configuration(settings.requested or (TableRef(name=USUAL_TABLE),))
+def _begin(arguments: Arguments, settings: Settings) -> Answer:
+    from pgalmanac.beginning import initialise  # noqa: PLC0415  # once in the life of a server
+
+    begun = run(initialise(settings))
+    tables = begun.tables if begun.tables or begun.others else (TableRef(name=USUAL_TABLE),)
+    start = starting_configuration(tables, begun.others)
+    return Answer(text=render_init(list(map(str, begun.history)), start, as_json=arguments.json))
 
 
 def _history(arguments: Arguments, settings: Settings) -> Answer:

@@ -21,7 +21,6 @@ from pgalmanac.estimates import with_sizes
 from pgalmanac.figures import statistics
 from pgalmanac.findings import Code, critical, warning
 from pgalmanac.forecast import unusual
-from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.log import scrub
@@ -35,7 +34,7 @@ from pgalmanac.run import Observer, Run
 from pgalmanac.summary import recorded_details, summary, why_failed
 from pgalmanac.view import View, view
 
-__all__ = ["Observer", "Request", "check", "initialise", "past_runs", "perform", "preview"]
+__all__ = ["Observer", "Request", "check", "past_runs", "perform", "preview"]
 
 # How long closing the history row of an interrupted run may take before the process ends all the same.
 _CLOSING_SECONDS: Final = 5
@@ -275,25 +274,3 @@ async def past_runs(settings: Settings, *, limit: int, run_id: str | None = None
                 return () if history is None else await read_runs(history, limit=limit, run_id=run_id)
         except HistoryError as exc:
             raise ConfigError(str(exc)) from exc
-
-
-async def initialise(settings: Settings) -> tuple[str, ...]:
-    """Make the history tables where they are missing, and partition_health; the names of the tables.
-
-    On a standby nothing is made, and there may be none. Raises PrivilegeError where the role may not, ConfigError where
-    another table has the history's name.
-    """
-    async with connect(settings.dsn) as session:
-        try:
-            with translated("the run history"):
-                if session.server.standby:
-                    found = await History.open(session, settings.history_table)
-                    return () if found is None else tuple(map(str, found.tables))
-                history = await History.make(session, settings.history_table)
-        except HistoryError as exc:
-            if isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
-                raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc
-            raise ConfigError(str(exc)) from exc
-        await make_health_function(session, history)
-        await session.durable()
-        return tuple(map(str, history.tables))

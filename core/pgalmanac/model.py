@@ -84,6 +84,10 @@ class TableRef:
         """The reference as psql reads it."""
         return quote(self.name) if self.schema is None else f"{quote(self.schema)}.{quote(self.name)}"
 
+    def means(self, table: TableName) -> bool:
+        """Whether this can mean *table*; without a schema it means every table of that name."""
+        return self.name == table.name and self.schema in {None, table.schema}
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `events`, `app.events` or `"Big App"."My.Events"` as psql would: unquoted parts fold to lower case.

@@ -292,6 +292,20 @@ def test_init_makes_the_history_and_prints_a_configuration(database: str, on: On
     assert tables == document["history"]
 
 
+def test_init_prints_the_other_tables_too(database: str, on: On) -> None:
+    """Commented out, until somebody wants them maintained; without one that is meant, all of them."""
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE orders (ts timestamptz) PARTITION BY RANGE (ts)")
+        one = on(database, "init").out
+        connection.execute("ALTER TABLE events RENAME TO visits")
+        none = on(database, "init").out
+
+    assert '\n[[tables]]\nname = "public.events"\n' in one
+    assert '\n# [[tables]]\n# name = "public.orders"\n# retention_days = 90' in one
+    assert "\n[[tables]]" not in none
+    assert [none.count(f'\n# name = "public.{name}"\n') for name in ("orders", "visits", "events")] == [1, 1, 0]
+
+
 def test_global_options_on_both_sides(database: str, run: Run) -> None:
     """The same command, with its globals before and after it."""
     before = run("--dsn", database, "--json", "--headless", "check")

@@ -11,7 +11,7 @@ from unittest.mock import AsyncMock
 import pytest
 from psycopg import OperationalError, sql
 
-from pgalmanac import maintain
+from pgalmanac import beginning, maintain
 from pgalmanac.actions import Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.db import connect as connected
@@ -142,7 +142,7 @@ async def test_what_was_done_is_recorded_when_the_run_is_called_off(
 ) -> None:
     """Also what was done while the record before it waited for a lock."""
     add_partitions(database, days=range(-3, 1))
-    await maintain.initialise(settings(database))
+    await beginning.initialise(settings(database))
     before = len(partition_names(database))
     record, second = Recorder.record, asyncio.Event()
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from pgalmanac import maintain, overview
+from pgalmanac import beginning, maintain, overview
 from pgalmanac.actions import Status
 from pgalmanac.config import load
 from pgalmanac.doctor import examine
@@ -49,7 +49,7 @@ def as_role(database: str, make_role: Callable[..., str]) -> str:
 async def test_it_can_do_everything_that_is_done_at_night(as_role: str, database: str) -> None:
     """Create, drop, record, fix with its proof, check, probe, metrics, the health function and doctor."""
     settings = load(environ={}, dsn=as_role, tables=["public.events"], config=None, demo=True)
-    await maintain.initialise(settings)
+    await beginning.initialise(settings)
     report = await maintain.perform(settings, Request(command="maintain"))
 
     assert 0 == report.exit_code
@@ -156,7 +156,7 @@ async def test_what_doctor_grants_is_enough_for_the_history(of_another: str, dat
                 " completed_at timestamptz, status text, duration_ms bigint, output text, error text,"
                 " triggered_by text, created_at timestamptz)"
             )
-    await maintain.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+    await beginning.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
 
     ((verdict, grant),) = await said_of_the_history(of_another)
     with connect(database) as connection:
@@ -184,7 +184,7 @@ async def test_a_run_ends_as_it_ended_though_its_actions_or_sizes_are_not_writte
     of_another: str, database: str, granted: list[str], missing: str
 ) -> None:
     """Its row is closed, the next one does not take it for interrupted, and the finding has the GRANT."""
-    await maintain.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+    await beginning.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
     role = conninfo.conninfo_to_dict(of_another)["user"]
     with connect(database) as connection:
         for table in granted:
@@ -210,7 +210,7 @@ async def test_a_role_that_only_looks_is_told_to_ask_for_no_more_than_that(
 ) -> None:
     """A check as somebody who may not read the history: SELECT is enough, and said."""
     role = make_role()
-    await maintain.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+    await beginning.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
     looking = conninfo.make_conninfo(database, user=role)
     settings = load(environ={}, dsn=looking, tables=["public.events"], demo=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.maintain import initialise
+from pgalmanac.beginning import initialise
 from pgalmanac.pgserver import temporary_cluster
 from support import connect, rows
 from under_fire import LOG_TABLE, create_log, execute, log_partition, maintain, midnight, settings, todo

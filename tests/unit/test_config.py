@@ -368,6 +368,16 @@ def test_the_starting_configuration_is_one_and_says_the_defaults(file: Path) -> 
     assert Policy().premake_days == bare.policy(EVENTS).premake_days
 
 
+def test_others_stand_in_the_starting_configuration_and_are_not_maintained(file: Path) -> None:
+    """Naming a table says that partitions of it may be dropped: that takes somebody's hand."""
+    refs, others = (TableRef(name="events"),), (TableName(schema="public", name="or\nders"), EVENTS)
+    text = starting_configuration(refs, others)
+    named = text[text.index("# [[tables]]") :].replace("# ", "")
+
+    assert refs == settings(text, file=file).requested
+    assert tuple(t.ref for t in others) == settings(named, file=file).requested
+
+
 @given(st.text(max_size=30))
 def test_no_flag_value_is_anything_but_a_value_or_a_usage_error(text: str) -> None:
     """Whatever stands behind a flag, the answer is a policy or a sentence."""
