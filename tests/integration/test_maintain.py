@@ -287,6 +287,30 @@ async def test_fix_heals_and_proves(database: str) -> None:
     assert rows(database, "SELECT count(*) FROM events") == [(0,)]
 
 
+@pytest.mark.parametrize("rule", ["NOT NULL", "CHECK (VALUE IS NOT NULL)"])
+async def test_what_a_domain_wants_says_nothing_about_the_partition(database: str, rule: str) -> None:
+    """A column whose domain takes no NULL refuses a row of a key alone before it is routed: proved otherwise."""
+    with connect(database) as connection:
+        connection.execute(f"CREATE DOMAIN number AS int {rule}".encode())
+        connection.execute("ALTER TABLE events ADD COLUMN must number")
+    report = await run(database, Request(command="fix"))
+
+    assert (report.error, report.proved) == (None, f"public.{days(0, 0)[0]}")
+
+
+async def test_a_key_that_its_domain_refuses_goes_nowhere(empty_database: str) -> None:
+    """That no row of today gets in is no success, although there is a partition for it."""
+    with connect(empty_database) as connection:
+        connection.execute("CREATE DOMAIN past AS date")
+        connection.execute("CREATE TABLE events (at past NOT NULL) PARTITION BY RANGE (at)")
+    assert (await run(empty_database, Request(command="fix"))).proved is not None
+    with connect(empty_database) as connection:
+        connection.execute("ALTER DOMAIN past ADD CHECK (VALUE < '2020-01-01') NOT VALID")
+    report = await run(empty_database, Request(command="fix"))
+
+    assert "value for domain past violates" in str(report.error)
+
+
 async def test_an_interrupted_run_is_closed(database: str) -> None:
     """Cancelling the task undoes or completes the step under way, closes the row and gives the lock back."""
     add_partitions(database, days=range(-120, 1))
