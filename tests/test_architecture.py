@@ -79,7 +79,18 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "locks",
                 "privileges",
             }
-            | {"differences", "proof", "records", "refusals", "schedule", "strays", "structure", "systemctl", "trash"}
+            | {
+                "differences",
+                "proof",
+                "records",
+                "reference_order",
+                "refusals",
+                "schedule",
+                "strays",
+                "structure",
+                "systemctl",
+                "trash",
+            }
             | {"archive_list", "archive_parquet", "archive_restore", "archive_source", "archive_store", "archive_write"}
             | {"arrow", "execute_archive"}
         ),

@@ -14,6 +14,7 @@ from pgalmanac.findings import Code, Finding, info
 from pgalmanac.model import Server, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
+from pgalmanac.reference_order import referring_first
 from pgalmanac.results import CountProgress, Outcome, Progress, RunReport, TableReport
 
 __all__ = ["Observer", "Run", "on_standby"]
@@ -67,25 +68,28 @@ class Run:
         return self._refs
 
     async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
-        """A report of every table; one that is broken never stops another. Alone, it raises what broke it."""
+        """A report of every table, in the order in which they are named; one that is broken never stops another.
+
+        Alone, it raises what broke it. What changes something goes through those first that refer to others.
+        """
         refs = await self.tables()
-        reports: list[TableReport] = []
-        for ref in refs:
+        reports: dict[TableRef, TableReport] = {}
+        for ref in refs if self.read_only else await referring_first(self.session, refs):
             try:
                 if self.session.conn.closed:
                     self.session = await _connect(self.stack, self.settings, read_only=self.read_only)
                 # A connection may be lost at any statement, also between those that say what they were about.
                 with translated(f"table {ref}"):
-                    reports.append(await one(ref))
+                    reports[ref] = await one(ref)
             except TableBusyError as exc:
-                reports.append(TableReport(table=exc.table, locked=True))
+                reports[ref] = TableReport(table=exc.table, locked=True)
             except UsageError:
                 raise
             except PgalmanacError as exc:
                 if len(refs) == 1:
                     raise
-                reports.append(TableReport(table=str(ref), error=exc))
-        return tuple(reports)
+                reports[ref] = TableReport(table=str(ref), error=exc)
+        return tuple(reports[ref] for ref in refs)
 
     def report(self, command: str, tables: Sequence[TableReport], *, dry_run: bool = False) -> RunReport:
         """The command's report."""

@@ -222,6 +222,39 @@ async def test_referenced_rows_keep_their_partition(empty_database: str) -> None
     assert rows(empty_database, "SELECT count(*) FROM pg_constraint WHERE conname = 'refs_events'") == [(1,)]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
+async def test_what_refers_to_another_table_goes_before_what_it_refers_to(
+    empty_database: str, order: tuple[int, ...]
+) -> None:
+    """In whatever order the tables are listed, one run drops a chain of expired partitions; the report has that order.
+
+    A foreign key of a table to itself, and one from a table of nobody's, are no matter.
+    """
+    day = today() - timedelta(days=95)
+    with connect(empty_database) as connection:
+        connection.execute("CREATE SCHEMA apart")
+        for table, refers in (("events", "events"), ("notes", "events"), ("apart.votes", "notes")):
+            connection.execute(
+                f"CREATE TABLE {table} (id int, at date, of int, PRIMARY KEY (id, at),"
+                f" FOREIGN KEY (of, at) REFERENCES {refers}) PARTITION BY RANGE (at)".encode()
+            )
+            connection.execute(f"CREATE TABLE {table}_old PARTITION OF {table} {for_values(day)}".encode())
+            connection.execute(f"INSERT INTO {table} VALUES (1, '{day}', {'NULL' if table == refers else 1})".encode())
+        connection.execute("CREATE TABLE other (id int, at date, FOREIGN KEY (id, at) REFERENCES apart.votes)")
+    names = ["public.events", "public.notes", "apart.votes"]
+    listed = [names[n] for n in order]
+    refs = tuple(TableRef.parse(name.replace("public.notes", "notes")) for name in listed)  # one by the search path
+    settings = Settings(dsn=empty_database, requested=refs, flags=flags(retention_days=90))
+
+    report = await maintain.perform(settings, MAINTAIN)
+    checked = await maintain.check(settings)
+
+    assert [(name, 1, 0) for name in listed] == [
+        (t.table, t.dropped, t.count(Status.SKIPPED, ActionKind.DROP)) for t in report.tables
+    ]
+    assert [()] * 3 == [t.findings for t in checked.tables]
+
+
 async def test_a_lock_that_is_not_to_be_had_is_a_failure_that_names_its_holder(database: str) -> None:
     """The next action still runs: the days are created, the drop fails with the process and its query."""
     add_partitions(database, days=[-95, *range(-90, 1)])
