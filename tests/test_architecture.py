@@ -61,6 +61,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "catalog",
                 "catalog_rows",
                 "discovery",
+                "counting",
                 "counts",
                 "counts_cache",
                 "estimates",

@@ -7,17 +7,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 
 from pgalmanac.config import Counting
-from pgalmanac.db import Session, connect, is_lost, one_line
-from pgalmanac.ddl import qualified
+from pgalmanac.counting import Counter
+from pgalmanac.db import Session, connect
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View
@@ -25,18 +24,13 @@ from pgalmanac.view import View
 if TYPE_CHECKING:
     from pgalmanac.counts_cache import CountsCache, Kept
 
-__all__ = ["exact", "key_time"]
+__all__ = ["exact"]
 
 # Small partitions are asked for together, so that neither side waits for the other between any two of them.
 _TOGETHER: Final = 16
 _TOGETHER_BYTES: Final = 32 << 20
 # New counts are kept at least so often while counting goes on, so that little is lost when it is called off.
 _SAVE_SECONDS: Final = 2.0
-
-
-_MAY_READ: Final[LiteralString] = """
-SELECT has_schema_privilege(relnamespace, 'USAGE'), has_table_privilege(oid, 'SELECT') FROM pg_class WHERE oid = %(oid)s
-"""
 
 
 async def exact(
@@ -58,11 +52,13 @@ async def exact(
     A partition that cannot be counted keeps its estimate, with the reason in *error*; so do all that are left when
     the budget is spent. Cancelling the task, or closing the generator, cancels what the server is counting.
     """
-    work = _Work(session=session, seen=seen, options=options or Counting(), todo=deque(counts))
+    options = options or Counting()
+    counter = Counter(seen=seen, options=options)
+    work = _Work(session=session, seen=seen, options=options, counter=counter, todo=deque(counts))
     try:
         for kept in await work.known(cache):
             yield kept
-        work.begin()
+        counter.begin()
         # Once more alone: a further connection that is lost leaves its partition to us.
         for more in (dsn, None):
             tasks = work.start(more)
@@ -74,7 +70,7 @@ async def exact(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         while work.todo:
-            yield replace(work.todo.popleft(), error=_spent(work.options))
+            yield replace(work.todo.popleft(), error=counter.spent)
     finally:
         work.save()
         await session.rollback()
@@ -82,11 +78,12 @@ async def exact(
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """What is still to be counted, by whom, and until when."""
+    """What is still to be counted, by whom, and what is known already."""
 
     session: Session
     seen: View
     options: Counting
+    counter: Counter
     todo: deque[PartitionCount]
     # What was counted, and None whenever a task ended.
     done: asyncio.Queue[PartitionCount | None] = field(default_factory=asyncio.Queue["PartitionCount | None"])
@@ -94,9 +91,6 @@ class _Work:
     _keys: dict[int, str] = field(default_factory=dict[int, str])
     _new: list[PartitionCount] = field(default_factory=list[PartitionCount])
     _saved: float = field(default_factory=monotonic)
-    _end: float = 0.0
-    # The moment of the snapshot that all share, where one was asked for.
-    _at: datetime | None = None
 
     async def known(self, path: Path | None) -> Iterable[PartitionCount]:
         """What the cache knows, taken off what is to be done. The keys are read here, before anything is counted."""
@@ -115,13 +109,9 @@ class _Work:
         counts, self.todo = self.todo, deque(c for c in self.todo if c.oid not in kept)
         return [_as_kept(c, kept[c.oid]) for c in counts if c.oid in kept]
 
-    def begin(self) -> None:
-        """The budget begins."""
-        self._end = monotonic() + self.options.max_seconds
-
     def start(self, dsn: str | None) -> list[asyncio.Task[None]]:
         """Count on as many connections as there are to be and is work for."""
-        if not self.todo or monotonic() >= self._end:
+        if not self.todo or self.counter.left() <= 0:
             return []
         snapshot: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         more = 0 if dsn is None else min(self.options.connections, len(self.todo)) - 1
@@ -172,7 +162,7 @@ class _Work:
                 await self.session.rollback()
                 await self.session.execute(_BEGIN_CONSISTENT)
                 row = await (await self.session.execute("SELECT pg_export_snapshot(), now()")).fetchone()
-                name, self._at = row or ("", None)
+                name, self.counter.at = row or ("", None)
                 snapshot.set_result(name)
             else:
                 snapshot.set_result("")
@@ -190,18 +180,14 @@ class _Work:
                 await self._count(session)
 
     async def _count(self, session: Session) -> None:
-        while self.todo and self._left() > 0:
+        while self.todo and self.counter.left() > 0:
             batch = self._take()
             try:
-                for count in await self._count_some(session, batch):
+                for count in await self.counter.count(session, batch):
                     self.done.put_nowait(count)
             except BaseException:  # cancelled, or the connection is lost: they are still to be counted
                 self.todo.extendleft(reversed(batch))
                 raise
-
-    def _left(self) -> float:
-        """The seconds of the budget that are not spent."""
-        return self._end - monotonic()
 
     def _take(self) -> list[PartitionCount]:
         """What the next message asks for: one partition, or several small ones; of the last ones each takes a share."""
@@ -215,82 +201,7 @@ class _Work:
             batch.append(self.todo.popleft())
         return batch
 
-    async def _count_some(self, session: Session, batch: Sequence[PartitionCount]) -> list[PartitionCount]:
-        """Count in one round trip; when one of several cannot be counted, each in a round trip of its own."""
-        if len(batch) > 1:
-            try:
-                # The server's limit is that of each; together they have what is left.
-                async with asyncio.timeout(self._left()):
-                    return await self._ask(session, batch, min(self.options.statement_seconds, self._left()))
-            except TimeoutError:
-                self._end = monotonic()  # which a timer may come before by a hair: nothing more is to be asked
-                return [replace(count, error=_spent(self.options)) for count in batch]
-            except psycopg.Error as exc:
-                await self._undo(session, exc)
-        return [await self._count_one(session, count) for count in batch]
 
-    async def _count_one(self, session: Session, count: PartitionCount) -> PartitionCount:
-        """Count one partition; what keeps us from it becomes its error."""
-        left, began = self._left(), monotonic()
-        if left <= 0:
-            return replace(count, error=_spent(self.options))
-        limit = min(self.options.statement_seconds, left)
-        try:
-            (counted,) = await self._ask(session, [count], limit)
-        except psycopg.Error as exc:
-            await self._undo(session, exc)
-            why = _why(exc, self.options, left, late=monotonic() - began >= limit)
-            if isinstance(exc, errors.InsufficientPrivilege):
-                why = await _closed(session, count) or why
-            return replace(count, error=why)
-        return counted
-
-    async def _undo(self, session: Session, exc: psycopg.Error) -> None:
-        """Go on after *exc*, which is raised again when it ended the connection."""
-        if session.conn.closed or is_lost(exc):
-            raise exc
-        await session.conn.execute("ROLLBACK TO SAVEPOINT one" if self.options.consistent else "ROLLBACK")
-
-    async def _ask(self, session: Session, batch: Sequence[PartitionCount], limit: float) -> list[PartitionCount]:
-        """Count each in a transaction of its own, with *limit* seconds for its statement, all in one message."""
-        column = sql.Identifier(self.seen.table.key.column)
-        begin, end = _SAVEPOINT if self.options.consistent else _TRANSACTION
-        settings = sql.SQL("SET LOCAL statement_timeout = {}; SET LOCAL max_parallel_workers_per_gather = 0; ").format(
-            max(int(limit * 1000), 1)
-        )
-        queries: list[sql.Composable] = []
-        for count in batch:
-            table = qualified(count.name)
-            query = sql.SQL(
-                "SELECT (SELECT count(*) FROM {table}), (SELECT min({column})::text FROM {table}), "
-                "(SELECT max({column})::text FROM {table}), {literal}::regclass::oid::int8, statement_timestamp()"
-            ).format(table=table, column=column, literal=sql.Literal(table.as_string(None)))
-            queries += [begin, settings, query, end]
-        cursor = await session.execute(sql.Composed(queries))
-        found = [self._told(batch[0], await cursor.fetchone())] if cursor.description is not None else []
-        while cursor.nextset():
-            if cursor.description is not None:
-                found.append(self._told(batch[len(found)], await cursor.fetchone()))
-        return found
-
-    def _told(self, count: PartitionCount, row: tuple[Any, ...] | None) -> PartitionCount:
-        """The count that the server's answer is."""
-        rows, oldest, newest, oid, at = row or (None, None, None, None, None)
-        if oid != count.oid:
-            return replace(count, error="another table has taken its name")
-        return replace(
-            count,
-            rows=rows,
-            exact=True,
-            oldest=key_time(oldest),
-            newest=key_time(newest),
-            # The message came before the snapshot was taken: what was committed until then is counted.
-            counted_at=self._at or at,
-        )
-
-
-_TRANSACTION: Final = (sql.SQL("BEGIN READ ONLY; "), sql.SQL("; COMMIT; "))
-_SAVEPOINT: Final = (sql.SQL("SAVEPOINT one; "), sql.SQL("; RELEASE SAVEPOINT one; "))
 # The exporting transaction may have nothing left to do while others still count.
 _BEGIN_CONSISTENT: Final[LiteralString] = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
@@ -307,50 +218,3 @@ def _as_kept(count: PartitionCount, kept: Kept) -> PartitionCount:
         counted_at=kept.counted_at,
         cached=True,
     )
-
-
-def _spent(options: Counting) -> str:
-    return f"the {options.max_seconds} seconds of counts.max_seconds are spent"
-
-
-def _why(exc: psycopg.Error, options: Counting, left: float, *, late: bool) -> str:
-    """Why a partition could not be counted; a time limit by the name of its setting.
-
-    A statement that somebody cancelled has the same code as one that ran out of time, which is then over: *late*.
-    """
-    if not isinstance(exc, errors.QueryCanceled) or not late:
-        return one_line(exc)
-    if left < options.statement_seconds:
-        return _spent(options)
-    return f"counting it took longer than the {options.statement_seconds} seconds of counts.statement_seconds"
-
-
-async def _closed(session: Session, count: PartitionCount) -> str | None:
-    """The GRANTs that the role lacks to count the partition; None where it lacks none, and something else forbids it.
-
-    Who may read a table may not read its partitions one by one.
-    """
-    row = await (await session.execute(_MAY_READ, {"oid": count.oid})).fetchone()
-    may_use, may_read = row or (True, True)
-    lacking: list[sql.Composed] = []
-    role = sql.Identifier(session.server.role)
-    if not may_use:
-        lacking.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(count.name.schema), role))
-    if not may_read:
-        lacking.append(sql.SQL("GRANT SELECT ON {} TO {}").format(qualified(count.name), role))
-    grants = sql.SQL("; ").join(lacking).as_string(session.conn)
-    return f"this role may not read it: {grants}" if lacking else None
-
-
-def key_time(value: Any) -> datetime | None:  # noqa: ANN401  # whatever type the key column has
-    """A value of the key column, or its text, as key time; None for NULL and for moments that no calendar holds."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:  # infinity, before Christ, past year 9999
-            return None
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return None

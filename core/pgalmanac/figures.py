@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import Error, sql
 
-from pgalmanac.counts import key_time
+from pgalmanac.counting import key_time
 from pgalmanac.db import Session, is_lost
 from pgalmanac.ddl import qualified
 from pgalmanac.frequencies import most_frequent
