@@ -30,16 +30,8 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         "thinking",
         frozenset(
             {"actions", "view", "targets", "creating", "dropping", "plan", "recovery", "mend", "steps", "results"}
-            | {
-                "diagnose",
-                "diagnose_coverage",
-                "diagnose_default",
-                "doctor_lines",
-                "findings",
-                "forecast",
-                "ddl",
-                "ddl_trash",
-            }
+            | {"diagnose", "diagnose_coverage", "diagnose_default", "diagnose_replication"}
+            | {"doctor_lines", "findings", "forecast", "ddl", "ddl_trash"}
             | {"archive_manifest", "archive_types", "ddl_archive", "ddl_create", "ddl_structure", "plan_archive"}
         ),
     ),
@@ -79,6 +71,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "leftovers",
                 "locks",
                 "privileges",
+                "replication",
             }
             | {
                 "differences",

@@ -10,6 +10,7 @@ from pgalmanac.actions import GOING, Guard, Status
 from pgalmanac.amounts import byte_size
 from pgalmanac.diagnose_coverage import coverage, not_created
 from pgalmanac.diagnose_default import default_partition
+from pgalmanac.diagnose_replication import replication
 from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
 from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
 from pgalmanac.plan import Plan
@@ -31,6 +32,7 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
         *_kept(seen),
         *(_planned(seen, plan) if plan is not None else ()),
         *_catalog(seen),
+        *replication(seen),
         *(_history(seen, past) if past is not None else ()),
     )
 

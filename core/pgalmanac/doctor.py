@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, LiteralString
 
@@ -14,6 +15,7 @@ from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
 from pgalmanac.db import Session, connect, one_line, translated
 from pgalmanac.diagnose import pg_partman_unread, stop_pg_partman
+from pgalmanac.diagnose_replication import replication
 from pgalmanac.discovery import discover, requested_or_chosen
 from pgalmanac.doctor_host import terminal, timer
 from pgalmanac.doctor_lines import Line, fix, note, ok
@@ -23,6 +25,7 @@ from pgalmanac.history_rights import rights
 from pgalmanac.leftovers import Leftovers, read_leftovers
 from pgalmanac.model import KeyType, TableName
 from pgalmanac.naming import MAX_BYTES
+from pgalmanac.replication import read_listings
 from pgalmanac.view import View, view
 
 __all__ = ["examine"]
@@ -105,6 +108,7 @@ async def _tables(session: Session, settings: Settings) -> AsyncIterator[Line]:
     for ref in refs:
         try:
             table = await inspect(session, ref)
+            table = replace(table, listings=await read_listings(session, table))
             looked_at.add(table.name)
             seen = view(table, settings.policy(table.name))
         except PgalmanacError as exc:
@@ -114,6 +118,8 @@ async def _tables(session: Session, settings: Settings) -> AsyncIterator[Line]:
             yield line
         for line in (*_table(seen), *_left(await read_leftovers(session, seen), str(table.name))):
             yield line
+        for finding in replication(seen):
+            yield fix(str(table.name), finding.message)
     for line in await _others(session, settings, looked_at):
         yield line
 

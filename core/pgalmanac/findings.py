@@ -43,6 +43,8 @@ class Code(StrEnum):
     STANDBY = "standby"
     INDEX_INVALID = "index_invalid"
     PG_PARTMAN = "pg_partman"
+    SUBSCRIPTION_STALE = "subscription_stale"
+    PUBLICATION_INCOMPLETE = "publication_incomplete"
     RETENTION_UNSET = "retention_unset"
     BREAKDOWN_UNKNOWN = "breakdown_unknown"
     # What the history of sizes says; see forecast.py.

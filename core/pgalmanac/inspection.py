@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final, Literal
@@ -23,6 +23,7 @@ from pgalmanac.plan_archive import plan_archive, plan_restore, target_of, with_a
 from pgalmanac.policy import Policy
 from pgalmanac.recorder import Recorder
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
+from pgalmanac.replication import read_listings
 from pgalmanac.structure import read_structure
 from pgalmanac.view import View
 
@@ -125,6 +126,9 @@ async def look(
     """
     # Only what is carried out under the lock is reported with rows, and measured.
     table = await inspect(session, ref, lock=lock, counted=lock)
+    if not lock:
+        # A night with nothing to do does not ask: whoever looks is told.
+        table = replace(table, listings=await read_listings(session, table))
     policy = settings.policy(table.name)
     past = await recorder.past(table)
     clock = _distrust(table.now, past, datetime.now(UTC))

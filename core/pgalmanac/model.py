@@ -19,6 +19,7 @@ __all__ = [
     "Bounds",
     "Interval",
     "KeyType",
+    "Listing",
     "Mark",
     "Orphan",
     "Partition",
@@ -251,6 +252,15 @@ class PartitionKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A publication of this database, or a subscription in it, and which of a parent and its partitions it lists."""
+
+    name: str
+    subscription: bool
+    oids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionedTable:
     """One parent and its partitions, sorted by lower bound, as of *now* on the server's clock (an instant in UTC)."""
 
@@ -274,6 +284,8 @@ class PartitionedTable:
     # The schema of the pg_partman whose part_config lists this table, or could not be read.
     pg_partman: str | None = None
     pg_partman_unread: bool = False
+    # What lists the table, or partitions of it one by one, for logical replication; only a look that tells asks.
+    listings: tuple[Listing, ...] = ()
     # Whether the default partition holds any row; None when it could not be read.
     default_has_rows: bool | None = False
     # The smallest and the largest key time of the rows in it that were looked at; None when they have none.

@@ -11,6 +11,7 @@ __all__ = [
     "GRANTED_INHERITANCE",
     "PARAMETER_PRIVILEGES",
     "PUBLISHED_ONCE_ATTACHED",
+    "PUBLISHED_SCHEMAS",
     "SHARED_COUNTERS",
     "TRANSACTION_TIMEOUT",
 ]
@@ -21,6 +22,8 @@ PARAMETER_PRIVILEGES: Final = 150_000
 GRANTED_INHERITANCE: Final = 160_000
 # Before, a walsender that has seen rows of a table before it was attached goes on thinking that it is not published.
 PUBLISHED_ONCE_ATTACHED: Final = 150_000
+# CREATE PUBLICATION … FOR TABLES IN SCHEMA.
+PUBLISHED_SCHEMAS: Final = 150_000
 # The server's counters lie in shared memory, and a session can have its own added at once; before, a process collects
 # them when it comes to it.
 SHARED_COUNTERS: Final = 150_000

@@ -7,9 +7,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pgalmanac.actions import ActionKind, Status
 from pgalmanac.beginning import initialise
+from pgalmanac.doctor import examine
+from pgalmanac.findings import Code
+from pgalmanac.maintain import check
 from pgalmanac.pgserver import temporary_cluster
 from support import connect, rows
 from under_fire import LOG_TABLE, create_log, execute, log_partition, maintain, midnight, settings, todo
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
     from pgalmanac.pgserver import Cluster
 
+# Enough for a machine ten times slower; what comes about is not waited for any longer.
+PATIENCE_SECONDS: Final = 60
 CONTENT: Final = "SELECT id, ts, note FROM log WHERE ts >= '{since}' ORDER BY id"
 SETTINGS: Final = {"wal_level": "logical", "fsync": "off", "max_wal_senders": "10", "autovacuum": "off"}
 
@@ -76,7 +82,7 @@ def _subscribe(publisher: str, subscriber: str) -> None:
 def _same(publisher: str, subscriber: str, since: int = -4) -> None:
     """Wait until both have the same rows of the days that are kept; fail when that does not come about."""
     query = CONTENT.format(since=midnight(since))
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_SECONDS
     expected = rows(publisher, query)
     while (found := rows(subscriber, query)) != expected and time.monotonic() < end:
         time.sleep(0.1)
@@ -196,3 +202,116 @@ def test_a_subscriber_keeps_receiving_after_drops_and_creations(publisher: str, 
     assert report.tables[0].dropped == 2
     _same(publisher, subscriber)
     assert rows(subscriber, "SELECT count(*) FROM log") == [(31,)]
+
+
+def _said(conninfo: str) -> list[tuple[Code, str]]:
+    """What check says of replication; doctor says the same, and so does a role that owns nothing."""
+    told = {Code.SUBSCRIPTION_STALE, Code.PUBLICATION_INCOMPLETE}
+    both: list[list[tuple[Code, str]]] = []
+    for name in ("postgres", "nobody_much"):
+        wanted = settings(make_conninfo(conninfo, user=name))
+        (table,) = asyncio.run(check(wanted)).tables
+        both.append([(f.code, f.message) for f in table.findings if f.code in told])
+        lines = [line.message for line in asyncio.run(examine(wanted, {}))]
+        assert all(message in lines for _, message in both[-1])
+    assert both[0] == both[1]
+    return both[0]
+
+
+def _statement(message: str) -> str:
+    """The ALTER that a finding ends with."""
+    return message[message.index("ALTER ") :]
+
+
+def _arrives(subscriber: str, row_id: int) -> None:
+    """Wait until the subscriber has this row; fail when it does not come."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (found := rows(subscriber, f"SELECT FROM log WHERE id = {row_id}")) and time.monotonic() < end:
+        time.sleep(0.1)
+
+    assert found
+
+
+@pytest.fixture
+def nobody(pair: Cluster) -> Generator[None]:
+    """Let there be a role without rights, called nobody_much."""
+    execute(pair.conninfo(), "CREATE ROLE nobody_much LOGIN")
+    yield
+    execute(pair.conninfo(), "DROP ROLE nobody_much")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_subscription_that_does_not_know_new_partitions_is_named_with_what_refreshes_it(
+    publisher: str, subscriber: str
+) -> None:
+    """Published by partitions, each of which the subscriber has too: new ones stay empty there until a refresh."""
+    create_log(publisher, days=(0, 1), rows_a_day=10)
+    log_partition(subscriber, 0, 1)
+    execute(publisher, "CREATE PUBLICATION p FOR TABLE log")
+    _subscribe(publisher, subscriber)
+    _same(publisher, subscriber)
+    before = _said(subscriber)
+    # Both make the coming days; one that is three days away may be refreshed tomorrow.
+    for database in (publisher, subscriber):
+        assert maintain(database).exit_code == 0
+    execute(
+        publisher, f"INSERT INTO log VALUES (900, '{midnight(2)}')", f"INSERT INTO log VALUES (901, '{midnight(1)}')"
+    )
+    _arrives(subscriber, 901)
+
+    ((code, message),) = _said(subscriber)
+
+    assert before == []
+    assert code is Code.SUBSCRIPTION_STALE
+    assert f"public.log_{midnight(2):%Y_%m_%d} and 1 later" in message
+    assert rows(subscriber, "SELECT FROM log WHERE id = 900") == []
+    execute(subscriber, _statement(message))
+    assert _said(subscriber) == []
+    assert _said(publisher) == []
+    execute(publisher, f"INSERT INTO log VALUES (902, '{midnight(3)}')")
+    _arrives(subscriber, 900)
+    _arrives(subscriber, 902)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_publication_that_lists_partitions_is_named_with_what_publishes_all(publisher: str, subscriber: str) -> None:
+    """A new partition is in no such list and reaches nobody; with the table in it, it does."""
+    create_log(publisher, days=(0,), rows_a_day=10)
+    log_partition(subscriber, 0, 1, 2, 3)
+    execute(publisher, f"CREATE PUBLICATION p FOR TABLE log_{midnight():%Y_%m_%d}")
+    _subscribe(publisher, subscriber)
+    before = _said(publisher)
+    assert maintain(publisher).exit_code == 0
+
+    ((code, message),) = _said(publisher)
+
+    assert before == []
+    assert code is Code.PUBLICATION_INCOMPLETE
+    assert f"public.log_{midnight(1):%Y_%m_%d} and 2 later" in message
+    execute(publisher, _statement(message))
+    assert _said(publisher) == []
+    execute(subscriber, _statement(_said(subscriber)[0][1]))
+    execute(publisher, f"INSERT INTO log VALUES (900, '{midnight(1)}')")
+    _arrives(subscriber, 900)
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    "publication",
+    [
+        "FOR TABLE log",
+        "FOR TABLE log WITH (publish_via_partition_root = true)",
+        "FOR ALL TABLES",
+        pytest.param("FOR TABLES IN SCHEMA public", marks=pytest.mark.pg(">= 15")),
+        pytest.param("FOR TABLE log_{:%Y_%m_%d}, TABLES IN SCHEMA public", marks=pytest.mark.pg(">= 15")),
+        "FOR TABLE other",
+    ],
+)
+def test_nothing_is_said_of_a_publication_that_has_new_partitions_or_none(publisher: str, publication: str) -> None:
+    """The table itself, all tables, those of its schema; or another table."""
+    create_log(publisher, days=(0,))
+    execute(publisher, "CREATE TABLE other ()", f"CREATE PUBLICATION p {publication.format(midnight())}")
+
+    assert maintain(publisher).exit_code == 0
+
+    assert _said(publisher) == []

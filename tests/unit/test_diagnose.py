@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pgalmanac.actions import Facts
 from pgalmanac.diagnose import diagnose
 from pgalmanac.findings import Code, Level, PastRuns, worst
-from pgalmanac.model import Bounds, Interval, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Interval, Listing, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.view import view
@@ -386,6 +386,83 @@ def test_pg_partman_is_named_with_the_statement_that_stops_it() -> None:
     assert told.message.endswith(
         """this stops pg_partman: DELETE FROM "Part Man".part_config WHERE parent_table = 'public.it''s'"""
     )
+
+
+def listed(last: int, *, subscription: bool, root: bool = False, premake: int = 30) -> list[tuple[Code, Level, str]]:
+    """What is found of a table whose partitions up to this day stand in the list of a subscription or publication."""
+    days = range(-90, premake + 1)
+    table = events([day(o) for o in days])
+    oids = {p.oid for o, p in zip(days, table.ranged, strict=True) if o <= last}
+    name = "Weg" if subscription else "p"
+    listing = Listing(name=name, subscription=subscription, oids=frozenset(oids | ({table.oid} if root else set())))
+    plan = plan_maintain(replace(table, listings=(listing,)), replace(POLICY, premake_days=premake))
+    return [(f.code, f.level, f.message) for f in diagnose(plan.view, plan, RAN)]
+
+
+@pytest.mark.parametrize(
+    ("last", "premake", "told"),
+    [
+        (30, 30, False),
+        (29, 30, False),
+        (6, 30, False),
+        (5, 30, True),
+        (-80, 30, True),
+        (-91, 30, False),
+        (1, 2, False),
+        (0, 2, True),
+        (0, 0, False),
+        (-1, 0, True),
+    ],
+)
+def test_a_subscription_that_does_not_know_the_coming_days_is_to_be_refreshed(
+    *, last: int, premake: int, told: bool
+) -> None:
+    """A week before they begin, or less with a shorter premake: what was just made the publisher need not have yet.
+
+    A list with none of the partitions is about something else.
+    """
+    found = listed(last, subscription=True, premake=premake)
+
+    assert [code for code, *_ in found] == [Code.SUBSCRIPTION_STALE] * told
+    for _, level, message in found:
+        assert level is Level.WARNING
+        assert message.startswith('the subscription "Weg" has partitions of public.events up to public.events_')
+        assert message.endswith('run ALTER SUBSCRIPTION "Weg" REFRESH PUBLICATION')
+
+
+@pytest.mark.parametrize(
+    ("last", "unlisted"),
+    [(28, "public.events_2025_12_01 and 1 later"), (29, "public.events_2025_12_02"), (30, None), (-91, None)],
+)
+def test_a_publication_of_single_partitions_is_named_with_what_publishes_all(last: int, unlisted: str | None) -> None:
+    """As soon as one is missing in it; a list with none of the partitions is about something else."""
+    found = listed(last, subscription=False)
+
+    assert [code for code, *_ in found] == ([] if unlisted is None else [Code.PUBLICATION_INCOMPLETE])
+    for _, level, message in found:
+        assert level is Level.WARNING
+        assert f" and not {unlisted}, so that" in message
+        assert message.endswith("ALTER PUBLICATION p ADD TABLE public.events")
+
+
+@pytest.mark.parametrize("subscription", [True, False])
+def test_a_list_with_the_table_itself_has_all_of_its_partitions(*, subscription: bool) -> None:
+    """Published through the root, or as a whole."""
+    assert listed(0, subscription=subscription, root=True) == []
+
+
+@pytest.mark.parametrize("subscription", [True, False])
+def test_a_partition_that_is_partitioned_itself_is_in_no_list(*, subscription: bool) -> None:
+    """Its own partitions are."""
+    last = partition(day(1), oid=9000, kind=RelationKind.PARTITIONED)
+    table = events([*HEALTHY[:91], last])
+    oids = frozenset(p.oid for p in table.ranged if p.oid != last.oid)
+    listing = Listing(name="l", subscription=subscription, oids=oids)
+    plan = plan_maintain(replace(table, listings=(listing,)), POLICY)
+    found = {f.code for f in diagnose(plan.view, plan, RAN)}
+
+    assert Code.UNMANAGED_PARTITION in found
+    assert not found & {Code.SUBSCRIPTION_STALE, Code.PUBLICATION_INCOMPLETE}
 
 
 def test_what_has_no_end_is_not_promised_to_go() -> None:
