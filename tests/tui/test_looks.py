@@ -101,6 +101,8 @@ PINNED = table(*range(-92, 31), pins={-92: CASE, -91: CASE, -12: CASE, -11: CASE
 GROWING = table(*range(-90, 31), policy=Policy(retention_days=3650, disk_limit_gb=1))
 CRITICAL = table(*range(-95, -40), *range(-39, 0))
 
+NO_TABLE = "create one with PARTITION BY RANGE (docs/takeover.md: of a plain table), or name another with --dsn"
+
 
 class Frozen:
     """Answers as a server would that never changes."""
@@ -114,7 +116,7 @@ class Frozen:
             tables=() if state is None else (state.name,),
             table=state,
             trouble=trouble if state is None else None,
-            remedy="create one with PARTITION BY RANGE, or name another database with --dsn" if state is None else None,
+            remedy=NO_TABLE if state is None else None,
             schedule=Schedule(next_at=NOW + timedelta(hours=11, minutes=30), source="systemd"),
         )
         self.lost, self.looks = lost, 0

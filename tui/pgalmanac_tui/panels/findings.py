@@ -29,7 +29,7 @@ _ADVICE: Final[dict[Code, str]] = {
     Code.INDEX_INVALID: "create the missing index of each partition and attach it, or drop the index",
     Code.PG_PARTMAN: "set retention_days first, then run that statement; docs/takeover.md has the rest",
     Code.SUBSCRIPTION_STALE: "have the subscription's owner run that statement",
-    Code.PUBLICATION_INCOMPLETE: "have its owner run that statement, and every subscriber REFRESH PUBLICATION then",
+    Code.PUBLICATION_INCOMPLETE: "have its owner run that, and then every subscriber REFRESH PUBLICATION",
     Code.INTERVAL_UNKNOWN: "set timezone or interval for this table in the configuration",
     Code.RETENTION_UNSET: "set retention_days for this table in the configuration",
     Code.BREAKDOWN_UNKNOWN: "correct breakdown for this table in the configuration",
