@@ -85,6 +85,9 @@ def table_of(
         partitions=tuple(ranged),
         default=next((p for p in found if p.is_default), None),
         orphans=tuple(o for r in orphans if (o := _orphan(r, system_id, row.oid)) is not None),
+        estranged=tuple(
+            TableName(schema=r.schema, name=r.name) for r in orphans if _is_estranged(r, system_id, row.oid)
+        ),
         referencing=tuple(TableName(schema=s, name=n) for s, n, _, refers, _ in row.foreign_keys if refers == "true"),
         referenced=tuple(TableName(schema=s, name=n) for s, n, *_, referred in row.foreign_keys if referred == "true"),
         lockable=frozenset(
@@ -166,6 +169,11 @@ def _partition(  # noqa: PLR0917  # the columns of the SELECT, of which there ma
         rows=rows,
         counters=counters,
     )
+
+
+def _is_estranged(row: OrphanRow, system_id: str, parent_oid: int) -> bool:
+    mark = read_mark(row.comment)
+    return mark is not None and mark.system_id != system_id and (mark.parent_oid, mark.oid) == (parent_oid, row.oid)
 
 
 def _orphan(row: OrphanRow, system_id: str, parent_oid: int) -> Orphan | None:

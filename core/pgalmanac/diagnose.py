@@ -52,6 +52,15 @@ def _left_behind(seen: View) -> Iterator[Finding]:
         if orphan.in_trash:
             continue
         yield warning(Code.ORPHAN_TABLE, _orphan_text(seen, orphan.name, orphan.mark, orphan.bounds), str(orphan.name))
+    if seen.table.estranged:
+        first, more = seen.table.estranged[0], len(seen.table.estranged) - 1
+        subject = f"{first} was" if not more else f"{first} and {more} more were"
+        yield warning(
+            Code.ORPHAN_TABLE,
+            f"{subject} dropped from {seen.table.name} before this server got another system identifier, as pg_upgrade "
+            "gives it: nothing drops or brings back such a table until its mark is renewed (docs/recovery.md)",
+            str(first),
+        )
 
 
 def _kept(seen: View) -> Iterator[Finding]:

@@ -273,6 +273,8 @@ class PartitionedTable:
     partitions: tuple[Partition, ...] = ()
     default: Partition | None = None
     orphans: tuple[Orphan, ...] = ()
+    # Tables that were dropped of this one before the server got another system identifier, as pg_upgrade gives it.
+    estranged: tuple[TableName, ...] = ()
     # Tables that a detach or an attach would lock besides: both ends of foreign keys.
     referencing: tuple[TableName, ...] = ()
     referenced: tuple[TableName, ...] = ()

@@ -32,6 +32,11 @@ def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
     if not orphans:
         if any(names(target, p.name) for p in table.partitions):
             raise UsageError(f"{target} is a partition of {table.name}; it was not dropped", hint="pgalmanac status")
+        if table.estranged:
+            raise UsageError(
+                f"{table.estranged[0]} was dropped before this server got another system identifier",
+                hint="docs/recovery.md says how its mark is renewed; then undrop finds it",
+            )
         raise UsageError(
             f"nothing that was dropped for {target} from {table.name} is still there", hint="pgalmanac trash lists it"
         )

@@ -60,8 +60,10 @@ def _trash_lines(table: TableReport, seen: View) -> Iterator[str]:
     import humanize  # noqa: PLC0415  # a JSON document, which this module also makes, does without
 
     sizes = {c.oid: c for c in table.counts}
-    if not seen.table.orphans:
+    if not seen.table.orphans and not seen.table.estranged:
         yield "  the trash is empty"
+    for name in seen.table.estranged:
+        yield f"  {shown(str(name))}  dropped before this server got another system identifier; see docs/recovery.md"
     for orphan in sorted(seen.table.orphans, key=_order):
         count = sizes.get(orphan.oid)
         rows = "-" if count is None or count.rows is None else f"≈{humanize.intcomma(count.rows)}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from contextlib import ExitStack, suppress
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import psycopg
@@ -195,6 +197,31 @@ def test_what_somebody_took_out_of_the_trash_is_theirs(log: str) -> None:
     assert [f.message for f in report.findings if f.code is Code.TRASH] == [
         f"kept.{day_name(-9)} was dropped and moved out of the trash by somebody: nothing drops it any more"
     ]
+    assert not run(log, "undrop", period(-9)).failed
+    assert day_name(-9) in attached(log)
+
+
+def test_what_was_dropped_before_pg_upgrade_is_not_forgotten(log: str) -> None:
+    """Another system identifier makes the marks void: it is said, nothing is dropped, and the manual's SQL mends it."""
+    run(log)
+    for day in EXPIRED:
+        table = f"{TRASH}.{day_name(day)}"
+        ((comment,),) = rows(log, "SELECT obj_description(%s::regclass, 'pg_class')", table)
+        other = re.sub('("system_id": ")[0-9]+', r"\g<1>77", comment)
+        execute(log, f"COMMENT ON TABLE {table} IS $c${other}$c$")
+    report = run(log)
+    listed = render(asyncio.run(kept(settings(log), "trash")), as_json=False)
+
+    assert [f.message.split(" before ")[0] for f in report.findings if f.code is Code.ORPHAN_TABLE] == [
+        f"{TRASH}.{day_name(-9)} and 1 more were dropped from public.log"
+    ]
+    assert "the trash is empty" not in listed
+    assert day_name(-8) in listed
+    with pytest.raises(UsageError, match="another system identifier"):
+        run(log, "undrop", period(-9))
+    manual = (Path(__file__).parents[2] / "docs/recovery.md").read_text()
+    (statement,) = re.findall(r"```sql\n(DO .*?)```", manual, re.DOTALL)
+    execute(log, statement)
     assert not run(log, "undrop", period(-9)).failed
     assert day_name(-9) in attached(log)
 
