@@ -160,7 +160,7 @@ class History:
                 await _create(session, sql.SQL(_RUNS).format(runs=qualified(runs)))
                 found = await cls.open(session, TableRef(schema=schema, name=ref.name))
                 if found is None:
-                    raise HistoryError(f"{runs} was made and is not there")
+                    raise HistoryError(f"{runs} is taken by something that is no table; name another in history.table")
             elif not found.has_details:
                 found = await found.with_details()
             if not found.has_actions:

@@ -301,6 +301,13 @@ def test_a_history_that_cannot_be_read(database: str, on: On, run: Run, make_rol
     for actual in foreign:
         assert 78 == actual.code
         assert "public.events exists without the column" in sentence(actual)
+    with connect(database) as connection:
+        connection.execute("CREATE VIEW taken AS SELECT 1 AS id")
+    taken = on(database, "init", PGALMANAC_HISTORY_TABLE="taken")
+    assert (78, "public.taken is taken by something that is no table; name another in history.table") == (
+        taken.code,
+        sentence(taken),
+    )
     nowhere = on(database, "init", PGALMANAC_HISTORY_TABLE="Nowhere.runs")
     assert (78, "there is no schema nowhere for the run history; create it, or set history.table") == (
         nowhere.code,
