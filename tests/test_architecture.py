@@ -74,6 +74,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "replication",
             }
             | {
+                "default_rows",
                 "differences",
                 "proof",
                 "records",

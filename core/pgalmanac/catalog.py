@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final, LiteralString
 
 from psycopg import errors, sql
 
 from pgalmanac.catalog_rows import OrphanRow, ParentRow, table_of
 from pgalmanac.db import Session, translated
-from pgalmanac.ddl import qualified
+from pgalmanac.default_rows import with_strays
 from pgalmanac.discovery import discover, find
 from pgalmanac.errors import ConfigError
 from pgalmanac.marks import PREFIX
-from pgalmanac.model import Partition, PartitionedTable, PartitionKey, RelationKind, TableName, TableRef
+from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.privileges import missing_grants
 
 __all__ = ["ESTIMATED_ROWS", "inspect"]
@@ -87,14 +86,6 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d
  WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT c.relispartition AND c.relkind = 'r'
    AND strpos(d.description, {prefix}) > 0;
 """
-# Of some rows that the default partition begins with: looking for the oldest of all may read the whole of it. Not of
-# those whose time is infinite, or in no year that a calendar here has. The session's TimeZone is UTC.
-_STRAYS: Final[LiteralString] = """
-SELECT count(*) > 0, min(time)::timestamp, max(time)::timestamp
-  FROM (SELECT CASE WHEN {key} >= '0001-01-02' AND {key} < '9999-01-01' THEN {key} END AS time
-          FROM {default} LIMIT {most}) AS strays
-"""
-_STRAYS_MOST: Final = 1000
 
 
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counted: bool = True) -> PartitionedTable:
@@ -132,8 +123,7 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     table = table_of(session.server, parent, partition_rows, [OrphanRow(*row) for row in orphan_rows])
     table = replace(table, missing_grants=await missing_grants(session, parent, table))
     if table.default is not None:
-        has_rows, edges = await _strays(session, table.default, table.key)
-        table = replace(table, default_has_rows=has_rows, stray_edges=edges)
+        table = await with_strays(session, table, table.default)
     for schema in parent.partman_schemas:
         listed = await _in_partman(session, schema, table.name)
         if listed is not False:
@@ -151,25 +141,6 @@ async def _missing(session: Session, ref: TableRef) -> ConfigError:
     else:
         hint = "name another with --table, or another database with --dsn"
     return ConfigError(f"there is no table {ref} in {where}", hint=hint)
-
-
-async def _strays(
-    session: Session, default: Partition, key: PartitionKey
-) -> tuple[bool | None, tuple[datetime, datetime] | None]:
-    """Whether the default partition holds any row, and the edges of the first ones, as they lie, that have a time.
-
-    None for both where it is locked, may not be read or lies elsewhere.
-    """
-    if default.kind is RelationKind.FOREIGN:
-        return None, None
-    query = sql.SQL(_STRAYS).format(key=sql.Identifier(key.column), default=qualified(default.name), most=_STRAYS_MOST)
-    try:
-        row = await (await session.execute(query)).fetchone()
-    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.WrongObjectType):
-        return None, None
-    has_rows, *edges = row or (False,)
-    first, last = (edge.replace(tzinfo=UTC) for edge in edges if edge is not None) if any(edges) else (None, None)
-    return has_rows, None if first is None or last is None else (first, last)
 
 
 async def _in_partman(session: Session, schema: str, name: TableName) -> bool | None:

@@ -48,11 +48,12 @@ def _staying(seen: View, default: Partition) -> Iterator[str]:
     today = seen.day(0)
     made = min(seen.calendar.floor(seen.interval, m) for m in (oldest_kept(seen) or today, today))
     ahead = seen.day(seen.policy.premake_days + 1)
-    if _goes(seen, first):
-        yield f"rows of {seen.label(first)}, which is past retention: nothing moves them; delete them by hand"
+    if seen.cutoff is not None and _goes(seen, first):
+        edge = seen.label(seen.calendar.period(seen.interval, seen.cutoff))
+        yield f"rows of before {edge}, past retention, such as of {seen.label(first)}; nothing moves them: delete them"
     older = [p for p in (first, last) if _lower(p) < made and not _goes(seen, p)]
     if older:
-        yield _older(seen, first, made)
+        yield _older(seen, older[0], made)
     for period in dict.fromkeys((first, last)):
         if made <= _lower(period) < ahead:
             yield f"rows of {seen.label(period)}, {_between(seen, period)}"
@@ -80,8 +81,15 @@ def _older(seen: View, first: Bounds, made: datetime) -> str:
 
     Not where that were more periods than a run may make: the next maintain would refuse what is missing in between.
     """
-    if _goes(seen, first) and seen.cutoff is not None:
-        first = seen.calendar.period(seen.interval, seen.cutoff)
+    end = seen.label(seen.calendar.period(seen.interval, made - datetime.resolution))
+    where = "before the oldest partition, and maintain makes none there"
+    if not seen.table.stray_edges_sure:
+        return (
+            f"rows such as of {seen.label(first)}, {where}; pgalmanac create FIRST..{end} does, and moves them, FIRST"
+            " being the oldest period that is to stay"
+        )
+    if seen.cutoff is not None and seen.table.stray_edges is not None and seen.policy.may_drop:
+        first = seen.calendar.period(seen.interval, max(seen.cutoff, seen.table.stray_edges[0]))
     name, most = seen.label(first), seen.policy.max_creates
     periods = list(islice(seen.calendar.periods(seen.interval, _lower(first), made), most + 1))
     if len(periods) > most:
@@ -89,11 +97,8 @@ def _older(seen: View, first: Bounds, made: datetime) -> str:
             f"rows of {name}, more than max_creates ({most}) periods before the oldest partition; move or delete them"
             " by hand"
         )
-    last = seen.label(periods[-1])
-    return (
-        f"rows of {name} or later, before the oldest partition, and maintain makes none there; "
-        f"pgalmanac create {name}{f'..{last}' if last != name else ''} does, and moves them"
-    )
+    wanted = name if name == end else f"{name}..{end}"
+    return f"rows of {name} or later, {where}; pgalmanac create {wanted} does, and moves them"
 
 
 def _between(seen: View, period: Bounds) -> str:

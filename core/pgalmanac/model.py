@@ -290,8 +290,10 @@ class PartitionedTable:
     listings: tuple[Listing, ...] = ()
     # Whether the default partition holds any row; None when it could not be read.
     default_has_rows: bool | None = False
-    # The smallest and the largest key time of the rows in it that were looked at; None when they have none.
+    # The smallest and the largest key time of the rows in it that were looked at, and whether no row lies beyond; None
+    # when they have none.
     stray_edges: tuple[datetime, datetime] | None = None
+    stray_edges_sure: bool = True
     # The GRANTs without which this role cannot maintain the table.
     missing_grants: tuple[str, ...] = ()
     # The table's schema is the first of the role's search path, so that a task name can leave it out.

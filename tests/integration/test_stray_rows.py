@@ -94,7 +94,10 @@ def test_rows_before_the_oldest_partition_are_told_with_the_command_that_moves_t
     empty_database: str, retention: int | None, oldest: int
 ) -> None:
     """The command that is printed leaves nothing in the default partition but what no run keeps."""
-    left = f"rows of {midnight(-240):%Y-%m-%d}, which is past retention: nothing moves them; delete them by hand"
+    left = (
+        f"rows of before {midnight(-90):%Y-%m-%d}, past retention, such as of {midnight(-240):%Y-%m-%d};"
+        " nothing moves them: delete them"
+    )
     if retention is None:
         left = "rows of no period (ts is NULL, infinite or beyond any calendar); correct or delete them by hand"
     create_log(empty_database, days=(-1, 0), default=True)
@@ -112,6 +115,29 @@ def test_rows_before_the_oldest_partition_are_told_with_the_command_that_moves_t
     assert f"{midnight(oldest):%Y-%m-%d}..{midnight(-2):%Y-%m-%d}" == command
     assert (0, 30 if retention is None else 20) == (created.exit_code, created.tables[0].moved_rows)
     assert [f"public.log_default has {left}"] == told()
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_of_many_rows_the_oldest_is_told_where_an_index_knows_it(
+    empty_database: str,
+    indexed: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """They lie newest first; without an index, finding the oldest at every look would read the whole table."""
+    create_log(empty_database, days=(-1, 0), default=True)
+    _stray(empty_database, -3, -4, -5, count=600)
+    if indexed:
+        execute(empty_database, "CREATE INDEX ON log (ts)")
+    said = f"rows such as of {midnight(-4):%Y-%m-%d}, before the oldest partition"
+    command = f"pgalmanac create FIRST..{midnight(-2):%Y-%m-%d} does, and moves them, FIRST being the oldest period"
+    if indexed:
+        said = f"rows of {midnight(-5):%Y-%m-%d} or later, before the oldest partition"
+        command = f"pgalmanac create {midnight(-5):%Y-%m-%d}..{midnight(-2):%Y-%m-%d} does, and moves them"
+
+    report = maintain(empty_database, retention_days=None)
+    (message,) = [f.message for f in report.tables[0].findings if f.code is Code.STRAY_ROWS]
+
+    assert said in message
+    assert command in message
 
 
 def test_a_stray_row_at_each_edge_of_a_day_moves_to_the_right_side(empty_database: str) -> None:

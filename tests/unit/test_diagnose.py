@@ -17,7 +17,7 @@ from pgalmanac.model import Bounds, Interval, Listing, Orphan, Partition, Partit
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.view import view
-from snapshots import NOW, applied, at, day, events, mark, partition
+from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
 
 POLICY = Policy()
 HEALTHY = [day(o) for o in range(-90, 31)]
@@ -149,13 +149,18 @@ def test_stray_rows_are_a_warning_and_critical_where_they_block() -> None:
 
 
 def said_of_strays(
-    first: int | None, last: int | None = None, policy: Policy = POLICY, bounds: Iterable[Bounds] | None = None
+    first: int | None,
+    last: int | None = None,
+    policy: Policy = POLICY,
+    bounds: Iterable[Bounds] | None = None,
+    *,
+    sure: bool = True,
 ) -> list[str]:
     """What is said of rows in the default partition from the *first* to the *last* of these days from today."""
     days = [day(first or 0).lower, day((first or 0) if last is None else last).lower]
     edges = None if first is None or days[0] is None or days[1] is None else (days[0], days[1])
     table = events([day(o) for o in range(-4, 31)] if bounds is None else bounds, default=True)
-    table = replace(table, default_has_rows=True, stray_edges=edges)
+    table = replace(table, default_has_rows=True, stray_edges=edges, stray_edges_sure=sure)
     plan = plan_maintain(table, policy)
     found = [f for f in diagnose(plan.view, plan, None) if f.code is Code.STRAY_ROWS]
     assert {Level.WARNING} == {f.level for f in found}
@@ -166,7 +171,7 @@ OLDER = ", before the oldest partition, and maintain makes none there; pgalmanac
 AHEAD = ", further ahead than partitions are made: maintain moves them when it makes theirs, and pgalmanac create"
 NO_PERIOD = "rows of no period (timestamp is NULL, infinite or beyond any calendar); correct or delete them by hand"
 FAR = ", more than max_creates (1000) periods before the oldest partition; move or delete them by hand"
-PAST = ", which is past retention: nothing moves them; delete them by hand"
+PAST = "rows of before 2025-08-04, past retention, such as of 2025-03-07; nothing moves them: delete them"
 
 
 @pytest.mark.parametrize(
@@ -188,11 +193,11 @@ PAST = ", which is past retention: nothing moves them; delete them by hand"
             (-240, -9),
             POLICY,
             [
-                f"rows of 2025-03-07{PAST}",
+                PAST,
                 f"rows of 2025-08-04 or later{OLDER} 2025-08-04..2025-10-28 does, and moves them",
             ],
         ),
-        ((-240, -100), POLICY, [f"rows of 2025-03-07{PAST}"]),
+        ((-240, -100), POLICY, [PAST]),
         (
             (-20_000, -9),
             replace(POLICY, retention_days=None),
@@ -202,7 +207,7 @@ PAST = ", which is past retention: nothing moves them; delete them by hand"
         (
             (-240, 31),
             POLICY,
-            [f"rows of 2025-03-07{PAST}", f"rows of 2025-12-03{AHEAD} 2025-12-03 now"],
+            [PAST, f"rows of 2025-12-03{AHEAD} 2025-12-03 now"],
         ),
         (
             (-20, 31),
@@ -224,6 +229,17 @@ def test_rows_that_no_run_moves_are_told_with_what_does(
 ) -> None:
     """Before the oldest partition, past retention, ahead, or of no time: each has another end."""
     assert expected == said_of_strays(*edges, policy=policy)
+
+
+@pytest.mark.parametrize("edges", [(-20, -9), (-240, -9)])
+def test_where_the_oldest_of_many_rows_is_not_known_nobody_is_told_that_it_is(edges: tuple[int, int]) -> None:
+    """No more was looked at than some rows: the first period is for whoever runs the command to say."""
+    known = f"{(TODAY - timedelta(days=20 if edges[0] == -20 else 9))}"
+
+    assert said_of_strays(*edges, sure=False)[-1] == (
+        f"rows such as of {known}{OLDER} FIRST..2025-10-28 does, and moves them,"
+        " FIRST being the oldest period that is to stay"
+    )
 
 
 @pytest.mark.parametrize(

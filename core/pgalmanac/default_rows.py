@@ -1,0 +1,76 @@
+"""What can be seen at hardly a cost of the rows in a default partition: whether there are any, and of which times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from typing import TYPE_CHECKING, Final, LiteralString
+
+from psycopg import errors, sql
+
+from pgalmanac.ddl import qualified
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
+
+if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
+    from pgalmanac.db import Session
+
+__all__ = ["with_strays"]
+
+# A time that is infinite, or in no year that a calendar here has, is none. The session's TimeZone is UTC.
+_FIRST: Final[LiteralString] = """
+SELECT count(*), min(time)::timestamp, max(time)::timestamp
+  FROM (SELECT CASE WHEN {key} >= '0001-01-02' AND {key} < '9999-01-01' THEN {key} END AS time
+          FROM {default} LIMIT {most}) AS strays
+"""
+# Looking for the oldest of all would read the whole of a table of which no index begins with the time.
+_MOST: Final = 1000
+_INDEXED: Final[LiteralString] = """
+SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+ WHERE i.indrelid = %s AND a.attname = %s AND m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL
+"""
+# An index may begin with millions of rows that were deleted.
+_OF_ALL: Final[LiteralString] = """
+BEGIN READ ONLY; SET LOCAL statement_timeout = '1s';
+SELECT min({key})::timestamp, max({key})::timestamp FROM {default} WHERE {key} >= '0001-01-02' AND {key} < '9999-01-01';
+COMMIT
+"""
+
+
+async def with_strays(session: Session, table: PartitionedTable, default: Partition) -> PartitionedTable:
+    """The table with whether its default partition holds rows, and the edges of those that were looked at.
+
+    Whether there are any is None where it is locked, may not be read or lies elsewhere.
+    """
+    if default.kind is RelationKind.FOREIGN:
+        return replace(table, default_has_rows=None)
+    key, name = sql.Identifier(table.key.column), qualified(default.name)
+    try:
+        query = sql.SQL(_FIRST).format(key=key, default=name, most=_MOST)
+        rows, *edges = await (await session.execute(query)).fetchone() or (0, None, None)
+        sure = rows < _MOST
+        if not sure and default.kind is RelationKind.TABLE:
+            of_all = await _of_all(session, table.key.column, default)
+            edges, sure = edges if of_all is None else list(of_all), of_all is not None
+    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.WrongObjectType):
+        await session.rollback()
+        return replace(table, default_has_rows=None)
+    first, last = (None if edge is None else edge.replace(tzinfo=UTC) for edge in edges)
+    known = None if first is None or last is None else (first, last)
+    return replace(table, default_has_rows=rows > 0, stray_edges=known, stray_edges_sure=sure)
+
+
+async def _of_all(session: Session, column: str, default: Partition) -> TupleRow | None:
+    """The edges of all its rows, in the place of those above; None where no index tells them in time."""
+    cursor = await session.execute(_INDEXED, [default.oid, column])
+    if await cursor.fetchone() is None:
+        return None
+    query = sql.SQL(_OF_ALL).format(key=sql.Identifier(column), default=qualified(default.name))
+    try:
+        ((row,),) = await session.read(query)
+    except errors.QueryCanceled:
+        await session.rollback()
+        return None
+    return row
