@@ -15,11 +15,18 @@ from pgalmanac.versions import PARAMETER_PRIVILEGES, PUBLISHED_ONCE_ATTACHED
 
 __all__ = ["REFERENCES", "Published", "can_silence_triggers", "joined", "published_by", "why_immovable"]
 
-# tgtype bit 3 is DELETE. Under session_replication_role = replica those of state O (origin) keep quiet; A and R fire.
+# What a move would fire: deletes of the default partition, and where the rows go in after ATTACH the row triggers on
+# inserts that the new partition gets from its table. tgtype has bits: 0 is ROW, 2 INSERT, 3 DELETE. Under
+# session_replication_role = replica those of state O (origin) keep quiet; A and R fire, and come first here. Until
+# PostgreSQL 15 a partition's copy of its table's trigger counts as internal; those of keys have a constraint.
 _TRIGGERS: Final[LiteralString] = """
-SELECT COALESCE(bool_or(t.tgenabled = 'O'), false), COALESCE(bool_or(t.tgenabled IN ('A', 'R')), false),
-       COALESCE(min(t.tgname::text), '')
-  FROM pg_trigger t WHERE t.tgrelid = %s AND NOT t.tgisinternal AND (t.tgtype & 8) <> 0 AND t.tgenabled <> 'D'
+SELECT t.tgname::text, t.tgenabled <> 'O', t.tgrelid = %(default)s
+  FROM pg_trigger t
+ WHERE t.tgenabled <> 'D'
+   AND (t.tgrelid = %(default)s AND (t.tgtype & 8) <> 0
+        OR %(attached)s AND t.tgrelid = %(parent)s AND (t.tgtype & 5) = 5)
+   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.oid = t.tgconstraint AND k.contype <> 't')
+ ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1
 """
 REFERENCES: Final[LiteralString] = """
 SELECT k.conname::text, n.nspname::text, c.relname::text,
@@ -90,7 +97,8 @@ async def can_silence_triggers(session: Session) -> bool:
 async def why_immovable(session: Session, table: PartitionedTable) -> str | None:  # noqa: PLR0911  # a list of cases
     """Why rows cannot be moved out of the default partition of *table*, or None when they can.
 
-    The DELETE of a move is a real one: its triggers fire, and ON DELETE CASCADE removes the referring rows.
+    The DELETE of a move is a real one: its triggers fire, and ON DELETE CASCADE removes the referring rows. So is the
+    INSERT where the table is published: a trigger could change the row, or swallow it.
     """
     default = table.default
     if default is None:
@@ -100,16 +108,18 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
     published = await published_by(session, table)
     if (why := published.why_immovable(session.server.version_num)) is not None:
         return f"{why}; move them by hand"
-    row = await (await session.execute(_TRIGGERS, [default.oid])).fetchone()
-    on_origin, always, trigger = row or (False, False, "")
+    asked = {"parent": table.oid, "default": default.oid, "attached": published.both is not None}
+    row = await (await session.execute(_TRIGGERS, asked)).fetchone()
+    trigger, always, of_default = row or (None, False, False)
+    what, where = ("delete", default.name) if of_default else ("insert", table.name)
     if always:
-        return f"the trigger {trigger} of {default.name} fires on every delete, also on that of a moved row; disable it"
-    if (not on_origin and not table.referencing) or await can_silence_triggers(session):
+        return f"the trigger {trigger} of {where} fires on every {what}, also on that of a moved row; disable it"
+    if (trigger is None and not table.referencing) or await can_silence_triggers(session):
         return None
     role = sql.Identifier(session.server.role).as_string(session.conn)
     remedy = f"GRANT SET ON PARAMETER session_replication_role TO {role}, or run pgalmanac fix as a superuser"
-    if on_origin:
-        return f"moving would fire the delete trigger {trigger} of {default.name}; {remedy}"
+    if trigger is not None:
+        return f"moving would fire the {what} trigger {trigger} of {where}; {remedy}"
     for name, schema, referring, columns, targets in await (await session.execute(REFERENCES, [table.oid])).fetchall():
         query = sql.SQL("SELECT EXISTS (SELECT FROM {} f JOIN ONLY {} p ON {})").format(
             sql.Identifier(schema, referring),

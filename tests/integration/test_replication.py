@@ -90,6 +90,40 @@ def _same(publisher: str, subscriber: str, since: int = -4) -> None:
     assert expected == found
 
 
+@pytest.mark.parametrize("way", ["ENABLE ALWAYS", "of a role that cannot keep it quiet"])
+def test_no_trigger_on_inserts_swallows_a_row_that_moves(publisher: str, way: str) -> None:
+    """A published row goes in after ATTACH, as any insert does: where triggers would fire it is not moved."""
+    create_log(publisher, days=(0,), default=True)
+    execute(
+        publisher,
+        "CREATE PUBLICATION p FOR TABLE log",
+        f"INSERT INTO log VALUES (1, '{midnight(1)}', 'stray')",
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER hungry BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION swallow()",
+    )
+    if way == "ENABLE ALWAYS":
+        execute(publisher, "ALTER TABLE log ENABLE ALWAYS TRIGGER hungry")
+        report = maintain(publisher)
+    else:
+        tables = ("log", "log_default", f"log_{midnight():%Y_%m_%d}")
+        execute(
+            publisher,
+            "CREATE ROLE mover LOGIN",
+            "GRANT CREATE, USAGE ON SCHEMA public TO mover",
+            *(f"ALTER TABLE {table} OWNER TO mover" for table in tables),
+        )
+        try:
+            report = maintain(make_conninfo(publisher, user="mover"))
+        finally:
+            execute(publisher, "REASSIGN OWNED BY mover TO CURRENT_USER", "DROP OWNED BY mover", "DROP ROLE mover")
+
+    refused = [o.error or "" for o in report.tables[0].outcomes if o.status is Status.REFUSED]
+    assert rows(publisher, "SELECT id FROM log") == [(1,)]
+    assert len(refused) == 1
+    assert "insert" in refused[0]
+    assert "hungry of public.log" in refused[0]
+
+
 @pytest.mark.parametrize("what", ["TABLE log", "ALL TABLES"])
 def test_a_subscriber_keeps_the_rows_that_move(publisher: str, subscriber: str, what: str) -> None:
     """Published through the root: rows that move out of the default partition stay, and new ones keep coming."""

@@ -428,8 +428,9 @@ def test_delete_triggers_do_not_fire_for_a_move(empty_database: str, level: str,
     assert rows(empty_database, "SELECT * FROM seen") == [(f"DELETE{level}",)]
 
 
+@pytest.mark.parametrize("of", ["log", "log_default"])
 def test_a_role_that_cannot_keep_a_delete_trigger_quiet_moves_nothing(
-    empty_database: str, make_role: Callable[..., str]
+    empty_database: str, make_role: Callable[..., str], of: str
 ) -> None:
     """The trigger would take each moved row for a deleted one: refused with the GRANT, and it has seen nothing."""
     name = make_role()
@@ -438,7 +439,7 @@ def test_a_role_that_cannot_keep_a_delete_trigger_quiet_moves_nothing(
     execute(
         empty_database,
         *TRIGGER,
-        "CREATE TRIGGER t AFTER DELETE ON log_default FOR EACH ROW EXECUTE FUNCTION tell()",
+        f"CREATE TRIGGER t AFTER DELETE ON {of} FOR EACH ROW EXECUTE FUNCTION tell()",
         f"GRANT CREATE, USAGE ON SCHEMA public TO {name}",
         *(
             f"ALTER TABLE {table} OWNER TO {name}"
