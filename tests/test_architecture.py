@@ -126,7 +126,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("dashboard's data", frozenset({"pgalmanac_tui.engine", "pgalmanac_tui.kept", "pgalmanac_tui.snapshot"})),
-    ("gateway", frozenset({"pgalmanac_tui.connection", "pgalmanac_tui.gateway"})),
+    ("gateway", frozenset({"pgalmanac_tui.connection", "pgalmanac_tui.polling", "pgalmanac_tui.gateway"})),
     ("dashboard", frozenset({"pgalmanac_tui"})),  # and everything in it that is not named above
     ("command line", frozenset({"signals", "process", "opening", "operations", "dispatch", "cli", "__main__"})),
 )
@@ -148,7 +148,9 @@ TERMINAL_LIBRARIES: Final = frozenset({"rich", "textual"})
 
 # Who may call what reads or changes the database on the dashboard's behalf, and who holds what came of it, in the
 # types of those modules.
-TALKS_TO_CORE: Final = frozenset({"pgalmanac_tui.connection", "pgalmanac_tui.gateway", "pgalmanac_tui.snapshot"})
+TALKS_TO_CORE: Final = frozenset(
+    {"pgalmanac_tui.connection", "pgalmanac_tui.gateway", "pgalmanac_tui.polling", "pgalmanac_tui.snapshot"}
+)
 CORE_IO: Final = frozenset().union(*(modules for _, modules in LAYERS[6:11]))
 
 

@@ -20,7 +20,7 @@ from pgalmanac.findings import Code
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.model import Server, TableName, TableRef
 from pgalmanac.schedule import Schedule
-from pgalmanac_tui import gateway
+from pgalmanac_tui import polling
 from pgalmanac_tui.gateway import ServerGateway
 from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.model import Link
@@ -252,8 +252,8 @@ async def test_the_next_run_is_that_of_the_table_in_view(database: str, monkeypa
         asked.append([r.id for r in runs])
         return Schedule(next_at=now + timedelta(days=len(asked)), source="history")
 
-    monkeypatch.setattr(gateway, "next_run", next_run)
-    monkeypatch.setattr(gateway, "_ASK_TIMER_EVERY", timedelta(days=1))
+    monkeypatch.setattr(polling, "next_run", next_run)
+    monkeypatch.setattr(polling, "_ASK_TIMER_EVERY", timedelta(days=1))
     settings = Settings(dsn=database, requested=(EVENTS, TableRef(name="other")))
     events, other = (TableName(schema="public", name=name) for name in ("events", "other"))
     here = ServerGateway(settings)

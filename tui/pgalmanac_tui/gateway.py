@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Final, TypeVar
-
-import psycopg
 
 from pgalmanac import counts, maintain
 from pgalmanac.actions import GOING
 from pgalmanac.config import Settings
 from pgalmanac.db import Session
-from pgalmanac.details import PartitionDetails, Profile, Pulse, partition_details, profile, pulse
-from pgalmanac.diagnose import diagnose
-from pgalmanac.discovery import choose, discover
+from pgalmanac.details import PartitionDetails, Profile, partition_details, profile, pulse
 from pgalmanac.errors import BusyError, ConfigError, Interrupted, PrivilegeError
-from pgalmanac.estimates import estimates, with_sizes
-from pgalmanac.findings import Finding, Level, worst
-from pgalmanac.forecast import Measured, Sizes, unusual
-from pgalmanac.history import History, HistoryError, task_name
-from pgalmanac.inspection import Inspection, Request, look
+from pgalmanac.estimates import with_sizes
+from pgalmanac.findings import Level
+from pgalmanac.forecast import Measured
+from pgalmanac.history import History, HistoryError
+from pgalmanac.inspection import Request, look
 from pgalmanac.locks import blockers
 from pgalmanac.log import scrub
 from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
@@ -30,15 +25,13 @@ from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import Outcome, PartitionCount, RunReport
-from pgalmanac.run import on_standby
-from pgalmanac.schedule import Schedule, next_run
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
 from pgalmanac.view import View
 from pgalmanac_tui.connection import Connection
 from pgalmanac_tui.engine import Engine, call_off
-from pgalmanac_tui.kept import Kept
-from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, TableState, Wish
+from pgalmanac_tui.polling import Poll, level_of
+from pgalmanac_tui.snapshot import Proposal, Snapshot, Step, Wish
 
 __all__ = ["ServerGateway"]
 
@@ -46,8 +39,6 @@ T = TypeVar("T")
 
 # A server that is silent on an open socket answers nothing, for ever.
 _LOOK_SECONDS: Final = 20.0
-_RUNS: Final = 50
-_ASK_TIMER_EVERY: Final = timedelta(minutes=1)
 
 
 class ServerGateway:
@@ -60,13 +51,7 @@ class ServerGateway:
         self._polling = Connection(settings.dsn)
         self._looking = Connection(settings.dsn)
         self._counting = Connection(settings.dsn)
-        self._schedule: Schedule | None = None
-        # Of which table, and after which run.
-        self._timed: tuple[int | None, str | None] = (None, None)
-        self._asked_timer: datetime | None = None
-        self._sizes = Sizes()
-        self._sized: tuple[int, str | None] | None = None
-        self._kept: Kept | None = None
+        self._poll = Poll(settings)
 
     def stop(self) -> None:
         """Call off everything, undo it, and disconnect."""
@@ -78,103 +63,9 @@ class ServerGateway:
         """One look at the server and one table. Its *table* is the one of the last look where nothing has changed."""
         return await self._engine.run(
             self._polling.use(
-                lambda s: self._poll(s, wanted, fresh=fresh), what="looking at the server", seconds=_LOOK_SECONDS
+                lambda s: self._poll.look(s, wanted, fresh=fresh), what="looking at the server", seconds=_LOOK_SECONDS
             )
         )
-
-    async def _poll(self, session: Session, wanted: TableName | None, *, fresh: bool) -> Snapshot:
-        """The last look if that still holds, which one question tells; else, and for a *fresh* one, another."""
-        kept = self._kept
-        table = None if kept is None else kept.snapshot.table
-        beat = await self._pulse(session, table)
-        if not fresh and kept is not None and kept.holds(wanted, beat.fingerprint, beat.now, worker=beat.worker):
-            return replace(kept.snapshot, schedule=await self._next_run(table, beat.now), now=beat.now)
-        self._kept = None
-        if fresh:
-            self._sized = None
-        snapshot = await self._look(session, wanted)
-        # The fingerprint is older than the look: what changes in between is seen by the next one.
-        self._kept = Kept(wanted=wanted, fingerprint=beat.fingerprint, snapshot=snapshot)
-        return snapshot
-
-    async def _pulse(self, session: Session, table: TableState | None) -> Pulse:
-        """The pulse of the server and of a table as it was seen last."""
-        oid = None if table is None else table.view.table.oid
-        going = () if table is None else (a.oid for a in table.plan.of(*GOING) if a.oid is not None)
-        return await pulse(session, oid, self._settings.history_table, tuple(going))
-
-    async def _look(self, session: Session, wanted: TableName | None) -> Snapshot:
-        tables = await self._tables(session)
-        ref = None if wanted is None else TableRef(schema=wanted.schema, name=wanted.name)
-        try:
-            if ref is None:
-                ref = self._settings.requested[0] if self._settings.requested else await choose(session)
-            recorder = await Recorder.open(session, self._settings.history_table)
-            seen = await look(session, self._settings, ref, recorder)
-        except (ConfigError, PrivilegeError) as exc:
-            beat = await self._pulse(session, None)
-            server = replace(session.server, standby=beat.standby)
-            return Snapshot(server=server, now=beat.now, tables=tables, trouble=exc.message, remedy=exc.hint)
-        beat = await pulse(session, seen.view.table.oid, self._settings.history_table)
-        server = replace(session.server, standby=beat.standby)
-        table = await self._table(session, seen, recorder, beat.worker)
-        return Snapshot(
-            server=server,
-            now=beat.now,
-            tables=tables,
-            table=replace(table, findings=(*table.findings, *on_standby(server))),
-            schedule=await self._next_run(table, beat.now),
-        )
-
-    async def _tables(self, session: Session) -> tuple[TableName, ...]:
-        """What can be switched to: the tables that somebody named, else every one that could be maintained."""
-        found = await discover(session)
-        asked = self._settings.requested
-        if not asked:
-            return found
-        named = (t for ref in asked for t in found if ref.name == t.name and ref.schema in {None, t.schema})
-        return tuple(dict.fromkeys(named))
-
-    async def _table(self, session: Session, seen: Inspection, recorder: Recorder, worker: int | None) -> TableState:
-        found = await estimates(session, seen.view)
-        history = recorder.history
-        runs: tuple[RunRecord, ...] = ()
-        active: RunRecord | None = None
-        if history is not None:
-            try:
-                runs = await read_runs(history, limit=_RUNS, task=task_name(seen.view.table))
-                if worker is not None and runs and runs[0].status == "running":
-                    active = next(iter(await read_runs(history, limit=1, run_id=runs[0].id)), None)
-            except (HistoryError, psycopg.errors.InsufficientPrivilege):
-                runs = ()
-        measured = await self._sizes_after(next((r.id for r in runs if r.status != "running"), None), seen, recorder)
-        return TableState(
-            plan=await with_sizes(session, seen.plan),
-            findings=_findings(seen, measured),
-            sizes=measured,
-            counts={c.oid: c for c in found},
-            runs=runs,
-            past=seen.past,
-            worker=worker,
-            active=active,
-        )
-
-    async def _sizes_after(self, run_id: str | None, seen: Inspection, recorder: Recorder) -> Sizes:
-        """What runs measured. Read when another run has ended: nobody else writes it."""
-        key = (seen.view.table.oid, run_id)
-        if key != self._sized:
-            self._sizes = await _measured(seen, recorder)
-            self._sized = key
-        return self._sizes
-
-    async def _next_run(self, table: TableState | None, now: datetime) -> Schedule | None:
-        """Asked once a minute, and for other runs: a timer does not change its mind often, and asking it costs."""
-        runs = () if table is None else table.runs
-        about = None if table is None else table.view.table.oid, runs[0].id if runs else None
-        if about != self._timed or self._asked_timer is None or abs(now - self._asked_timer) > _ASK_TIMER_EVERY:
-            self._timed, self._asked_timer = about, now
-            self._schedule = await next_run(runs, now)
-        return self._schedule
 
     async def levels(self, tables: tuple[TableName, ...]) -> Mapping[TableName, Level | str | None]:
         """Each table's worst level, or why it cannot be told."""
@@ -184,9 +75,7 @@ class ServerGateway:
             recorder = await Recorder.open(session, self._settings.history_table)
             for name in tables:
                 try:
-                    ref = TableRef(schema=name.schema, name=name.name)
-                    seen = await look(session, self._settings, ref, recorder)
-                    levels[name] = worst(_findings(seen, await _measured(seen, recorder)))
+                    levels[name] = await level_of(session, self._settings, name, recorder)
                 except (ConfigError, PrivilegeError) as exc:
                     levels[name] = exc.message
             return levels
@@ -267,7 +156,7 @@ class ServerGateway:
                 for action in plan.todo
             )
             held = await _in_the_way(session, seen.plan)
-            beat = await self._pulse(session, None)
+            beat = await pulse(session, None, self._settings.history_table)
             server = replace(session.server, standby=beat.standby)
             return Proposal(wish=wish, server=server, plan=plan, steps=steps, blockers=held)
 
@@ -276,17 +165,8 @@ class ServerGateway:
     async def perform(self, proposal: Proposal, observer: Callable[[Outcome], bool]) -> RunReport:
         """Do what was proposed. Cancelled, it ends or undoes the action under way and closes its row in the history."""
         table = proposal.plan.table.name
-        settings = replace(self._settings, only=TableRef(schema=table.schema, name=table.name))
+        settings = replace(self._settings, only=table.ref)
         return await self._engine.run(_perform(settings, proposal, observer))
-
-
-def _findings(seen: Inspection, measured: Sizes) -> tuple[Finding, ...]:
-    """The same that check has."""
-    return (*diagnose(seen.view, seen.plan, seen.past), *unusual(seen.view, measured))
-
-
-async def _measured(seen: Inspection, recorder: Recorder) -> Sizes:
-    return await recorder.sizes(seen.view.table, total=seen.view.policy.disk_limit_gb is not None)
 
 
 def _request(wish: Wish) -> Request:
