@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 from pgalmanac.db import Session
 from pgalmanac.ddl import qualified
-from pgalmanac.model import PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.versions import PARAMETER_PRIVILEGES, PUBLISHED_ONCE_ATTACHED
 
 __all__ = ["REFERENCES", "Published", "can_silence_triggers", "joined", "published_by", "why_immovable"]
@@ -36,6 +36,13 @@ SELECT k.conname::text, n.nspname::text, c.relname::text,
                JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num ORDER BY u.i)
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0
+"""
+# Foreign keys by which a deleted row takes referring rows along, or changes them.
+_TAKES_ALONG: Final[LiteralString] = """
+SELECT k.conname::text, n.nspname::text, c.relname::text
+  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE k.contype = 'f' AND k.confrelid = ANY (%s::oid[]) AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+ ORDER BY 1 LIMIT 1
 """
 # Publications that decoding would heed, by what they carry of the table. One that does not name it, and has it all the
 # same, has all tables or those of a schema: also one that is not yet a partition.
@@ -116,10 +123,27 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
         return f"the trigger {trigger} of {where} fires on every {what}, also on that of a moved row; disable it"
     if (trigger is None and not table.referencing) or await can_silence_triggers(session):
         return None
-    role = sql.Identifier(session.server.role).as_string(session.conn)
-    remedy = f"GRANT SET ON PARAMETER session_replication_role TO {role}, or run pgalmanac fix as a superuser"
+    remedy = _remedy(session)
     if trigger is not None:
         return f"moving would fire the {what} trigger {trigger} of {where}; {remedy}"
+    why = await _referred(session, table, default)
+    return None if why is None else f"{why}; {remedy}"
+
+
+def _remedy(session: Session) -> str:
+    """What lets this role keep triggers quiet."""
+    if session.server.version_num < PARAMETER_PRIVILEGES:
+        return "session_replication_role is a superuser's before PostgreSQL 15: run pgalmanac fix as one"
+    role = sql.Identifier(session.server.role).as_string(session.conn)
+    return f"GRANT SET ON PARAMETER session_replication_role TO {role}, or run pgalmanac fix as a superuser"
+
+
+async def _referred(session: Session, table: PartitionedTable, default: Partition) -> str | None:
+    """Which rows of another table a deleted row would take along or be kept by, or None."""
+    along = await (await session.execute(_TAKES_ALONG, [[table.oid, default.oid]])).fetchone()
+    if along is not None:  # also when none refers yet: one that comes while rows move would be deleted with its row
+        other = TableName(schema=along[1], name=along[2])
+        return f"a row of {other} would be deleted or changed with the moved one by the foreign key {along[0]}"
     for name, schema, referring, columns, targets in await (await session.execute(REFERENCES, [table.oid])).fetchall():
         query = sql.SQL("SELECT EXISTS (SELECT FROM {} f JOIN ONLY {} p ON {})").format(
             sql.Identifier(schema, referring),
@@ -129,7 +153,7 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
         found = await (await session.execute(query)).fetchone()
         if found and found[0]:
             other = TableName(schema=schema, name=referring)
-            return f"rows of {other} refer to the stray rows by the foreign key {name}; {remedy}"
+            return f"rows of {other} refer to the stray rows by the foreign key {name}"
     return None
 
 
