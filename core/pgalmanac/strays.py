@@ -37,11 +37,17 @@ SELECT k.conname::text, n.nspname::text, c.relname::text,
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0
 """
+# A foreign key to the default partition itself, and not to it as a part of its table.
+_BINDS: Final[LiteralString] = """
+SELECT k.conname::text, n.nspname::text, c.relname::text
+  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0 ORDER BY 1 LIMIT 1
+"""
 # Foreign keys by which a deleted row takes referring rows along, or changes them.
 _TAKES_ALONG: Final[LiteralString] = """
 SELECT k.conname::text, n.nspname::text, c.relname::text
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE k.contype = 'f' AND k.confrelid = ANY (%s::oid[]) AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+ WHERE k.contype = 'f' AND k.confrelid = %s AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
  ORDER BY 1 LIMIT 1
 """
 # Publications that decoding would heed, by what they carry of the table. One that does not name it, and has it all the
@@ -113,7 +119,8 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
     if default.kind is not RelationKind.TABLE:
         return f"{default.name} is no plain table; move its rows by hand"
     published = await published_by(session, table)
-    if (why := published.why_immovable(session.server.version_num)) is not None:
+    why = published.why_immovable(session.server.version_num) or await _bound_to(session, default)
+    if why is not None:
         return f"{why}; move them by hand"
     asked = {"parent": table.oid, "default": default.oid, "attached": published.both is not None}
     row = await (await session.execute(_TRIGGERS, asked)).fetchone()
@@ -130,6 +137,14 @@ async def why_immovable(session: Session, table: PartitionedTable) -> str | None
     return None if why is None else f"{why}; {remedy}"
 
 
+async def _bound_to(session: Session, default: Partition) -> str | None:
+    """Which foreign key would be broken by rows that leave the default partition, or None."""
+    row = await (await session.execute(_BINDS, [default.oid])).fetchone()
+    if row is None:
+        return None
+    return f"the foreign key {row[0]} of {TableName(schema=row[1], name=row[2])} refers to {default.name} itself"
+
+
 def _remedy(session: Session) -> str:
     """What lets this role keep triggers quiet."""
     if session.server.version_num < PARAMETER_PRIVILEGES:
@@ -140,7 +155,7 @@ def _remedy(session: Session) -> str:
 
 async def _referred(session: Session, table: PartitionedTable, default: Partition) -> str | None:
     """Which rows of another table a deleted row would take along or be kept by, or None."""
-    along = await (await session.execute(_TAKES_ALONG, [[table.oid, default.oid]])).fetchone()
+    along = await (await session.execute(_TAKES_ALONG, [table.oid])).fetchone()
     if along is not None:  # also when none refers yet: one that comes while rows move would be deleted with its row
         other = TableName(schema=along[1], name=along[2])
         return f"a row of {other} would be deleted or changed with the moved one by the foreign key {along[0]}"

@@ -387,6 +387,23 @@ def test_a_role_that_cannot_keep_triggers_quiet_does_not_delete_referring_rows(
         execute(empty_database, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
 
 
+def test_rows_do_not_leave_a_default_partition_that_is_referred_to_itself(empty_database: str) -> None:
+    """With triggers kept quiet nobody would notice that the referring rows refer to nothing any more."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(
+        empty_database,
+        "CREATE TABLE referring (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log_default)",
+        "INSERT INTO referring SELECT id, ts FROM log",
+    )
+
+    report = maintain(empty_database)
+
+    assert any("of public.referring refers to public.log_default itself" in (e or "") for e in _errors(report))
+    assert report.tables[0].created == 2, "the two days without stray rows"
+    assert _in_default(empty_database) == 10
+
+
 def test_outgoing_foreign_keys_hold_after_a_move(empty_database: str) -> None:
     """A table that refers to another: the new partition has the foreign key, and its rows satisfy it."""
     create_log(empty_database, days=(0,), default=True)
