@@ -68,6 +68,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "health",
                 "history",
                 "history_rights",
+                "history_tables",
                 "leftovers",
                 "locks",
                 "privileges",

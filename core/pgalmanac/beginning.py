@@ -12,6 +12,7 @@ from pgalmanac.discovery import meant
 from pgalmanac.errors import ConfigError, PrivilegeError
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError
+from pgalmanac.history_tables import make_history
 from pgalmanac.model import TableName, TableRef
 
 __all__ = ["Beginning", "initialise"]
@@ -38,7 +39,7 @@ async def initialise(settings: Settings) -> Beginning:
                 if session.server.standby:
                     history = await History.open(session, settings.history_table)
                 else:
-                    history = await History.make(session, settings.history_table)
+                    history = await make_history(session, settings.history_table)
         except HistoryError as exc:
             if isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
                 raise PrivilegeError(str(exc), hint="GRANT CREATE ON SCHEMA …") from exc

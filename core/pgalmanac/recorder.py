@@ -16,6 +16,7 @@ from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Sizes
 from pgalmanac.history import History, HistoryError
 from pgalmanac.history_rights import rights
+from pgalmanac.history_tables import make_history
 from pgalmanac.log import scrub
 from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.periods import Calendar
@@ -77,7 +78,7 @@ class Recorder:
         if apart and self._apart is not None and not await self._move_apart():
             self.history = None
         if self._wanted is not None and self._session is not None and self.trouble is None:
-            self.history = await self._try(History.make(self._session, self._wanted, self.history))
+            self.history = await self._try(make_history(self._session, self._wanted, self.history))
         if self.history is not None:
             self._writing = asyncio.create_task(self._begin(table, triggered_by, details))
             await self._written()

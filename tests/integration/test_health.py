@@ -13,7 +13,7 @@ from pgalmanac import maintain
 from pgalmanac.config import Settings
 from pgalmanac.db import connect as open_session
 from pgalmanac.health import make_health_function
-from pgalmanac.history import History
+from pgalmanac.history_tables import make_history
 from pgalmanac.maintain import Request
 from pgalmanac.model import TableRef
 from pgalmanac.policy import Policy
@@ -29,7 +29,7 @@ SHARED: Final = {"today_missing", "runway_short", "last_success_old"}
 async def prepare(conninfo: str) -> None:
     """Make the history and the function."""
     async with open_session(conninfo) as session:
-        await make_health_function(session, await History.make(session, RUNS))
+        await make_health_function(session, await make_history(session, RUNS))
 
 
 async def told_by_check(conninfo: str) -> set[tuple[str, str, str]]:

@@ -19,6 +19,7 @@ from pgalmanac.detaching import Detaching
 from pgalmanac.errors import ConnectError
 from pgalmanac.findings import Code
 from pgalmanac.history import History
+from pgalmanac.history_tables import make_history
 from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.locks import blockers, holders
 from pgalmanac.model import TableRef
@@ -282,7 +283,7 @@ async def test_a_record_that_cannot_be_made_leaves_no_run_open(database: str, mo
 async def test_an_end_that_is_written_again_says_the_same(database: str) -> None:
     """A run that is called off while its end is written writes it once more: the sentence does not grow."""
     async with connected(database) as session:
-        history = await History.make(session, TableRef(schema="public", name="housekeeper_runs"))
+        history = await make_history(session, TableRef(schema="public", name="housekeeper_runs"))
         recorder = Recorder(history=history, run_id="0", trouble="the disk is full", _missing=2)
         end = partial(recorder.finish, error=None, details={}, keep_days=365)
         await session.execute("SET lock_timeout = 0")
