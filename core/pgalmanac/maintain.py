@@ -191,6 +191,8 @@ async def _looked_again(run: Run, request: Request, seen: Inspection, report: Ta
                 now = view(await inspect(run.session, seen.plan.table.name.ref), now.policy)
             if request.command == "fix":
                 report = await _proved(run.session, now, report)
+            elif request.command == "maintain":
+                report = _sufficed(now, report)
             report = replace(report, view=now, statistics=await statistics(run.session, now))
             left = await _next_plan(run.session, seen, now, report.outcomes, request)
     except PgalmanacError as exc:
@@ -198,6 +200,14 @@ async def _looked_again(run: Run, request: Request, seen: Inspection, report: Ta
     # The run itself is the success or failure that an older one would be warned about.
     past = replace(seen.past, last_failed=None, last_success=now.table.now, covered_until=None, partitions=None)
     return replace(report, findings=diagnose(now, left, past))
+
+
+def _sufficed(now: View, report: TableReport) -> TableReport:
+    """A night after which inserts fail is no success, also where nothing went wrong: of today a part is covered."""
+    if report.failed or now.table.default is not None or now.coverage.covered(now.now):
+        return report
+    message = f"{now.table.name} has no partition for now, and inserts fail"
+    return replace(report, error=ProofError(message, hint="pgalmanac fix makes what is missing of today"))
 
 
 async def _proved(session: Session, now: View, report: TableReport) -> TableReport:

@@ -130,6 +130,24 @@ async def test_the_fuse_holds_and_creating_goes_on(database: str) -> None:
     assert [f.code for f in report.findings] == [Code.FUSE]
 
 
+async def test_a_night_after_which_inserts_fail_is_no_success(database: str) -> None:
+    """Of today only the last second is covered, which maintain leaves to fix: somebody has to be called."""
+    with connect(database) as connection:
+        connection.execute(
+            f"CREATE TABLE evening PARTITION OF events FOR VALUES FROM ('{today()} 23:59:59')"
+            f" TO ('{today() + timedelta(days=1)}')".encode()
+        )
+    report = await run(database)
+    fixed = await run(database, Request(command="fix"))
+    again = await run(database)
+    story = rows(database, "SELECT status, error FROM housekeeper_runs ORDER BY id")
+
+    assert (report.failed, report.created) == (True, 30)
+    assert str(report.error).startswith("public.events has no partition for now, and inserts fail")
+    assert story[0] == ("error", str(report.error))
+    assert (fixed.failed, again.failed) == (False, False)
+
+
 async def test_a_locked_table_is_reported_and_left_alone(database: str) -> None:
     """Another run holds the advisory lock: nothing is done, nothing recorded, exit code 75."""
     with connect(database) as other:
