@@ -37,6 +37,7 @@ __all__ = [
     "qualified",
     "remark",
     "verbatim",
+    "with_parameters",
 ]
 
 _TYPES: Final[dict[KeyType, LiteralString]] = {
@@ -159,6 +160,11 @@ def foreign_key_locks(parent: PartitionedTable) -> list[Statement]:
     """ATTACH locks both ends of foreign keys: taken beforehand where the role may, so that one deadline holds."""
     names = [n for n in sorted({*parent.referencing, *parent.referenced}) if n in parent.lockable]
     return [lock_tables(names, "SHARE ROW EXCLUSIVE")] if names else []
+
+
+def with_parameters(name: TableName) -> sql.SQL:
+    """As qualified, for a statement that has parameters: in one the driver reads % as the beginning of one."""
+    return verbatim(qualified(name).as_string(None).replace("%", "%%"))
 
 
 def verbatim(expression: str) -> sql.SQL:

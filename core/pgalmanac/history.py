@@ -16,7 +16,7 @@ from psycopg import sql
 
 import pgalmanac
 from pgalmanac.db import Session
-from pgalmanac.ddl import qualified
+from pgalmanac.ddl import qualified, with_parameters
 from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome
@@ -215,7 +215,7 @@ class History:
             "INSERT INTO {} (run_id, seq, action, partition, lower, upper, reason, sql, status, attempts, started_at, "
             "duration_ms, rows, bytes, sqlstate, error) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
-        ).format(qualified(self.actions))
+        ).format(with_parameters(self.actions))
         lower, upper = (None if m is None else calendar.shown(m) for m in (action.bounds.lower, action.bounds.upper))
         values = [run_id, seq, action.kind, str(action.partition), lower, upper, action.reason]
         values += [";\n".join(outcome.statements) or None, outcome.status, outcome.attempts, outcome.started_at]

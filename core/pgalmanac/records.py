@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.ddl import qualified
+from pgalmanac.ddl import with_parameters
 from pgalmanac.findings import PastRuns
 from pgalmanac.history import History, task_name
 from pgalmanac.model import PartitionedTable
@@ -84,13 +84,13 @@ async def past_runs(history: History, table: PartitionedTable) -> PastRuns:
         " WHERE ours AND status <> 'running' AND {maintained} ORDER BY started_at DESC LIMIT 1), "
         "(SELECT details FROM r WHERE ours AND status IN ('success', 'error') AND details ? 'partitions' "
         " ORDER BY started_at DESC LIMIT 1)"
-    ).format(details=details, ours=ours, runs=qualified(history.runs), maintained=maintained)
+    ).format(details=details, ours=ours, runs=with_parameters(history.runs), maintained=maintained)
     wanted = {"task": task_name(table), "parent": str(table.oid)}
     row = await (await history.session.execute(query, wanted)).fetchone()
     started, success, failed, last = row or (None, None, None, None)
     is_new = False
     if success is None and started is not None and history.has_details:
-        query = sql.SQL(_OF_ANOTHER).format(runs=qualified(history.runs))
+        query = sql.SQL(_OF_ANOTHER).format(runs=with_parameters(history.runs))
         is_new = await (await history.session.execute(query, wanted)).fetchone() is not None
     known: dict[str, Any] = last or {}
     until = known.get("covered_until")
@@ -118,7 +118,7 @@ async def read_runs(
     ).format(
         output=sql.SQL("output #>> '{}'" if history.output_is_json else "output::text"),
         details=sql.SQL("details" if history.has_details else "NULL::jsonb"),
-        runs=qualified(history.runs),
+        runs=with_parameters(history.runs),
     )
     found = await _named(history, query, {"id": run_id, "task": task, "limit": limit})
     actions = await _actions_of(history, run_id) if run_id is not None and found else ()
@@ -131,7 +131,7 @@ async def _actions_of(history: History, run_id: str) -> tuple[ActionRecord, ...]
     query = sql.SQL(
         "SELECT run_id::text, seq, action, partition, lower, upper, reason, sql, status, attempts, started_at, "
         "duration_ms, rows, bytes, sqlstate, error FROM {} WHERE run_id::text = %s ORDER BY seq"
-    ).format(qualified(history.actions))
+    ).format(with_parameters(history.actions))
     return tuple(ActionRecord(**row) for row in await _named(history, query, [run_id]))
 
 

@@ -20,13 +20,14 @@ from pgalmanac.db import connect as open_session
 from pgalmanac.findings import Code
 from pgalmanac.guard import drop_guard, mark_guard
 from pgalmanac.inspection import Request
+from pgalmanac.maintain import past_runs, perform
 from pgalmanac.model import Interval, TableRef
 from pgalmanac.plan import Plan, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.steps import marking
 from pgalmanac.structure import read_structure
 from support import connect, rows
-from under_fire import create_log, execute, log_partition, maintain, midnight, planned, todo
+from under_fire import create_log, execute, log_partition, maintain, midnight, planned, settings, todo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -99,6 +100,19 @@ def test_any_name_of_table_schema_and_column(empty_database: str, name: str, def
     made = [o.action.partition.name for o in found.outcomes if o.status is Status.DONE][:4]
     assert all(len(n.encode()) <= 63 for n in made)
     assert all(n.endswith(f"{midnight(day):%Y_%m_%d}") for day, n in enumerate(made))
+
+
+@pytest.mark.parametrize("name", ["per%cent %s", 'quo"te', "{x}", "runs"])
+def test_any_name_of_the_history(empty_database: str, name: str) -> None:
+    """What is recorded in it is read again."""
+    create_log(empty_database, days=(-9, 0))
+    chosen = replace(settings(empty_database), history_table=TableRef(schema="public", name=name))
+    report = asyncio.run(perform(chosen, Request(command="maintain")))
+    asyncio.run(perform(chosen, Request(command="maintain")))
+    runs = asyncio.run(past_runs(chosen, limit=10, run_id=report.tables[0].run_id))
+
+    assert [f for t in report.tables for f in t.findings if f.code is Code.HISTORY_UNAVAILABLE] == []
+    assert [len(run.actions) for run in runs] == [len(report.tables[0].outcomes)]
 
 
 def test_names_that_collide_when_shortened_are_refused(empty_database: str) -> None:
