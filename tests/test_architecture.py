@@ -43,7 +43,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
         ),
     ),
     ("server programs", frozenset({"pgbinaries", "pgserver", "demo_data", "demo"})),
-    ("connection", frozenset({"db"})),
+    ("connection", frozenset({"db", "db_errors"})),
     (
         "catalog and statements",
         frozenset(

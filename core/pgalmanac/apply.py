@@ -19,7 +19,8 @@ from psycopg import errors
 from pgalmanac.actions import GOING, Action, ActionKind, Reason, Status
 from pgalmanac.attaching import away, put_back
 from pgalmanac.attempts import Budget, GaveUp
-from pgalmanac.db import Session, is_lost, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost, one_line
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError

@@ -13,7 +13,8 @@ from pgalmanac.archive_manifest import ArchivedFile, Manifest
 from pgalmanac.archive_parquet import decoded, same_bytes
 from pgalmanac.archive_store import Store
 from pgalmanac.arrow import library
-from pgalmanac.db import Session, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import ArchiveError
 from pgalmanac.log import scrub

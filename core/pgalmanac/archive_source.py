@@ -16,7 +16,8 @@ from psycopg.conninfo import make_conninfo
 
 from pgalmanac.archive_types import Column, expression, odd_values, stored_edge
 from pgalmanac.arrow import library
-from pgalmanac.db import Session, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import ArchiveError
 from pgalmanac.log import scrub

@@ -12,7 +12,8 @@ from psycopg import Error
 from pgalmanac import ddl_trash
 from pgalmanac.actions import Action, ActionKind, Source
 from pgalmanac.attempts import Budget, GaveUp, retried, run_script
-from pgalmanac.db import Session, is_lost, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost, one_line
 from pgalmanac.ddl import Script
 from pgalmanac.guard import GuardError, attach_guard
 from pgalmanac.log import scrub

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import psycopg
 
 from pgalmanac.config import Settings
-from pgalmanac.db import connect, translated
+from pgalmanac.db import connect
+from pgalmanac.db_errors import translated
 from pgalmanac.discovery import meant
 from pgalmanac.errors import ConfigError, PrivilegeError
 from pgalmanac.health import make_health_function

@@ -8,7 +8,8 @@ from typing import Final, LiteralString
 from psycopg import errors, sql
 
 from pgalmanac.catalog_rows import OrphanRow, ParentRow, table_of
-from pgalmanac.db import Session, translated
+from pgalmanac.db import Session
+from pgalmanac.db_errors import translated
 from pgalmanac.default_rows import with_strays
 from pgalmanac.discovery import discover, find
 from pgalmanac.errors import ConfigError

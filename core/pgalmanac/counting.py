@@ -13,7 +13,8 @@ import psycopg
 from psycopg import errors, sql
 
 from pgalmanac.config import Counting
-from pgalmanac.db import Session, is_lost, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost, one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.results import PartitionCount
 from pgalmanac.view import View

@@ -8,7 +8,8 @@ from typing import Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.db import LOCK_CLASS, Session, translated
+from pgalmanac.db import LOCK_CLASS, Session
+from pgalmanac.db_errors import translated
 from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.model import TableName, TableRef
 

@@ -13,7 +13,8 @@ import psycopg
 from pgalmanac.bounds import LATEST
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, one_line, translated
+from pgalmanac.db import Session, connect
+from pgalmanac.db_errors import one_line, translated
 from pgalmanac.diagnose import pg_partman_unread, stop_pg_partman
 from pgalmanac.diagnose_replication import replication
 from pgalmanac.discovery import discover, requested_or_chosen

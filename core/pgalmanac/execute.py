@@ -15,7 +15,8 @@ from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attaching import attach
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
-from pgalmanac.db import Session, is_lost
+from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure

@@ -10,7 +10,8 @@ import psycopg
 from psycopg import errors, sql
 
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, translated
+from pgalmanac.db import Session, connect
+from pgalmanac.db_errors import translated
 from pgalmanac.ddl import qualified
 from pgalmanac.diagnose import diagnose
 from pgalmanac.discovery import requested_or_chosen

@@ -11,7 +11,8 @@ from psycopg import errors, sql
 
 from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.catalog import ESTIMATED_ROWS
-from pgalmanac.db import Session, translated
+from pgalmanac.db import Session
+from pgalmanac.db_errors import translated
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.differences import read_mend
 from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName

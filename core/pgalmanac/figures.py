@@ -10,7 +10,8 @@ from typing import Any, Final, LiteralString
 from psycopg import Error, sql
 
 from pgalmanac.counting import key_time
-from pgalmanac.db import Session, is_lost
+from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost
 from pgalmanac.ddl import qualified
 from pgalmanac.frequencies import most_frequent
 from pgalmanac.model import Partition, RelationKind

@@ -10,7 +10,8 @@ from typing import Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.db import Session, translated
+from pgalmanac.db import Session
+from pgalmanac.db_errors import translated
 from pgalmanac.diagnose import OF_ANOTHER, SUCCESS_MAX_AGE
 from pgalmanac.history import History
 from pgalmanac.model import TableName

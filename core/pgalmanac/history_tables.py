@@ -7,7 +7,8 @@ from typing import Final, LiteralString
 
 from psycopg import errors, sql
 
-from pgalmanac.db import Session, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.history import History, HistoryError
 from pgalmanac.model import TableName, TableRef, quote

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
-from pgalmanac.db import Session, translated
+from pgalmanac.db import Session
+from pgalmanac.db_errors import translated
 from pgalmanac.model import TableName
 from pgalmanac.view import View
 

@@ -14,7 +14,8 @@ from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, is_lost, one_line, translated
+from pgalmanac.db import Session, connect
+from pgalmanac.db_errors import is_lost, one_line, translated
 from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
 from pgalmanac.estimates import with_sizes

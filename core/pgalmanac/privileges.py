@@ -7,7 +7,8 @@ from typing import LiteralString
 from psycopg import sql
 
 from pgalmanac.catalog_rows import ParentRow
-from pgalmanac.db import Session, translated
+from pgalmanac.db import Session
+from pgalmanac.db_errors import translated
 from pgalmanac.model import PartitionedTable, RelationKind, quote
 from pgalmanac.versions import GRANTED_INHERITANCE
 

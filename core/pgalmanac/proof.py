@@ -8,7 +8,8 @@ import psycopg
 from psycopg import errors, sql
 
 from pgalmanac.attempts import begin
-from pgalmanac.db import Session, is_lost, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost, one_line
 from pgalmanac.ddl import key_literal, qualified, verbatim
 from pgalmanac.errors import ProofError
 from pgalmanac.strays import can_silence_triggers

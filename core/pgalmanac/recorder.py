@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors
 
-from pgalmanac.db import Session, one_line
+from pgalmanac.db import Session
+from pgalmanac.db_errors import one_line
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Sizes

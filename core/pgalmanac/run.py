@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect, translated
+from pgalmanac.db import Session, connect
+from pgalmanac.db_errors import translated
 from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
 from pgalmanac.findings import Code, Finding, info

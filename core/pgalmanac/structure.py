@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, LiteralString
 
-from pgalmanac.db import Session, translated
+from pgalmanac.db import Session
+from pgalmanac.db_errors import translated
 from pgalmanac.ddl_structure import Grant, PolicyRule, Structure
 from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.strays import published_by

@@ -7,7 +7,7 @@ import pytest
 
 from pgalmanac.actions import Status
 from pgalmanac.db import connect as open_session
-from pgalmanac.db import is_lost
+from pgalmanac.db_errors import is_lost
 from pgalmanac.findings import Code
 from pgalmanac.inspection import Request
 from support import partition_names, rows

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from pgalmanac.db import Session, connect, translated
+from pgalmanac.db import Session, connect
+from pgalmanac.db_errors import translated
 from pgalmanac.errors import ConnectError
 
 __all__ = ["Connection"]
