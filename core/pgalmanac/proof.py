@@ -29,8 +29,9 @@ async def prove_insert(session: Session, seen: View) -> str:
     """The name of the partition that a row for now is routed to. Raises ProofError when there is none.
 
     Only the key is given. A NOT NULL or CHECK of another column fails after routing, and its error names the
-    partition, which is proof as well. That of a domain fails before, and names none: then the proof is that the key
-    meets the condition by which the server routes. Triggers are kept quiet where the role may.
+    partition, which is proof as well. What fails before, and names none, is a domain, or that this role may not insert
+    or is held back by row security: then the proof is that the key meets the condition by which the server routes.
+    Triggers are kept quiet where the role may.
     """
     table = seen.table
     silence = sql.SQL(_SILENCE if await can_silence_triggers(session) else "")
@@ -49,6 +50,9 @@ async def prove_insert(session: Session, seen: View) -> str:
         # "no partition of relation … found for row" is a check violation that names the parent.
         found = names.get(exc.diag.table_name or "")
         domain = exc.diag.datatype_name
+        answer = one_line(exc)
+    except errors.InsufficientPrivilege as exc:
+        domain = ""
         answer = one_line(exc)
     except psycopg.Error as exc:
         if is_lost(exc):

@@ -64,6 +64,26 @@ async def test_it_can_do_everything_that_is_done_at_night(as_role: str, database
     assert 1 == len(owners), "a new partition belongs to the table's owner, not to this role"
 
 
+async def test_row_security_that_holds_for_the_owner_too_keeps_no_proof(
+    database: str, make_role: Callable[..., str]
+) -> None:
+    """It says whose rows may come in, and nothing about whether they find a partition."""
+    owner = make_role()
+    with connect(database) as connection:
+        connection.execute(
+            f"ALTER TABLE events OWNER TO {owner}; ALTER TABLE events ENABLE ROW LEVEL SECURITY;"
+            f"ALTER TABLE events FORCE ROW LEVEL SECURITY; GRANT CREATE ON SCHEMA public TO {owner}".encode()
+        )
+    settings = load(environ={"PGALMANAC_TABLE": "public.events"}, dsn=conninfo.make_conninfo(database, user=owner))
+    before = (await maintain.check(settings, probe=True)).tables[0]
+    fixed = (await maintain.perform(settings, Request(command="fix"))).tables[0]
+    after = (await maintain.check(settings, probe=True)).tables[0]
+
+    assert before.proved is None
+    assert (fixed.failed, fixed.proved) == (False, after.proved)
+    assert after.proved == f"public.events_{today():%Y_%m_%d}"
+
+
 @pytest.mark.parametrize(
     "membership",
     [
