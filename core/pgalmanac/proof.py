@@ -29,9 +29,8 @@ async def prove_insert(session: Session, seen: View) -> str:
     """The name of the partition that a row for now is routed to. Raises ProofError when there is none.
 
     Only the key is given. A NOT NULL or CHECK of another column fails after routing, and its error names the
-    partition, which is proof as well. What fails before, and names none, is a domain, or that this role may not insert
-    or is held back by row security: then the proof is that the key meets the condition by which the server routes.
-    Triggers are kept quiet where the role may.
+    partition, which is proof as well. That of a domain and row security fail before, and name none: then the proof is
+    that the key meets the condition by which the server routes. Triggers are kept quiet where the role may.
     """
     table = seen.table
     silence = sql.SQL(_SILENCE if await can_silence_triggers(session) else "")
@@ -41,6 +40,7 @@ async def prove_insert(session: Session, seen: View) -> str:
     names = {p.name.name: str(p.name) for p in table.ranged}
     found: str | None = None
     domain: str | None = None
+    denied = False
     try:
         await session.execute(begin(session, seen.policy.lock_timeout_ms) + silence)
         row = await (await session.execute(insert)).fetchone()
@@ -52,15 +52,14 @@ async def prove_insert(session: Session, seen: View) -> str:
         domain = exc.diag.datatype_name
         answer = one_line(exc)
     except errors.InsufficientPrivilege as exc:
-        domain = ""
-        answer = one_line(exc)
+        denied, answer = True, one_line(exc)
     except psycopg.Error as exc:
         if is_lost(exc):
             raise
         answer = one_line(exc)
     finally:
         await session.rollback()
-    if domain is not None:
+    if domain is not None or (denied and await _has_row_security(session, table.oid)):
         found = await _admitting(session, seen, domain)
     if found is None:
         raise ProofError(
@@ -70,7 +69,13 @@ async def prove_insert(session: Session, seen: View) -> str:
     return found
 
 
-async def _admitting(session: Session, seen: View, domain: str) -> str | None:
+async def _has_row_security(session: Session, oid: int) -> bool:
+    """Whether policies hold for this role, which say whose rows may come in and not where they go."""
+    row = await (await session.execute("SELECT row_security_active(%s::oid)", [oid])).fetchone()
+    return bool(row and row[0])
+
+
+async def _admitting(session: Session, seen: View, domain: str | None) -> str | None:
     """The partition of now, if the server's own condition for its rows lets a key of now in.
 
     None as well where the *domain* that refused a row is the key's own.
