@@ -17,12 +17,11 @@ from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.differences import read_mend
 from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.plan import Plan
-from pgalmanac.strays import REFERENCES, joined, why_immovable
+from pgalmanac.strays import REFERENCES, is_referenced, why_immovable
 
 __all__ = ["read_facts"]
 
 _STRAY_TIMEOUT: Final = "30s"
-_REFERENCE_TIMEOUT: Final = "5s"
 
 _TAKEN: Final[LiteralString] = """
 SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -202,7 +201,8 @@ async def _blocked(
         for name, schema, referring, columns, targets in references if action.source is Source.ATTACHED else ():
             if action.oid is not None and action.oid not in reasons:
                 other = TableName(schema=schema, name=referring)
-                if await _is_referenced(session, action.partition, other, joined(columns, targets)):
+                # Unknown counts as no: the server asks again under the lock.
+                if await is_referenced(session, action.partition, other, columns, targets):
                     reasons[action.oid] = f"rows of {other} refer to it by the foreign key {name}"
     return reasons
 
@@ -215,26 +215,3 @@ def _depends(sequence: str | None, what: Sequence[str]) -> str:
     if sequence is None:
         return f"{listed} {verb} on it"
     return f"{listed} {verb} on its sequence {sequence}; ALTER SEQUENCE {sequence} OWNED BY NONE lets it go"
-
-
-async def _is_referenced(session: Session, partition: TableName, other: TableName, condition: sql.Composed) -> bool:
-    """Whether some row of *other* refers to *partition*. Unknown counts as no: the server asks again under the lock."""
-    query = sql.SQL(
-        "BEGIN; SET LOCAL statement_timeout = {timeout}; {path}"
-        "SELECT EXISTS (SELECT FROM {other} f JOIN ONLY {partition} p ON {condition}); COMMIT"
-    ).format(
-        timeout=_REFERENCE_TIMEOUT,
-        path=session.own_path,
-        other=qualified(other),
-        partition=qualified(partition),
-        condition=condition,
-    )
-    try:
-        cursor = await session.execute(query)
-    except (errors.LockNotAvailable, errors.QueryCanceled, errors.InsufficientPrivilege, errors.UndefinedTable):
-        await session.rollback()
-        return False
-    for _ in range(3):
-        cursor.nextset()
-    row = await cursor.fetchone()
-    return bool(row and row[0])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
+import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
 from pgalmanac.db import Session
+from pgalmanac.db_errors import is_lost
 from pgalmanac.ddl import qualified
 from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
 from pgalmanac.versions import PARAMETER_PRIVILEGES, PUBLISHED_ONCE_ATTACHED
 
-__all__ = ["REFERENCES", "Published", "can_silence_triggers", "joined", "published_by", "why_immovable"]
+__all__ = ["REFERENCES", "Published", "can_silence_triggers", "is_referenced", "published_by", "why_immovable"]
+
+_REFERENCE_TIMEOUT: Final = "5s"
 
 # What a move would fire: deletes of the default partition, and where the rows go in after ATTACH the row triggers on
 # inserts that the new partition gets from its table. tgtype has bits: 0 is ROW, 2 INSERT, 3 DELETE. Under
@@ -160,21 +165,43 @@ async def _referred(session: Session, table: PartitionedTable, default: Partitio
         other = TableName(schema=along[1], name=along[2])
         return f"a row of {other} would be deleted or changed with the moved one by the foreign key {along[0]}"
     for name, schema, referring, columns, targets in await (await session.execute(REFERENCES, [table.oid])).fetchall():
-        query = sql.SQL("SELECT EXISTS (SELECT FROM {} f JOIN ONLY {} p ON {})").format(
-            sql.Identifier(schema, referring),
-            qualified(default.name),
-            joined(columns, targets),
-        )
-        found = await (await session.execute(query)).fetchone()
-        if found and found[0]:
-            other = TableName(schema=schema, name=referring)
+        other = TableName(schema=schema, name=referring)
+        found = await is_referenced(session, default.name, other, columns, targets)
+        if found is None:
+            return f"it cannot be seen whether rows of {other} refer to the stray rows by the foreign key {name}"
+        if found:
             return f"rows of {other} refer to the stray rows by the foreign key {name}"
     return None
 
 
-def joined(columns: list[str], targets: list[str]) -> sql.Composed:
-    """The condition that a referring row f refers to a row p."""
-    return sql.SQL(" AND ").join(
+async def is_referenced(
+    session: Session, partition: TableName, other: TableName, columns: Sequence[str], targets: Sequence[str]
+) -> bool | None:
+    """Whether some row of *other* refers with *columns* to the *targets* of one of *partition*.
+
+    None where that cannot be seen, or not in time: whatever is the matter with *other*, it is one answer less, and no
+    end of the plan. Raises psycopg.Error when the connection is lost.
+    """
+    condition = sql.SQL(" AND ").join(
         sql.SQL("f.{} = p.{}").format(sql.Identifier(a), sql.Identifier(b))
         for a, b in zip(columns, targets, strict=True)
     )
+    query = sql.SQL(
+        "BEGIN; SET LOCAL statement_timeout = {timeout}; {path}"
+        "SELECT EXISTS (SELECT FROM {other} f JOIN ONLY {partition} p ON {condition})"
+    ).format(
+        timeout=_REFERENCE_TIMEOUT,
+        path=session.own_path,
+        other=qualified(other),
+        partition=qualified(partition),
+        condition=condition,
+    )
+    try:
+        *_, ((found,),) = await session.read(query)
+    except psycopg.Error as exc:
+        if is_lost(exc):
+            raise
+        return None
+    finally:
+        await session.rollback()
+    return bool(found)

@@ -48,6 +48,20 @@ def _errors(report: RunReport) -> list[str | None]:
     return [o.error for t in report.tables for o in t.outcomes if o.error]
 
 
+def _mover(conninfo: str) -> str:
+    """A new role that owns the log and may not keep triggers quiet."""
+    name = "mover_" + str(rows(conninfo, "SELECT md5(current_database())")[0][0])[:8]
+    execute(
+        conninfo,
+        f"CREATE ROLE {name} LOGIN",
+        f"GRANT CREATE, USAGE ON SCHEMA public TO {name}",
+        f"ALTER TABLE log OWNER TO {name}",
+        f"ALTER TABLE log_default OWNER TO {name}",
+        f"ALTER TABLE log_{midnight():%Y_%m_%d} OWNER TO {name}",
+    )
+    return name
+
+
 def test_rows_of_one_day_move(empty_database: str) -> None:
     """Rows for tomorrow leave the default partition, are the same rows as before, and are counted in the report."""
     create_log(empty_database, days=(0,), rows_a_day=5, default=True)
@@ -364,16 +378,8 @@ def test_a_role_that_cannot_keep_triggers_quiet_does_not_delete_referring_rows(
         f"CREATE TABLE referring (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log ON DELETE {action})",
         f"INSERT INTO referring SELECT id, ts FROM log LIMIT {referring}",
     )
-    name = "mover_" + rows(empty_database, "SELECT md5(current_database())")[0][0][:8]
-    execute(
-        empty_database,
-        f"CREATE ROLE {name} LOGIN",
-        f"GRANT CREATE, USAGE ON SCHEMA public TO {name}",
-        f"ALTER TABLE log OWNER TO {name}",
-        f"ALTER TABLE log_default OWNER TO {name}",
-        f"ALTER TABLE referring OWNER TO {name}",
-        f"ALTER TABLE log_{midnight():%Y_%m_%d} OWNER TO {name}",
-    )
+    name = _mover(empty_database)
+    execute(empty_database, f"ALTER TABLE referring OWNER TO {name}")
     try:
         report = maintain(empty_database.replace("user='postgres'", f"user='{name}'"))
 
@@ -383,6 +389,72 @@ def test_a_role_that_cannot_keep_triggers_quiet_does_not_delete_referring_rows(
         assert ("session_replication_role" in (moves[0].error or "")) is not bool(moved)
         assert rows(empty_database, "SELECT count(*) FROM referring") == [(referring,)]
         assert _in_default(empty_database) == 10 * (1 - moved)
+    finally:
+        execute(empty_database, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("trouble", ["no right", "locked"])
+def test_a_referring_table_that_cannot_be_read_keeps_no_other_day_from_being_made(
+    empty_database: str, trouble: str
+) -> None:
+    """The day whose rows may be referred to is refused and says so; all others come."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    execute(empty_database, "CREATE TABLE referring (id bigint, ts timestamptz, FOREIGN KEY (id, ts) REFERENCES log)")
+    name = _mover(empty_database)
+    try:
+        with connect(empty_database) as other:
+            if trouble == "locked":
+                other.execute(f"ALTER TABLE referring OWNER TO {name}".encode())
+                other.execute("BEGIN; LOCK TABLE referring")
+            report = planned(empty_database.replace("user='postgres'", f"user='{name}'"))
+        again = maintain(empty_database.replace("user='postgres'", f"user='{name}'"))
+
+        found = {o.action.bounds.lower: o for o in report.tables[0].outcomes}
+        assert [Status.REFUSED, Status.PLANNED, Status.PLANNED] == [found[midnight(day)].status for day in (1, 2, 3)]
+        assert "it cannot be seen whether rows of public.referring refer to the stray rows" in str(
+            found[midnight(1)].error
+        )
+        assert "session_replication_role" in str(found[midnight(1)].error)
+        moved = 10 if trouble == "locked" else 0  # by then it is not locked any more, and no row refers
+        assert moved == again.tables[0].moved_rows
+        assert {midnight(2), midnight(3)} <= {
+            o.action.bounds.lower for o in again.tables[0].outcomes if o.status is Status.DONE
+        }
+    finally:
+        execute(empty_database, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
+
+
+def test_rows_are_seen_to_be_referred_to_by_an_operator_of_the_users(empty_database: str) -> None:
+    """A key of a type whose equality lies in public, as of an extension, is no reason to keep a row where it is."""
+    create_log(empty_database, days=(0,), default=True)
+    functions = {"lt": "<", "le": "<=", "eq": "=", "ge": ">=", "gt": ">"}
+    execute(
+        empty_database,
+        "CREATE TYPE own",
+        "CREATE FUNCTION own_in(cstring) RETURNS own LANGUAGE internal IMMUTABLE STRICT AS 'int8in'",
+        "CREATE FUNCTION own_out(own) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int8out'",
+        "CREATE TYPE own (INPUT = own_in, OUTPUT = own_out, LIKE = int8)",
+        "CREATE FUNCTION own_cmp(own, own) RETURNS int LANGUAGE internal IMMUTABLE STRICT AS 'btint8cmp'",
+        *(
+            f"CREATE FUNCTION own_{f}(own, own) RETURNS bool LANGUAGE internal IMMUTABLE STRICT AS 'int8{f}'"
+            for f in functions
+        ),
+        *(f"CREATE OPERATOR {o} (LEFTARG = own, RIGHTARG = own, FUNCTION = own_{f})" for f, o in functions.items()),
+        "CREATE OPERATOR CLASS own_ops DEFAULT FOR TYPE own USING btree AS "
+        + ", ".join(f"OPERATOR {n} {o}" for n, o in enumerate(functions.values(), 1))
+        + ", FUNCTION 1 own_cmp(own, own)",
+        "ALTER TABLE log DROP CONSTRAINT log_pkey",
+        "ALTER TABLE log ADD COLUMN key own NOT NULL DEFAULT '1', ADD PRIMARY KEY (key, ts)",
+        f"INSERT INTO log (id, ts) VALUES (1, '{midnight(1)}')",
+        "CREATE TABLE referring (key own, ts timestamptz, FOREIGN KEY (key, ts) REFERENCES log)",
+    )
+    name = _mover(empty_database)
+    execute(empty_database, f"ALTER TABLE referring OWNER TO {name}")
+    try:
+        report = maintain(empty_database.replace("user='postgres'", f"user='{name}'"))
+
+        assert (0, 1) == (report.exit_code, report.tables[0].moved_rows), _errors(report)
     finally:
         execute(empty_database, f"DROP OWNED BY {name} CASCADE", f"DROP ROLE {name}")
 
