@@ -69,6 +69,7 @@ async def observe(settings: Settings) -> Observation:
         for ref in refs:
             try:
                 with translated(f"the figures of {ref}"):
+                    await session.rollback()  # what broke the table before may have left its transaction open
                     tables.append(await _observe_one(session, settings, ref))
             except PgalmanacError as exc:
                 tables.append(Observed(report=TableReport(table=str(ref), error=exc)))

@@ -177,8 +177,9 @@ async def _strays(session: Session, table: PartitionedTable, creates: Sequence[A
     try:
         cursor = await session.execute(query)
     except (errors.LockNotAvailable, errors.QueryCanceled, errors.InsufficientPrivilege):
-        await session.rollback()
         return {}
+    finally:
+        await session.rollback()
     cursor.nextset()
     cursor.nextset()
     counted: dict[datetime, int] = {edges[bucket - 1]: rows for bucket, rows in await cursor.fetchall()}

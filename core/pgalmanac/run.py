@@ -81,6 +81,7 @@ class Run:
                     self.session = await _connect(self.stack, self.settings, read_only=self.read_only)
                 # A connection may be lost at any statement, also between those that say what they were about.
                 with translated(f"table {ref}"):
+                    await self.session.rollback()  # what broke the table before may have left its transaction open
                     reports[ref] = await one(ref)
             except TableBusyError as exc:
                 reports[ref] = TableReport(table=exc.table, locked=True)

@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from pgalmanac import exporter, inspection
+from pgalmanac import maintain as maintain_module
 from pgalmanac.actions import Status
 from pgalmanac.inspection import Request
 from pgalmanac.model import Interval
 from pgalmanac.pgserver import temporary_cluster
 from support import connect
-from under_fire import create_log, execute, maintain, midnight, todo
+from under_fire import create_log, execute, maintain, midnight, settings, todo
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from pgalmanac.config import Settings
+    from pgalmanac.db import Session
+    from pgalmanac.model import TableRef
 
 TABLES: Final = 200
 # What a server has when nobody changes it; a transaction that locks thousands of relations fails on it.
@@ -145,3 +151,31 @@ def test_a_range_of_a_thousand_days_by_hand(empty_database: str) -> None:
 
     assert report.exit_code == 0
     assert report.tables[0].created == 60
+
+
+@pytest.mark.parametrize("way", ["check", "preview", "metrics"])
+async def test_a_transaction_that_one_table_leaves_open_breaks_no_other(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Somebody renames a table between two statements of a look at it: the error is that table's alone."""
+    create_log(empty_database, days=(0,), table="first")
+    create_log(empty_database, days=(0,), table="second")
+    module = exporter if way == "metrics" else maintain_module
+    look = inspection.look
+
+    async def renamed(session: Session, wanted: Settings, ref: TableRef, *args: Any, **more: Any) -> Any:  # noqa: ANN401  # what look takes
+        if str(ref).endswith("first"):
+            await session.execute("BEGIN; SELECT FROM public.renamed_by_now")
+        return await look(session, wanted, ref, *args, **more)
+
+    monkeypatch.setattr(module, "look", renamed)
+    wanted = settings(empty_database, "first", "second")
+    if way == "metrics":
+        first, second = (t.report for t in (await exporter.observe(wanted)).tables)
+    elif way == "check":
+        first, second = (await maintain_module.check(wanted)).tables
+    else:
+        first, second = (await maintain_module.preview(wanted, Request(command="maintain"))).tables
+
+    assert "renamed_by_now" in str(first.error)
+    assert second.error is None

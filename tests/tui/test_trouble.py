@@ -13,6 +13,7 @@ import pytest
 from textual.widgets import Button, Input
 
 from dashboards import ended, opened, planned, shown, slow_creates, text_of, typed, until
+from pgalmanac.errors import ServerError
 from pgalmanac.execute import Done, Executor
 from pgalmanac_tui import engine, gateway
 from pgalmanac_tui.app import Dashboard
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pgalmanac.actions import Action
+    from pgalmanac.db import Session
     from pgalmanac.pgserver import Cluster
 
 
@@ -400,6 +402,24 @@ async def test_a_fault_of_ours_while_something_is_looked_at(database: str, monke
         monkeypatch.undo()
         app.poll_now()
         await until(pilot, lambda: app.model.link is Link.PAUSED)
+
+
+async def test_what_an_error_left_open_does_not_spoil_the_next_look(database: str) -> None:
+    """A table that was renamed between two statements of a transaction costs one look, and not all that follow."""
+
+    async def broken(session: Session) -> None:
+        await session.execute("BEGIN; SELECT FROM public.renamed_by_now")
+
+    async def one(session: Session) -> Any:  # noqa: ANN401  # as the driver has it
+        return await (await session.execute("SELECT 1")).fetchone()
+
+    connection = Connection(database)
+    try:
+        with pytest.raises(ServerError, match="renamed_by_now"):
+            await connection.use(broken, what="the look", seconds=None)
+        assert (1,) == await connection.use(one, what="the look", seconds=None)
+    finally:
+        await connection.close()
 
 
 async def _no_memory(*_: object, **__: object) -> None:

@@ -49,7 +49,7 @@ class Connection:
                 raise ConnectError(
                     f"{what}: no answer in {seconds:.0f} seconds", hint="the server may be busy"
                 ) from exc
-            except (ConnectError, asyncio.CancelledError):
+            except (Exception, asyncio.CancelledError):  # whatever left a transaction open, the next use has none of it
                 if self._session is None or self._session.conn.closed or self._session.in_transaction:
                     await self.close()
                 raise
