@@ -193,7 +193,8 @@ async def _blocked(
     """Partitions whose drop would fail for a standing reason, with that reason: dependents, and referring rows."""
     blocked: dict[int, dict[str | None, list[str]]] = {}
     for oid, what, sequence in await (await session.execute(_DEPENDENTS, {"oids": oids})).fetchall():
-        blocked.setdefault(oid, {}).setdefault(sequence, []).append(what)
+        if what is not None:  # the server has no words for what somebody dropped meanwhile, and that blocks nothing
+            blocked.setdefault(oid, {}).setdefault(sequence, []).append(what)
     reasons = {oid: "; ".join(_depends(*each) for each in by.items()) for oid, by in blocked.items()}
     if not table.referencing:
         return reasons

@@ -217,6 +217,20 @@ async def test_what_depends_on_a_partition_keeps_it(database: str) -> None:
     assert "view public.kept depends on it" in report.findings[0].message
 
 
+async def test_what_depended_on_a_partition_and_is_gone_keeps_nothing(database: str) -> None:
+    """The server lists what depends on it, and cannot say what that was: somebody dropped it meanwhile."""
+    add_partitions(database, days=[-95])
+    with connect(database) as connection:
+        connection.execute(
+            "INSERT INTO pg_depend SELECT 'pg_class'::regclass, 4000000000, 0, 'pg_class'::regclass, %s::regclass, 0,"
+            " 'n'",
+            [days(-95, -95)[0]],
+        )
+    report = await maintain.preview(Settings(dsn=database), MAINTAIN)
+
+    assert [Status.PLANNED] == [o.status for o in report.tables[0].outcomes if o.action.kind is ActionKind.DROP]
+
+
 async def test_referenced_rows_keep_their_partition(empty_database: str) -> None:
     """A foreign key that refers to the table: referenced partitions stay with its name, others go, the key survives."""
     edge = today() - timedelta(days=93)
