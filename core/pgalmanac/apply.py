@@ -163,7 +163,7 @@ async def _closed(
     try:
         await session.rollback()
         if refusal is not None:
-            outcome = await _explained(session, executor.view, outcome, refusal)
+            outcome = await _explained_if_possible(session, executor.view, outcome, refusal)
         if action.kind is not ActionKind.ARCHIVE or action.reason is Reason.COPY:
             return outcome, None
         return replace(outcome, error=f"{outcome.error}; {await put_back(session, executor.view, action)}"), None
@@ -172,6 +172,17 @@ async def _closed(
             return outcome, exc
         await session.rollback()  # what was asked of one table is no reason to end the run
         return outcome, None
+
+
+async def _explained_if_possible(session: Session, seen: View, outcome: Outcome, refusal: psycopg.Error) -> Outcome:
+    """The outcome explained, or as it is where the catalog cannot be asked. Raises when the connection is lost."""
+    try:
+        return await _explained(session, seen, outcome, refusal)
+    except psycopg.Error as exc:
+        if is_lost(exc):
+            raise
+        await session.rollback()
+        return outcome
 
 
 async def _explained(session: Session, seen: View, outcome: Outcome, refusal: psycopg.Error) -> Outcome:

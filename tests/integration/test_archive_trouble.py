@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pgalmanac.archive_manifest import Manifest
     from pgalmanac.archive_source import Source
     from pgalmanac.archive_write import Watch
+    from pgalmanac.db import Session
     from pgalmanac.ddl import Statement
     from pgalmanac.model import PartitionedTable, TableName
 
@@ -432,6 +433,27 @@ async def test_an_archive_that_fails_after_one_that_did_not_is_undone_as_well(
 
     assert [Status.DONE, Status.DONE, Status.FAILED, Status.FAILED] == [o.status for o in report.outcomes]
     assert str(report.outcomes[2].error).endswith("it is attached again")
+    assert as_it_was(expired)
+
+
+async def test_an_archive_that_fails_is_undone_though_nobody_can_say_why(
+    expired: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The catalog cannot be asked what is behind the server's refusal: the table is attached again all the same."""
+
+    async def refused(session: Session, **_: object) -> None:
+        await session.execute("SELECT FROM public.not_there")
+
+    async def unanswered(session: Session, *_: object) -> None:
+        await session.execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(execute_archive, "read_source", refused)
+    monkeypatch.setattr(apply, "called_by_now", unanswered)
+    report = await run(expired, tmp_path.as_uri())
+
+    assert Status.FAILED is report.outcomes[0].status
+    assert "not_there" in str(report.outcomes[0].error)
+    assert str(report.outcomes[0].error).endswith("it is attached again")
     assert as_it_was(expired)
 
 
