@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["with_strays"]
 
-# A time that is infinite, or in no year that a calendar here has, is none. The session's TimeZone is UTC.
+# A time that is infinite is none, and neither is one whose year, in some zone, does not lie within the years 1 to 9999
+# of a calendar here. The session's TimeZone is UTC.
 _FIRST: Final[LiteralString] = """
 SELECT count(*), min(time)::timestamp, max(time)::timestamp
-  FROM (SELECT CASE WHEN {key} >= '0001-01-02' AND {key} < '9999-01-01' THEN {key} END AS time
+  FROM (SELECT CASE WHEN {key} >= '0002-01-02' AND {key} < '9998-01-01' THEN {key} END AS time
           FROM {default} LIMIT {most}) AS strays
 """
 # Looking for the oldest of all would read the whole of a table of which no index begins with the time.
@@ -34,7 +35,7 @@ SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m
 # An index may begin with millions of rows that were deleted.
 _OF_ALL: Final[LiteralString] = """
 BEGIN READ ONLY; SET LOCAL statement_timeout = '1s';
-SELECT min({key})::timestamp, max({key})::timestamp FROM {default} WHERE {key} >= '0001-01-02' AND {key} < '9999-01-01';
+SELECT min({key})::timestamp, max({key})::timestamp FROM {default} WHERE {key} >= '0002-01-02' AND {key} < '9998-01-01';
 COMMIT
 """
 

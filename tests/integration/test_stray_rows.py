@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from re import search
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from pgalmanac.actions import ActionKind, Status
 from pgalmanac.findings import Code
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform
+from pgalmanac.model import Interval
 from pgalmanac.plan import Plan
 from support import connect, rows
 from under_fire import create_log, execute, maintain, midnight, planned, settings, shape, todo
@@ -129,6 +131,18 @@ def test_rows_before_the_oldest_partition_are_told_with_the_command_that_moves_t
     assert f"{midnight(oldest):%Y-%m-%d}..{midnight(-2):%Y-%m-%d}" == command
     assert (0, 30 if retention is None else 20) == (created.exit_code, created.tables[0].moved_rows)
     assert [f"public.log_default has {left}"] == told()
+
+
+@pytest.mark.parametrize("moment", ["0001-01-02 12:00+00", "9998-12-31 23:30+00"])
+def test_a_row_whose_period_no_calendar_has_ends_no_run(empty_database: str, moment: str) -> None:
+    """Its year in Berlin begins before year 1, or ends after year 9999: it is of no period, and said to be."""
+    create_log(empty_database, default=True)
+    execute(empty_database, f"INSERT INTO log (id, ts) VALUES (1, '{moment}')")
+
+    report = maintain(empty_database, retention_days=None, interval=Interval.YEARLY, timezone=ZoneInfo("Europe/Berlin"))
+    (message,) = [f.message for f in report.tables[0].findings if f.code is Code.STRAY_ROWS]
+
+    assert "rows of no period" in message
 
 
 @pytest.mark.parametrize("indexed", [True, False])
