@@ -78,16 +78,26 @@ async def _estimated(
     asked = {"column": sql.Literal(column), "oids": sql.Literal(oids), "limit": sql.Literal(_TOP)}
     others = [sql.SQL(_FREQUENCIES).format(**asked)] if oids and column is not None else []
     edges = sql.SQL("SELECT {}, {};").format(_first(seen, oldest, "min"), _first(seen, newest, "max"))
-    try:
-        (edge,), *values = await _together(session, edges, *others)
-    except Error as exc:
-        if is_lost(exc):
-            raise
-        # One partition that is locked, gone or closed to us must not hide what the others say.
-        values = await _together(session, *others)
+    answers = await _answered(session, edges, *others)
+    if answers is not None:
+        (edge,), *values = answers
+    else:
+        # One partition that is locked, gone or closed to us must not hide what the others say, nor values that take
+        # too long or may not be read hide the edges.
+        values = await _answered(session, *others) or []
         edge = (await _edge(session, seen, oldest, "min"), await _edge(session, seen, newest, "max"))
     frequent = values[0] if values else []
     return (key_time(edge[0]), key_time(edge[1])), tuple((value, rows) for value, rows in frequent)
+
+
+async def _answered(session: Session, *queries: sql.Composed) -> list[list[tuple[Any, ...]]] | None:
+    """As _together; None where the server refuses one of them, or one takes too long."""
+    try:
+        return await _together(session, *queries)
+    except Error as exc:
+        if is_lost(exc):
+            raise
+        return None
 
 
 async def _together(session: Session, *queries: sql.Composed, seconds: float = _SECONDS) -> list[list[tuple[Any, ...]]]:
@@ -120,12 +130,10 @@ async def _edge(session: Session, seen: View, partitions: Sequence[Partition], f
     """As _first, one partition at a time; None when one that counts cannot be looked into."""
     for partition in partitions:
         query = sql.SQL("SELECT {};").format(_look(seen, partition, function))
-        try:
-            ((row,),) = await _together(session, query)
-        except Error as exc:
-            if is_lost(exc):
-                raise
+        answers = await _answered(session, query)
+        if answers is None:
             return None
+        ((row,),) = answers
         if row[0] is not None:
             return str(row[0])
     return None

@@ -22,7 +22,7 @@ from pgalmanac.exporter import observe
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
 from pgalmanac.results import TableReport
-from support import add_partitions, connect, rows, today
+from support import add_partitions, add_rows, connect, rows, today
 
 MANUAL: Final = Path(__file__).parents[2] / "docs/operations.md"
 
@@ -245,6 +245,22 @@ async def test_a_role_that_only_looks_is_told_to_ask_for_no_more_than_that(
     assert [] == await said()
     tables = "public.housekeeper_runs, public.housekeeper_run_actions, public.housekeeper_partition_stats"
     assert [f"GRANT SELECT ON {tables} TO {role}"] == before
+
+
+async def test_a_run_is_a_success_though_no_frequent_values_are_to_be_had(as_role: str, database: str) -> None:
+    """What the server refuses, or has no answer to in time, is left out of the figures; the edges stay."""
+    add_rows(database, day=0, count=30)
+    with connect(database) as connection:
+        connection.execute("ANALYZE events; REVOKE SELECT ON pg_catalog.pg_stats FROM PUBLIC")
+    settings = load(environ={}, dsn=as_role, tables=["public.events"], config=None, demo=True)
+
+    report = await maintain.perform(settings, Request(command="maintain"))
+    figures = report.tables[0].statistics
+
+    assert 0 == report.exit_code
+    assert figures is not None
+    assert figures.newest_event is not None
+    assert () == figures.breakdown
 
 
 def test_it_can_do_no_more(as_role: str) -> None:
