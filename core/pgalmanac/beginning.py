@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from pgalmanac.config import Settings
-from pgalmanac.db import connect
+from pgalmanac.db import connect, flushed
 from pgalmanac.db_errors import translated
 from pgalmanac.discovery import meant
 from pgalmanac.errors import ConfigError, PrivilegeError
@@ -47,6 +47,6 @@ async def initialise(settings: Settings) -> Beginning:
             raise ConfigError(str(exc)) from exc
         if history is not None and not session.server.standby:
             await make_health_function(session, history)
-            await session.durable()
+            await flushed(session)
         tables, others = await meant(session, settings.requested)
         return Beginning(history=() if history is None else history.tables, tables=tables, others=others)

@@ -10,15 +10,20 @@ from psycopg import errors, sql
 from pgalmanac.catalog_rows import OrphanRow, ParentRow, table_of
 from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
+from pgalmanac.ddl import with_parameters
 from pgalmanac.default_rows import with_strays
 from pgalmanac.discovery import discover, find
 from pgalmanac.errors import ConfigError
 from pgalmanac.marks import PREFIX
 from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.privileges import missing_grants
+from pgalmanac.versions import GRANTED_INHERITANCE
 
 __all__ = ["ESTIMATED_ROWS", "inspect"]
 
+# Whether this role has the owner's rights, and may give the owner what it made.
+_MAY_OWN: Final[LiteralString] = "pg_has_role(c.relowner, 'USAGE')"
+_MAY_OWN_16: Final[LiteralString] = "pg_has_role(c.relowner, 'USAGE') AND pg_has_role(c.relowner, 'SET')"
 _PARENT: Final[LiteralString] = """
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
@@ -27,7 +32,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c
        clock_timestamp() AS now,
        has_schema_privilege(n.oid, 'CREATE') AS may_create,
        has_schema_privilege(c.relowner, n.oid, 'CREATE') AS owner_may_create,
-       pg_has_role(c.relowner, 'USAGE') AS may_own, c.reltablespace::int8 AS tablespace,
+       {may_own} AS may_own, c.reltablespace::int8 AS tablespace,
        ARRAY(SELECT DISTINCT ARRAY[fn.nspname::text, f.relname::text,
                                    has_table_privilege(f.oid, 'UPDATE, DELETE, TRUNCATE')::text,
                                    (k.confrelid = c.oid)::text, (k.conrelid = c.oid)::text]
@@ -104,10 +109,11 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     if found is None:
         raise await _missing(session, ref)
     oid = sql.Literal(found[0])
+    granted = session.server.version_num >= GRANTED_INHERITANCE
     query = sql.Composed(
         [
             sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "),
-            sql.SQL(_PARENT).format(oid=oid),
+            sql.SQL(_PARENT).format(oid=oid, may_own=sql.SQL(_MAY_OWN_16 if granted else _MAY_OWN)),
             sql.SQL(_PARTITIONS).format(oid=oid, counted=sql.Literal(counted)),
             sql.SQL(_ORPHANS).format(prefix=sql.Literal(PREFIX)),
             sql.SQL("COMMIT"),
@@ -146,9 +152,8 @@ async def _missing(session: Session, ref: TableRef) -> ConfigError:
 
 async def _in_partman(session: Session, schema: str, name: TableName) -> bool | None:
     """Whether pg_partman's list has this table; None where it is locked or may not be read."""
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE parent_table = %s)").format(
-        sql.Identifier(schema, "part_config")
-    )
+    listed = TableName(schema=schema, name="part_config")
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE parent_table = %s)").format(with_parameters(listed))
     try:
         row = await (await session.execute(query, [f"{name.schema}.{name.name}"])).fetchone()
     except errors.UndefinedTable:

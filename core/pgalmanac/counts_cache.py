@@ -21,6 +21,7 @@ from typing import Final, LiteralString
 
 from pgalmanac.db import Session
 from pgalmanac.model import Partition
+from pgalmanac.versions import SHARED_COUNTERS
 from pgalmanac.view import View
 
 __all__ = ["CountsCache", "Kept", "cache_file", "keys", "open_cache"]
@@ -39,8 +40,6 @@ CREATE TABLE IF NOT EXISTS counts (
 
 # Late rows still come in for a while after a period has ended; an older one that stays as it is needs no recount.
 _SETTLED: Final = timedelta(hours=1)
-# Before 15 the counters lag behind what is visible by half a minute and more.
-_SINCE: Final = 150_000
 # What a partition's rows are known by. The counters know what was inserted, updated and deleted, and the file node
 # changes with TRUNCATE. They say nothing once they began anew: a reset of this database's, or the reset of all that
 # follows a crash and shows in the time of the server-wide ones.
@@ -61,7 +60,7 @@ async def keys(session: Session, seen: View, partitions: Iterable[Partition]) ->
     To be read before anything is counted. Empty where the counters do not tell, as on a standby: there they do not
     count what it replays.
     """
-    if session.server.standby or session.server.version_num < _SINCE:
+    if session.server.standby or session.server.version_num < SHARED_COUNTERS:
         return {}
     settled = [p.oid for p in partitions if p.bounds and p.bounds.upper and p.bounds.upper + _SETTLED <= seen.now]
     return dict(await (await session.execute(_KEYS, [settled])).fetchall()) if settled else {}

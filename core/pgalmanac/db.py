@@ -1,4 +1,4 @@
-"""Connections: session settings, who and what the server is, the advisory lock, translated errors."""
+"""Connections: session settings, who and what the server is, and what every session can be asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, class_row
 
-from pgalmanac.db_errors import connection_error, one_line, translated
+from pgalmanac.db_errors import connection_error, is_lost, one_line, translated
 from pgalmanac.errors import (
     ConfigError,
     PoolerError,
@@ -26,7 +26,7 @@ from pgalmanac.log import scrub
 from pgalmanac.model import Server
 from pgalmanac.versions import SHARED_COUNTERS, TRANSACTION_TIMEOUT
 
-__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential"]
+__all__ = ["LOCK_CLASS", "LOCK_TIMEOUT", "Session", "connect", "credential", "flushed"]
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
 _KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -137,7 +137,7 @@ class Session:
             "SELECT pg_logical_emit_message(true, 'pgalmanac', ''); COMMIT"
         )
 
-    async def counted(self) -> None:
+    async def flush_counters(self) -> None:
         """Add what this session wrote to the server's counters, which it would else do within seconds, or at its end.
 
         Before 15 nobody can ask for that.
@@ -150,6 +150,20 @@ class Session:
         await self.rollback()
         if not self.conn.closed:
             await self.conn.execute("SELECT pg_advisory_unlock_all()")
+
+
+async def flushed(session: Session, *, filled: bool = False) -> None:
+    """Wait for the disk, and where partitions were *filled* have their rows counted, before sizes are measured.
+
+    Where the role may not ask for either, the server does it by itself within seconds.
+    """
+    for ask in (session.durable, session.flush_counters) if filled else (session.durable,):
+        try:
+            await ask()
+        except psycopg.Error as exc:
+            if is_lost(exc):
+                raise
+            await session.rollback()
 
 
 @asynccontextmanager

@@ -15,18 +15,20 @@ def replication(seen: View) -> Iterator[Finding]:
     """What nobody replicates although its elder siblings are: no error tells of that, and no row arrives.
 
     A subscription is to be refreshed again and again, and takes up only what the publisher has by then: so it is spoken
-    of when the first partition that it does not know is near. A publication is mended once and for all.
+    of when the first partition that it does not know is near. A publication is mended once and for all, and not spoken
+    of where another one has all of the table, as on the way from the one to the other.
     """
     ranged = seen.table.ranged
+    published = any(not listing.subscription and seen.table.oid in listing.oids for listing in seen.table.listings)
     for listing in seen.table.listings:
         places = [place for place, partition in enumerate(ranged) if partition.oid in listing.oids]
         if seen.table.oid in listing.oids or not places:
             continue
         # Of one that is partitioned itself its own partitions are replicated.
         later = [p for p in ranged[places[-1] + 1 :] if p.kind is RelationKind.TABLE]
-        if later and not listing.subscription:
+        if later and not listing.subscription and not published:
             yield _incomplete(seen, listing, ranged[places[-1]], later)
-        elif later and _near(seen, later[0]):
+        elif later and listing.subscription and _near(seen, later[0]):
             yield _stale(seen, listing, ranged[places[-1]], later)
 
 
@@ -51,7 +53,7 @@ def _incomplete(seen: View, listing: Listing, newest: Partition, later: list[Par
     return warning(
         Code.PUBLICATION_INCOMPLETE,
         f"the publication {name} lists partitions of {seen.table.name} up to {newest.name} and not {_named(later)}, so "
-        "that no subscriber gets their rows; this publishes all of them: "
+        "that its subscribers do not get their rows; this publishes all of them: "
         f"ALTER PUBLICATION {name} ADD TABLE {seen.table.name}",
     )
 

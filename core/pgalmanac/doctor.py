@@ -108,8 +108,9 @@ async def _tables(session: Session, settings: Settings) -> AsyncIterator[Line]:
     looked_at: set[TableName] = set()
     for ref in refs:
         try:
-            table = await inspect(session, ref)
-            table = replace(table, listings=await read_listings(session, table))
+            with translated(f"table {ref}"):
+                table = await inspect(session, ref)
+                table = replace(table, listings=await read_listings(session, table))
             looked_at.add(table.name)
             seen = view(table, settings.policy(table.name))
         except PgalmanacError as exc:
@@ -130,7 +131,7 @@ async def _others(session: Session, settings: Settings, looked_at: set[TableName
     lines: list[Line] = []
     others = [name for name in await discover(session) if name not in looked_at and not settings.names(name)]
     for name in others[:_MOST_OTHERS]:
-        with suppress(PgalmanacError):
+        with suppress(PgalmanacError), translated(f"table {name}"):
             seen = view(await inspect(session, name.ref), settings.policy(name))
             if seen.table.pg_partman is None or seen.table.pg_partman_unread:
                 lines.append(

@@ -65,7 +65,7 @@ class _Counting:
 
         partitions = [p for p in reversed(self.seen.table.children) if self._may_hold(p)]
         known = await keys(self.session, self.seen, filter(self._whole, partitions)) if cache else {}
-        file = open_cache(self.session, path, what=f"values of {self.seen.policy.breakdown_column}")
+        file = open_cache(self.session, path, what=f"values of column {await self._number() if known else ''}")
         kept = file.read(known)
         new: list[tuple[int, str, str]] = []
         total: Counter[str] = Counter()
@@ -84,6 +84,13 @@ class _Counting:
             if new:
                 file.write(new)
         return total
+
+    async def _number(self) -> int | None:
+        """The column's number, which another one that takes its name has not."""
+        query = "SELECT attnum FROM pg_attribute WHERE attrelid = %s AND attname = %s"
+        asked = [self.seen.table.oid, self.seen.policy.breakdown_column]
+        row = await (await self.session.execute(query, asked)).fetchone()
+        return None if row is None else int(row[0])
 
     async def values(self, table: TableName, limit: int) -> list[tuple[str, int]]:
         """The *limit* most frequent values in *table* with their rows. Raises psycopg.Error."""

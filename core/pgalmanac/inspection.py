@@ -120,7 +120,7 @@ async def look(
     request: Request = MAINTAIN,
     lock: bool = False,
 ) -> Inspection:
-    """Inspect *ref* and plan *request* for it. With *lock* under the table's advisory lock, else BusyError.
+    """Inspect *ref* and plan *request* for it. With *lock* under the table's advisory lock, else TableBusyError.
 
     A plan that wants nothing is made from the snapshot alone; another asks for the facts that it needs.
     """

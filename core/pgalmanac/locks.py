@@ -1,4 +1,4 @@
-"""Who holds what: blockers of a lock, and the transactions that a concurrent detach would wait for."""
+"""Who holds what: blockers of a lock, the transactions that a concurrent detach would wait for, a detach half done."""
 
 from __future__ import annotations
 

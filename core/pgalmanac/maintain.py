@@ -14,8 +14,8 @@ from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.apply import apply, planned
 from pgalmanac.catalog import inspect
 from pgalmanac.config import Settings
-from pgalmanac.db import Session, connect
-from pgalmanac.db_errors import is_lost, one_line, translated
+from pgalmanac.db import Session, connect, flushed
+from pgalmanac.db_errors import one_line, translated
 from pgalmanac.diagnose import diagnose
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError, ProofError, UsageError
 from pgalmanac.estimates import with_sizes
@@ -131,7 +131,7 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
                 await recorder.record(outcome, calendar)
                 run.observer(outcome)
         if any(o.status is Status.DONE for o in outcomes):
-            await _flushed(run.session, filled=bool(_filled(outcomes)))
+            await flushed(run.session, filled=bool(_filled(outcomes)))
     except psycopg.Error as exc:
         return ConnectError(
             f"the connection was lost while {seen.plan.table.name} was maintained ({scrub(one_line(exc))})",
@@ -139,20 +139,6 @@ async def _apply(run: Run, seen: Inspection, recorder: Recorder, outcomes: list[
             sqlstate=exc.sqlstate,
         )
     return None
-
-
-async def _flushed(session: Session, *, filled: bool) -> None:
-    """Wait for the disk, and where partitions were *filled* have their rows counted, before sizes are measured.
-
-    Where the role may not ask for either, the server does it by itself within seconds.
-    """
-    for ask in (session.durable, session.counted) if filled else (session.durable,):
-        try:
-            await ask()
-        except psycopg.Error as exc:
-            if is_lost(exc):
-                raise
-            await session.rollback()
 
 
 def _filled(outcomes: Sequence[Outcome]) -> dict[TableName, int]:

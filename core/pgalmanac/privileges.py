@@ -12,7 +12,7 @@ from pgalmanac.db_errors import translated
 from pgalmanac.model import PartitionedTable, RelationKind, quote
 from pgalmanac.versions import GRANTED_INHERITANCE
 
-__all__ = ["missing_grants"]
+__all__ = ["missing_grants", "ownership"]
 
 
 async def missing_grants(session: Session, row: ParentRow, table: PartitionedTable) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ async def missing_grants(session: Session, row: ParentRow, table: PartitionedTab
     role = session.server.role
     missing: list[sql.Composed] = []
     if not row.may_own:
-        missing += await _ownership(session, row.owner)
+        missing += await ownership(session, row.owner)
     home = table.ranged[-1].name.schema if table.ranged else row.schema
     may, owner_may = row.may_create, row.owner_may_create
     if home != row.schema:
@@ -63,11 +63,12 @@ async def _closed_tablespaces(session: Session, row: ParentRow, table: Partition
         return [name for (name,) in await (await session.execute(query, [list(names), parents])).fetchall()]
 
 
-async def _ownership(session: Session, owner: str) -> list[sql.Composed]:
+async def ownership(session: Session, owner: str) -> list[sql.Composed]:
     """What lets this role act as the owner without SET ROLE: to be a member, and one that inherits.
 
-    From 16 on a grant says whether its member does, and to a NOINHERIT role it says no unless told otherwise; before,
-    the role says so itself (PostgreSQL's documentation, GRANT and CREATE ROLE).
+    From 16 on a grant says whether its member does, and whether it may give the owner what it made; to a NOINHERIT role
+    it says no to the first unless told otherwise. Before, the role says so itself, and each role in between
+    (PostgreSQL's documentation, GRANT and CREATE ROLE).
     """
     query = "SELECT pg_has_role(%s, 'MEMBER'), rolinherit FROM pg_roles WHERE rolname = current_user"
     with translated(f"the role {quote(owner)}"):
@@ -75,9 +76,10 @@ async def _ownership(session: Session, owner: str) -> list[sql.Composed]:
     member, inherits = row or (False, True)
     role = session.server.role
     if session.server.version_num >= GRANTED_INHERITANCE:
-        return [_grant("{}", owner, role, " WITH INHERIT TRUE" if member or not inherits else "")]
+        return [_grant("{}", owner, role, " WITH INHERIT TRUE, SET TRUE" if member or not inherits else "")]
     inherit = sql.SQL("ALTER ROLE {} INHERIT").format(sql.Identifier(role))
-    return [*([] if member else [_grant("{}", owner, role)]), *([] if inherits else [inherit])]
+    # A member that inherits and yet lacks the rights is one by way of a role that does not.
+    return [*([] if member and not inherits else [_grant("{}", owner, role)]), *([] if inherits else [inherit])]
 
 
 def _grant(what: LiteralString, name: str, role: str, how: LiteralString = "") -> sql.Composed:

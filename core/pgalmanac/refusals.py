@@ -9,6 +9,7 @@ from psycopg import sql
 from pgalmanac.actions import Action
 from pgalmanac.db import Session
 from pgalmanac.model import PartitionedTable, TableName
+from pgalmanac.privileges import ownership
 
 __all__ = ["called_by_now", "is_there", "missing_grant"]
 
@@ -51,7 +52,7 @@ async def missing_grant(session: Session, table: PartitionedTable, action: Actio
     """The GRANT for want of which a step of this role was denied, or None where it is none that we know of."""
     role = sql.Identifier(session.server.role)
     cursor = await session.execute(_OWNERS, [[table.oid, *([] if action.oid is None else [action.oid])]])
-    grants = [sql.SQL("GRANT {} TO {}").format(sql.Identifier(o), role) for (o,) in await cursor.fetchall()]
+    grants = [grant for (owner,) in await cursor.fetchall() for grant in await ownership(session, owner)]
     for other in table.referencing:
         row = await (await session.execute(_REFERRING, [other.schema, other.name])).fetchone()
         if row is not None and not row[0]:

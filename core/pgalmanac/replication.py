@@ -29,6 +29,8 @@ SELECT p.pubname::text, false, array_agg(f.oid::int8)
   FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid JOIN family f ON f.oid = r.prrelid
  WHERE {listed_alone}
  GROUP BY p.pubname
+ UNION ALL
+SELECT p.pubname::text, false, ARRAY[{oid}::int8] FROM pg_publication p WHERE p.puballtables
  ORDER BY 2, 1
 """
 # A publication may have tables by name and those of a schema besides, the coming ones too.

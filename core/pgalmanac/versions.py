@@ -18,7 +18,7 @@ __all__ = [
 
 # GRANT SET ON PARAMETER, with which a role that is no superuser may keep triggers quiet.
 PARAMETER_PRIVILEGES: Final = 150_000
-# GRANT role TO role WITH INHERIT TRUE; before, whether a member has a role's rights is a property of the member.
+# GRANT role TO role WITH INHERIT and SET; before, whether a member has a role's rights is a property of the member.
 GRANTED_INHERITANCE: Final = 160_000
 # Before, a walsender that has seen rows of a table before it was attached goes on thinking that it is not published.
 PUBLISHED_ONCE_ATTACHED: Final = 150_000
