@@ -405,10 +405,17 @@ def _serve(listener: socket.socket, path: str) -> None:
     with suppress(OSError):
         while True:
             client, _ = listener.accept()
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(path)
-            for source, target, change in ((client, server, False), (server, client, True)):
-                threading.Thread(target=_pump, args=(source, target, change), daemon=True).start()
+            threading.Thread(target=_pass_on, args=(client, path), daemon=True).start()
+
+
+def _pass_on(client: socket.socket, path: str) -> None:
+    """Both ways, and close both ends: a socket that is left to the collector is a warning in some later test."""
+    with client, socket.socket(socket.AF_UNIX) as server:
+        server.connect(path)
+        there = threading.Thread(target=_pump, args=(client, server, False), daemon=True)
+        there.start()
+        _pump(server, client, change=True)
+        there.join()
 
 
 def _pump(source: socket.socket, target: socket.socket, change: bool) -> None:  # noqa: FBT001  # a thread's argument
