@@ -128,7 +128,8 @@ class Facts:
     partition's rows by the lower bound of the period they belong to; *immovable* says why they cannot be moved.
     *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made, or this role may not
     use it; *mends* is what detached tables lack of their parent's structure, and *empties* are the partitions without a
-    row among those that stand in their places.
+    row among those that stand in their places. *schemas_gone* are those that such tables
+    came from and that are no more.
     """
 
     taken: frozenset[TableName] = frozenset()
@@ -140,6 +141,7 @@ class Facts:
     trash_refusal: str | None = None
     mends: Mapping[int, Mend] = field(default_factory=dict[int, "Mend"])
     empties: frozenset[int] = frozenset()
+    schemas_gone: frozenset[str] = frozenset()
 
 
 NO_FACTS: Final = Facts()

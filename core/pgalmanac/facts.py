@@ -31,6 +31,9 @@ SELECT n.nspname::text, t.typname::text FROM pg_type t JOIN pg_namespace n ON n.
  WHERE n.nspname = ANY (%(schemas)s) AND t.typname = ANY (%(names)s)
    AND t.typrelid = 0 AND t.typelem = 0
 """
+_GONE: Final[LiteralString] = (
+    "SELECT s FROM unnest(%s::text[]) AS s WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = s)"
+)
 # What would make DROP TABLE fail with 2BP01: whatever depends normally on what goes with the table (its row type, the
 # sequences of its columns and so on) and does not go with it too. A foreign key's parts end with the partition's place.
 _DEPENDENTS: Final[LiteralString] = """
@@ -78,6 +81,8 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
     wanted = [a.partition for a in (*creates, *draft.of(ActionKind.RESTORE))] + [
         a.target for a in draft.actions if a.target is not None
     ]
+    homes = [a.target for a in attaches if a.target is not None]
+    wanted += [replace(home, schema=table.name.schema) for home in homes]
     with translated(f"the plan for {table.name}"):
         taken = await _taken(session, wanted) if wanted else frozenset[TableName]()
         strays = await _strays(session, table, filled) if filled else dict[datetime, int]()
@@ -87,6 +92,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         held = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
         rows = await _rows(session, held) if held else dict[int, int]()
         mends = {a.oid: await read_mend(session, table, a.oid, a.partition) for a in attaches if a.oid is not None}
+        schemas_gone = await _gone(session, homes) if homes else frozenset[str]()
         standing = {p for a in attaches for p in table.partitions if p.bounds == a.bounds}
         empties = frozenset([p.oid for p in standing if await _is_empty(session, p)])
     facts = Facts(
@@ -97,6 +103,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         rows=rows,
         mends=mends,
         empties=empties,
+        schemas_gone=schemas_gone,
     )
     trashes = any(a.status is Status.PLANNED for a in draft.of(ActionKind.TRASH))
     return await _with_trash(session, facts, draft.view.policy.trash_schema) if trashes else facts
@@ -126,6 +133,11 @@ async def _taken(session: Session, names: Sequence[TableName]) -> frozenset[Tabl
         _TAKEN, {"schemas": list({t.schema for t in wanted}), "names": [t.name for t in wanted]}
     )
     return frozenset(TableName(schema=s, name=n) for s, n in await cursor.fetchall()) & wanted
+
+
+async def _gone(session: Session, homes: Sequence[TableName]) -> frozenset[str]:
+    cursor = await session.execute(_GONE, [list({t.schema for t in homes})])
+    return frozenset(schema for (schema,) in await cursor.fetchall())
 
 
 async def _rows(session: Session, oids: Sequence[int]) -> dict[int, int]:

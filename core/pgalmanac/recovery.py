@@ -45,7 +45,7 @@ def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
         action = replace(
             gone(orphan, Reason.MANUAL, facts),
             kind=ActionKind.ATTACH,
-            target=orphan.home,
+            target=_place(seen, orphan, facts),
             pin=_kept_by_pin(seen, orphan, by),
             mend=facts.mends.get(orphan.oid),
         )
@@ -53,6 +53,12 @@ def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS
         why = _why_not_attached(seen, action, facts)
         actions.append(action if why is None else action.refused(f"{why}; its rows: SELECT * FROM {orphan.name}"))
     return Plan(view=seen, actions=tuple(actions))
+
+
+def _place(seen: View, orphan: Orphan, facts: Facts) -> TableName:
+    """Where it stood; beside its parent where that schema was renamed or dropped since."""
+    home = orphan.home
+    return replace(home, schema=seen.table.name.schema) if home.schema in facts.schemas_gone else home
 
 
 def _taking(seen: View, action: Action) -> list[Partition]:

@@ -60,6 +60,16 @@ def attached(conninfo: str) -> set[str]:
     return {str(name) for (name,) in found}
 
 
+def placed(conninfo: str) -> set[str]:
+    """The names of the partitions with their schemas."""
+    found = rows(
+        conninfo,
+        "SELECT c.relnamespace::regnamespace || '.' || c.relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid"
+        " WHERE inhparent = 'log'::regclass",
+    )
+    return {str(name) for (name,) in found}
+
+
 def in_trash(conninfo: str, schema: str = TRASH) -> set[str]:
     """The names of the tables in the trash."""
     return {
@@ -497,6 +507,22 @@ def test_a_period_that_is_taken_and_a_name_that_is_taken(empty_database: str) ->
     assert f"pgalmanac drop {day_name(-2)} --now" in (taken.outcomes[0].error or "")
     assert f"the name public.{day_name(-2)} is taken by another relation" in (named.outcomes[0].error or "")
     assert in_trash(empty_database) == {day_name(-2)}
+
+
+def test_what_came_from_a_schema_that_is_no_more_comes_back_beside_its_parent(log: str) -> None:
+    """A schema is renamed more often than one thinks of what its trash remembers."""
+    name = day_name(EXPIRED[0])
+    execute(log, f"CREATE SCHEMA days; ALTER TABLE {name} SET SCHEMA days")
+    before = rows(log, "SELECT id, ts FROM log ORDER BY 1")
+    run(log, "drop", name)
+    execute(log, "ALTER SCHEMA days RENAME TO older")
+    shown = planned(log, request=Request(command="undrop", target=name), grace_days=7)
+    report = run(log, "undrop", name)
+
+    assert f"public.{name}" in render(shown, as_json=False)
+    assert [(o.status, o.error) for o in report.outcomes] == [(Status.DONE, None)]
+    assert f"public.{name}" in placed(log)
+    assert rows(log, "SELECT id, ts FROM log ORDER BY 1") == before
 
 
 def test_a_day_that_maintain_made_anew_and_empty_makes_room(log: str) -> None:
