@@ -97,8 +97,8 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, d
 async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counted: bool = True) -> PartitionedTable:
     """The snapshot of one table as of one moment: a round trip that finds it, and one that reads it.
 
-    A default partition costs one more, and so do partitions in another schema and pg_partman. Raises ConfigError for a
-    table that is not there or not partitioned by one time column.
+    A default partition costs one more, or a few seconds where it is huge or locked; so do partitions in another schema
+    and pg_partman. Raises ConfigError for a table that is not there or not partitioned by one time column.
 
     With *lock* the table's advisory lock is taken first, for the session: a plan is never older than the lock that it
     is carried out under. TableBusyError when another run holds it. Unless it is to be *counted*, no partition has rows

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, LiteralString
 from psycopg import errors, sql
 
 from pgalmanac.ddl import qualified
-from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, quote
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
     from pgalmanac.db import Session
 
-__all__ = ["with_strays"]
+__all__ = ["in_time", "with_strays"]
 
 # A time that is infinite is none, and neither is one whose year, in some zone, does not lie within the years 1 to 9999
 # of a calendar here. The session's TimeZone is UTC.
@@ -32,32 +32,40 @@ SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m
   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
  WHERE i.indrelid = %s AND a.attname = %s AND m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL
 """
-# An index may begin with millions of rows that were deleted.
 _OF_ALL: Final[LiteralString] = """
-BEGIN READ ONLY; SET LOCAL statement_timeout = '1s';
-SELECT min({key})::timestamp, max({key})::timestamp FROM {default} WHERE {key} >= '0002-01-02' AND {key} < '9998-01-01';
-COMMIT
+SELECT min({key})::timestamp, max({key})::timestamp FROM {default} WHERE {key} >= '0002-01-02' AND {key} < '9998-01-01'
 """
+# A table, or the beginning of an index, may hold millions of rows that were deleted.
+_IN_TIME: Final[LiteralString] = "BEGIN READ ONLY; SET LOCAL statement_timeout = '1s'; {query}; COMMIT"
 
 
 async def with_strays(session: Session, table: PartitionedTable, default: Partition) -> PartitionedTable:
     """The table with whether its default partition holds rows, and the edges of those that were looked at.
 
-    Whether there are any is None where it is locked, may not be read or lies elsewhere.
+    Whether there are any is None where it lies elsewhere, is locked or may not be read, and where no row was met in
+    time: a look takes a second at most, and there is another where that was too short, and one where there are many.
     """
     if default.kind is RelationKind.FOREIGN:
         return replace(table, default_has_rows=None)
     key, name = sql.Identifier(table.key.column), qualified(default.name)
+    unseen = f" within 1 s: it is locked, or has many deleted rows, which VACUUM {default.name} takes away"
     try:
-        query = sql.SQL(_FIRST).format(key=key, default=name, most=_MOST)
-        rows, *edges = await (await session.execute(query)).fetchone() or (0, None, None)
-        sure = rows < _MOST
+        for most in (_MOST, 1):  # one is met sooner than a thousand
+            row = await in_time(session, sql.SQL(_FIRST).format(key=key, default=name, most=most))
+            if row is not None:
+                break
+        else:
+            return replace(table, default_has_rows=None, default_unseen=unseen)
+        rows, *edges = row
+        sure = rows < most
         if not sure and default.kind is RelationKind.TABLE:
             of_all = await _of_all(session, table.key.column, default)
             edges, sure = edges if of_all is None else list(of_all), of_all is not None
-    except (errors.LockNotAvailable, errors.InsufficientPrivilege, errors.WrongObjectType):
-        await session.rollback()
-        return replace(table, default_has_rows=None)
+    except errors.InsufficientPrivilege:
+        unseen = f": this role may not read it; GRANT SELECT ON {default.name} TO {quote(session.server.role)}"
+        return replace(table, default_has_rows=None, default_unseen=unseen)
+    except (errors.LockNotAvailable, errors.WrongObjectType):
+        return replace(table, default_has_rows=None, default_unseen=unseen)
     first, last = (None if edge is None else edge.replace(tzinfo=UTC) for edge in edges)
     known = None if first is None or last is None else (first, last)
     return replace(table, default_has_rows=rows > 0, stray_edges=known, stray_edges_sure=sure)
@@ -69,9 +77,15 @@ async def _of_all(session: Session, column: str, default: Partition) -> TupleRow
     if await cursor.fetchone() is None:
         return None
     query = sql.SQL(_OF_ALL).format(key=sql.Identifier(column), default=qualified(default.name))
+    return await in_time(session, query)
+
+
+async def in_time(session: Session, query: sql.Composed) -> TupleRow | None:
+    """The one row of *query*; None where it takes more than a second."""
     try:
-        ((row,),) = await session.read(query)
+        ((row,),) = await session.read(sql.SQL(_IN_TIME).format(query=query))
     except errors.QueryCanceled:
-        await session.rollback()
         return None
+    finally:
+        await session.rollback()
     return row

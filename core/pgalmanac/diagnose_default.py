@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.findings import Code, Finding, critical, warning
+from pgalmanac.findings import Code, Finding, critical, info, warning
 from pgalmanac.model import Bounds, Partition, RelationKind
 from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.view import View, oldest_kept
@@ -16,8 +16,10 @@ __all__ = ["default_partition"]
 
 
 def default_partition(seen: View, plan: Plan | None) -> Iterator[Finding]:
-    """That the default partition has rows, and what moves them. *plan* is what the next maintain would do."""
+    """That the default partition has rows, or may, and what moves them. *plan* is what the next maintain would do."""
     default = seen.table.default
+    if default is not None and (why := seen.table.default_unseen) is not None:
+        yield info(Code.STRAY_ROWS, f"whether {default.name} has rows could not be seen{why}", str(default.name))
     if default is None or not seen.table.default_has_rows:
         return
     moves = plan.of(ActionKind.MOVE_ROWS) if plan is not None else ()

@@ -35,7 +35,7 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "partitions": ("Partitions by state: past, current, future, default, detach_pending, other.", ("table", "state")),
     "runway_seconds": ("Whole days after today that partitions cover without a break, in seconds.", ("table",)),
     "today_exists": ("Whether an insert for now finds a partition: 1 yes, 0 no.", ("table",)),
-    "stray_rows": ("Rows in the default partition, counted up to 100000.", ("table",)),
+    "stray_rows": ("Rows in the default partition, counted up to 100000; 1 if that takes more than 1 s.", ("table",)),
     "last_period_rows": ("Rows of the newest complete partition, as the server estimates them.", ("table",)),
     "last_period_bytes": ("Size of the newest complete partition with its indexes.", ("table",)),
     "table_rows": ("Rows of all partitions, as runs last estimated them.", ("table",)),

@@ -288,8 +288,9 @@ class PartitionedTable:
     pg_partman_unread: bool = False
     # What lists the table, or partitions of it one by one, for logical replication; only a look that tells asks.
     listings: tuple[Listing, ...] = ()
-    # Whether the default partition holds any row; None when it could not be read.
+    # Whether the default partition holds any row; None when that was not seen, and why not, unless it lies elsewhere.
     default_has_rows: bool | None = False
+    default_unseen: str | None = None
     # The smallest and the largest key time of the rows in it that were looked at, and whether no row lies beyond; None
     # when they have none.
     stray_edges: tuple[datetime, datetime] | None = None

@@ -15,9 +15,12 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
+from pgalmanac import default_rows, exporter
 from pgalmanac.actions import ActionKind, Status
-from pgalmanac.findings import Code
+from pgalmanac.findings import Code, Level
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform
 from pgalmanac.model import Interval
@@ -166,6 +169,63 @@ def test_of_many_rows_the_oldest_is_told_where_an_index_knows_it(
 
     assert said in message
     assert command in message
+
+
+@pytest.mark.parametrize("first_row", ["soon", "late"])
+def test_a_default_partition_in_which_rows_are_hard_to_find_holds_up_nobody(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, first_row: str
+) -> None:
+    """Where millions were deleted a scan may take minutes: one row is enough, and none in time is "not known"."""
+    create_log(empty_database, days=(-1, 0), default=True)
+    _stray(empty_database, -3 if first_row == "soon" else 1)
+    seconds = "60" if first_row == "late" else "CASE {most} WHEN 1 THEN 0 ELSE 60 END"
+    slow = default_rows._FIRST.replace("FROM {default}", f"FROM pg_sleep({seconds}), {{default}}")
+    monkeypatch.setattr(default_rows, "_FIRST", slow)
+
+    report = planned(empty_database, retention_days=None)
+    (finding,) = [f for f in report.tables[0].findings if f.code is Code.STRAY_ROWS]
+
+    if first_row == "soon":
+        assert (Level.WARNING, "rows such as of" in finding.message) == (finding.level, True)
+    else:
+        assert (Level.INFO, "could not be seen within 1 s" in finding.message) == (finding.level, True)
+        assert maintain(empty_database).tables[0].moved_rows == 10, "ATTACH meets them"
+
+
+def test_stray_rows_that_take_long_to_count_hold_up_no_scrape(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there is one was seen, and an alert stays on."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, -3)
+    monkeypatch.setattr(exporter, "MOST_STRAYS", sql.SQL("(SELECT 5 FROM pg_sleep(60))"))
+
+    observation = asyncio.run(exporter.observe(settings(empty_database)))
+
+    assert [1] == [t.stray_rows for t in observation.tables]
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["locked", "closed"])
+def test_a_default_partition_that_is_locked_or_closed_is_said_not_to_have_been_seen(
+    empty_database: str,
+    closed: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """Whether it has rows is not known then, which is neither yes nor no."""
+    create_log(empty_database, days=(-1, 0), default=True)
+    mover = _mover(empty_database)
+    looker = empty_database
+    if closed:
+        execute(empty_database, "ALTER TABLE log_default OWNER TO CURRENT_USER")
+        looker = make_conninfo(empty_database, user=mover)
+    with connect(empty_database) as locker, locker.transaction():
+        if not closed:
+            locker.execute("LOCK TABLE log_default")
+        report = planned(looker)
+    found = [(f.level, f.message) for f in report.tables[0].findings if f.code is Code.STRAY_ROWS]
+
+    said = f"this role may not read it; GRANT SELECT ON public.log_default TO {mover}" if closed else "it is locked, or"
+    assert [Level.INFO] == [level for level, _ in found]
+    assert said in found[0][1]
 
 
 def test_a_stray_row_at_each_edge_of_a_day_moves_to_the_right_side(empty_database: str) -> None:

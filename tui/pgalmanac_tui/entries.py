@@ -63,7 +63,7 @@ def entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[E
     if default is not None:
         count = counted.get(default.oid) or state.counts.get(default.oid)
         stray = bool(seen.table.default_has_rows)
-        word = "stray rows" if stray else "default, empty"
+        word = "stray rows" if stray else "default" if seen.table.default_has_rows is None else "default, empty"
         untimed.append(
             _with_text(
                 seen,
