@@ -222,6 +222,24 @@ async def test_a_run_that_is_stopped_stops_between_two_actions_and_is_closed(dat
     assert [("error", "interrupted")] == rows(database, "SELECT status, error FROM housekeeper_runs")
 
 
+@pytest.mark.parametrize("keys", [("enter",), ("tab", "enter")])
+async def test_an_enter_that_is_pressed_twice_stops_nothing(database: str, keys: tuple[str, ...]) -> None:
+    """Somebody is in a hurry: what enter began it does not end; on the button, where tab leads, it does."""
+    add_partitions(database, days=range(-30, 25))
+    slow_creates(database, 0.3)
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("f")
+        dialog = await planned(app, pilot)
+        await until(pilot, lambda: app.focused is app.screen.query_one("#apply"))
+        await pilot.press("enter")
+        await until(pilot, lambda: str(dialog.query_one("#cancel", Button).label) == "Stop")
+        await pilot.press(*keys)
+        await ended(pilot, dialog)
+        assert ("stopped between two actions" in text_of(app, "#text")) is ("tab" in keys)
+        assert app.focused is dialog.query_one("#cancel")
+
+
 async def test_an_action_that_takes_long_is_named(database: str) -> None:
     """Whoever waits sees what for: nothing else moves while a lock is not to be had."""
     add_partitions(database, days=range(-30, 1))

@@ -199,9 +199,9 @@ class ChangeScreen(ModalScreen[bool]):
         if self._proposal is None or self._change is not None:
             return
         self._change = self._changer.begin(self._proposal)
+        self.set_focus(None)  # an enter that was pressed twice stops nothing
         self.query_one("#name").display = False
         self._buttons("Stop", None)
-        self.query_one("#cancel").focus()
         self._timer = self.set_interval(_PROGRESS_SECONDS, self._progress)
         self._progress()
 
