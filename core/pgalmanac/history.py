@@ -16,12 +16,13 @@ from psycopg import sql
 
 import pgalmanac
 from pgalmanac.db import Session
+from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified, with_parameters
 from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome
 
-__all__ = ["History", "HistoryError", "task_name"]
+__all__ = ["History", "HistoryError", "PruneError", "task_name"]
 
 _REQUIRED: Final = (
     "id",
@@ -79,6 +80,10 @@ DELETE FROM {stats} WHERE measured_at < clock_timestamp() - {keep_days} * interv
 
 class HistoryError(Exception):
     """The history cannot be read or written; the sentence says why. It never ends the maintenance."""
+
+
+class PruneError(HistoryError):
+    """The run is recorded, and what is older than it is to be kept could not be removed: its cause says why."""
 
 
 def task_name(table: PartitionedTable) -> str:
@@ -227,8 +232,8 @@ class History:
     ) -> None:
         """Close the run, and let go of what pgalmanac wrote more than *keep_days* days ago, in one transaction.
 
-        Where only the latter is refused the run is closed all the same, and the refusal raised: a run that nobody
-        closed would be taken for interrupted.
+        Where only the latter is refused the run is closed all the same, and PruneError raised: a run that nobody closed
+        would be taken for interrupted.
         """
         values = {
             "runs": qualified(self.runs),
@@ -252,11 +257,12 @@ class History:
         )
         try:
             await self.session.execute(finish + prune + sql.SQL("COMMIT"))
-        except psycopg.Error:
+        except psycopg.Error as exc:
             await self.session.rollback()
-            if not self.session.conn.closed:
-                await self.session.execute(finish + sql.SQL("COMMIT"))
-            raise
+            if self.session.conn.closed:
+                raise
+            await self.session.execute(finish + sql.SQL("COMMIT"))
+            raise PruneError(one_line(exc)) from exc
         finally:
             await self.session.rollback()
 

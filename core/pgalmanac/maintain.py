@@ -151,7 +151,7 @@ def _filled(outcomes: Sequence[Outcome]) -> dict[TableName, int]:
 
 
 async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableReport:
-    """Record the end of the run; a history that could not be written becomes a finding of the report."""
+    """Record the end of the run; a history that could not be written, or pruned, becomes a finding of the report."""
     if report.view is not None and report.error is None:
         await recorder.measure(report.view.table, _filled(report.outcomes))
     await recorder.finish(
@@ -160,9 +160,15 @@ async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableRep
         details=recorded_details(report),
         keep_days=run.settings.history_keep_days,
     )
-    if recorder.trouble is None or any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
+    if any(f.code is Code.HISTORY_UNAVAILABLE for f in report.findings):
         return report
-    message = f"the run history of {report.table} could not be written: {recorder.trouble}"
+    if recorder.trouble is not None:
+        message = f"the run history of {report.table} could not be written: {recorder.trouble}"
+    elif recorder.unpruned is not None:
+        days = run.settings.history_keep_days
+        message = f"rows of the run history older than {days} days could not be removed: {recorder.unpruned}"
+    else:
+        return report
     trouble = warning(Code.HISTORY_UNAVAILABLE, message)
     return replace(report, findings=(*report.findings, trouble))
 

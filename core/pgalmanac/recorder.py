@@ -15,7 +15,7 @@ from pgalmanac.db_errors import one_line
 from pgalmanac.errors import PgalmanacError
 from pgalmanac.findings import PastRuns
 from pgalmanac.forecast import Sizes
-from pgalmanac.history import History, HistoryError
+from pgalmanac.history import History, HistoryError, PruneError
 from pgalmanac.history_rights import rights
 from pgalmanac.history_tables import make_history
 from pgalmanac.log import scrub
@@ -32,10 +32,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Recorder:
-    """The history as one run sees it: `None` results and *trouble* where it cannot be had."""
+    """The history as one run sees it: `None` results and *trouble* where it cannot be had.
+
+    *unpruned* says why a history that was written is not rid of what it need not keep.
+    """
 
     history: History | None = None
     trouble: str | None = None
+    unpruned: str | None = None
     run_id: str | None = None
     _seq: int = 0
     # Where the history is to be made when a run begins: a request that is refused before leaves no table behind.
@@ -152,9 +156,14 @@ class Recorder:
         if (run_id := self.run_id) is not None:
             await self._recover()
             self._reopened = False
-            await self._write(
-                lambda h: h.finish(run_id, error=error, output=output, details=details, keep_days=keep_days)
-            )
+
+            async def close(history: History) -> None:
+                try:
+                    await history.finish(run_id, error=error, output=output, details=details, keep_days=keep_days)
+                except PruneError as exc:
+                    self.unpruned = await self._explained(exc.__cause__ or exc)
+
+            await self._write(close)
         # Not before: what is called off while it waits comes here a second time.
         self.trouble = trouble or self.trouble
 
@@ -202,7 +211,7 @@ class Recorder:
             self.trouble = self.trouble or await self._explained(exc)
             return None
 
-    async def _explained(self, exc: Exception) -> str:
+    async def _explained(self, exc: BaseException) -> str:
         """The error in one line; a right that this role lacks with the GRANT for it."""
         text = scrub(one_line(exc))
         if self.history is None or not isinstance(exc, errors.InsufficientPrivilege):

@@ -226,6 +226,29 @@ async def test_a_run_ends_as_it_ended_though_its_actions_or_sizes_are_not_writte
     assert all(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {missing} TO {role}" in said for (said,) in messages)
 
 
+@pytest.mark.parametrize("table", ["housekeeper_runs", "housekeeper_partition_stats"])
+async def test_a_history_that_is_written_and_may_not_be_pruned_is_said_to_be_that(
+    of_another: str, database: str, table: str
+) -> None:
+    """The run is a success, what is not to be removed stays, and the finding has the GRANT that lets it go."""
+    await beginning.initialise(load(environ={}, dsn=database, tables=["public.events"], demo=True))
+    role = conninfo.conninfo_to_dict(of_another)["user"]
+    with connect(database) as connection:
+        tables = "housekeeper_runs, housekeeper_run_actions, housekeeper_partition_stats"
+        connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {role}".encode())
+        connection.execute(f"REVOKE DELETE ON {table} FROM {role}".encode())
+
+    reports = [await maintained(of_another, days) for days in (8, 8)]
+    messages = [[f.message for f in r.findings if f.code is Code.HISTORY_UNAVAILABLE] for r in reports]
+    with connect(database) as connection:
+        connection.execute(messages[0][0].partition("; ")[2].encode())
+
+    assert [("success", None)] * 2 == rows(database, "SELECT status, error FROM housekeeper_runs")
+    said = f"rows of the run history older than 365 days could not be removed: permission denied for table {table}; "
+    assert [[f"{said}GRANT SELECT, INSERT, UPDATE, DELETE ON public.{table} TO {role}"]] * 2 == messages
+    assert () == (await maintained(of_another, 8)).findings
+
+
 async def test_a_role_that_only_looks_is_told_to_ask_for_no_more_than_that(
     database: str, make_role: Callable[..., str]
 ) -> None:
