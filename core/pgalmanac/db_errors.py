@@ -67,6 +67,12 @@ def translated(what: str) -> Generator[None]:
         yield
     except psycopg.errors.InsufficientPrivilege as exc:
         raise PrivilegeError(f"{what}: {one_line(exc)}", hint="grant it to this role", sqlstate=exc.sqlstate) from exc
+    except psycopg.errors.CharacterNotInRepertoire as exc:  # of encoding SQL_ASCII a database takes any bytes for text
+        raise ConfigError(
+            f"{what}: the database holds text that is no UTF-8 ({scrub(one_line(exc))})",
+            hint="correct that name, comment or value, or restore a dump of it into a database of encoding UTF8",
+            sqlstate=exc.sqlstate,
+        ) from exc
     except psycopg.Error as exc:
         text = scrub(one_line(exc))
         if is_lost(exc):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from psycopg import errors
 
@@ -17,6 +18,7 @@ from pgalmanac.actions import Status
 from pgalmanac.apply import apply
 from pgalmanac.catalog import inspect
 from pgalmanac.db import connect as open_session
+from pgalmanac.errors import ConfigError
 from pgalmanac.findings import Code
 from pgalmanac.guard import drop_guard, mark_guard
 from pgalmanac.inspection import Request
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pgalmanac.attempts import LastLook
+    from pgalmanac.pgserver import Cluster
     from pgalmanac.results import RunReport
 
 NAMES: Final = (
@@ -732,3 +735,61 @@ async def test_a_guard_sees_what_was_committed_while_it_waited_for_its_lock(data
             await ours.rollback()
 
     assert row == (1,)
+
+
+@pytest.fixture
+def without_encoding(server: Cluster) -> Generator[str]:
+    """Give the conninfo of a database of encoding SQL_ASCII, which takes any bytes for text, with a log."""
+    name = f"test_{uuid4().hex[:12]}"
+    execute(server.conninfo(), f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    create_log(server.conninfo(name), days=(-9, 0), default=True)
+    yield server.conninfo(name)
+    execute(server.conninfo(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _in_latin1(conninfo: str, statement: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True, client_encoding="SQL_ASCII") as connection:
+        connection.execute(statement.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "tables", "what"),
+    [
+        ("COMMENT ON TABLE log_default IS 'Käse'", ("log",), "the catalog of log"),
+        ('ALTER TABLE log ADD "Käse" int', ("log",), "the catalog of log"),
+        ('CREATE TABLE "Käse" (ts timestamptz) PARTITION BY RANGE (ts)', (), "the list of partitioned tables"),
+    ],
+)
+def test_text_that_is_no_utf_8_is_said_to_be_that(
+    without_encoding: str, statement: str, tables: tuple[str, ...], what: str
+) -> None:
+    """It is for whoever has the database to correct, and no fault of pgalmanac's."""
+    _in_latin1(without_encoding, statement)
+    wanted = replace(settings(without_encoding), requested=tuple(map(TableRef.parse, tables)))
+
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(perform(wanted, Request(command="maintain")))
+
+    assert f"{what}: the database holds text that is no UTF-8 (" in str(caught.value)
+    assert "database of encoding UTF8" in str(caught.value)
+
+
+def test_text_that_is_no_utf_8_is_in_no_way_where_nobody_reads_it(without_encoding: str) -> None:
+    """Names, comments, defaults and rows that maintenance has no need of may be of any bytes."""
+    for statement in (
+        "CREATE TABLE other (a int)",
+        "COMMENT ON TABLE other IS 'Käse'",
+        "COMMENT ON COLUMN log.note IS 'Käse'",
+        'CREATE INDEX "Käse" ON log (note)',
+        "ALTER TABLE log ALTER note SET DEFAULT 'Käse', ADD CONSTRAINT \"Käse\" CHECK (note <> 'Wurst')",
+        f"INSERT INTO log SELECT n, '{midnight(1)}' FROM generate_series(1, 9) n",
+    ):
+        _in_latin1(without_encoding, statement)
+
+    report = maintain(without_encoding)
+    with psycopg.connect(without_encoding, client_encoding="LATIN1") as connection:
+        kept = connection.execute("SELECT DISTINCT note FROM log").fetchall()
+
+    assert (report.exit_code, report.tables[0].created, report.tables[0].dropped) == (0, 3, 1)
+    assert report.tables[0].moved_rows == 9
+    assert [("Käse",)] == kept
