@@ -34,7 +34,7 @@ SELECT i.inhrelid IS NOT NULL, COALESCE(i.inhdetachpending, false), obj_descript
 
 async def attach(
     session: Session, view: View, action: Action, budget: Budget, oids: Sequence[int]
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int | None]:
     """Make the table what a partition must be, while nobody waits for it; then attach it, which does not scan it.
 
     Returns the attempts, bytes and estimated rows. Raises GaveUp, with the holders of locks on *oids*, and GuardError.
@@ -43,7 +43,7 @@ async def attach(
     for statement in () if action.mend is None else ddl_trash.mended(action.partition, action.mend):
         await retried(session, budget, [action.oid or 0], partial(run, Script(work=(statement,))))
     await bound(session, table, action.oid or 0, action.partition, action.bounds)
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int | None]] = []
     attempt = partial(run, script(view, action, None), guard=attach_guard(view, action, seen.append))
     if action.replaces is None or table.scanned_default is None:
         _, attempts = await retried(session, budget, oids, attempt)

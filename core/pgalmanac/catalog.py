@@ -19,7 +19,7 @@ from pgalmanac.model import PartitionedTable, TableName, TableRef
 from pgalmanac.privileges import missing_grants
 from pgalmanac.versions import GRANTED_INHERITANCE
 
-__all__ = ["ESTIMATED_ROWS", "inspect"]
+__all__ = ["ESTIMATED_ROWS", "UNCOUNTED", "UNKNOWN_ROWS", "inspect"]
 
 # Whether this role has the owner's rights, and may give the owner what it made.
 _MAY_OWN: Final[LiteralString] = "pg_has_role(c.relowner, 'USAGE')"
@@ -68,6 +68,12 @@ CASE WHEN c.reltuples > 0 AND pg_stat_get_live_tuples(c.oid) < c.reltuples
      THEN GREATEST(c.reltuples + pg_stat_get_tuples_inserted(c.oid) - pg_stat_get_tuples_deleted(c.oid),
                    pg_stat_get_live_tuples(c.oid))
      ELSE pg_stat_get_live_tuples(c.oid) END::int8"""
+# Whether that has no ground: never analysed (documentation, 53.11, reltuples), and no counter knows of a row.
+UNCOUNTED: Final[LiteralString] = """
+(c.reltuples < 0 AND pg_stat_get_live_tuples(c.oid) = 0 AND pg_stat_get_tuples_inserted(c.oid) = 0)"""
+# Such a table that has pages all the same, as after pg_upgrade to 17 or older. It stats a file, and waits for a lock.
+UNKNOWN_ROWS: Final[LiteralString] = f"""
+CASE WHEN {UNCOUNTED} THEN pg_relation_size(c.oid) > 0 ELSE false END"""  # made of constants
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
 _PARTITIONS: Final[LiteralString] = f"""

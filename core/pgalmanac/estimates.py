@@ -8,7 +8,8 @@ from typing import Final, LiteralString
 
 from psycopg import errors
 
-from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.actions import GOING, ActionKind
+from pgalmanac.catalog import ESTIMATED_ROWS, UNKNOWN_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import LOCKED
 from pgalmanac.model import Partition, RelationKind
@@ -26,16 +27,19 @@ WITH locked AS ({LOCKED}),
               UNION ALL
               SELECT wanted.oid, tree.relid::oid FROM unnest(%(partitioned)s::oid[]) AS wanted(oid),
                      pg_partition_tree(wanted.oid) AS tree WHERE tree.isleaf)
-SELECT leaf.partition::int8, sum({ESTIMATED_ROWS})::int8,
+SELECT leaf.partition::int8,
+       CASE WHEN bool_or(CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN {UNKNOWN_ROWS} END) THEN NULL
+            ELSE sum({ESTIMATED_ROWS})::int8 END,
        CASE WHEN bool_or(c.oid IN (SELECT relation FROM locked)) THEN NULL
             ELSE sum(CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_total_relation_size(c.oid) END)::int8
        END
   FROM leaf JOIN pg_class c ON c.oid = leaf.leaf GROUP BY 1
 """  # made of constants
-# The same of tables alone, whose rows were estimated already.
+# The same of tables alone.
 _SIZES: Final[LiteralString] = f"""
 WITH locked AS ({LOCKED})
-SELECT c.oid::int8, pg_total_relation_size(c.oid) FROM pg_class c
+SELECT c.oid::int8, CASE WHEN NOT {UNKNOWN_ROWS} THEN {ESTIMATED_ROWS} END, pg_total_relation_size(c.oid)
+  FROM pg_class c
  WHERE c.oid = ANY (%(oids)s::oid[]) AND c.relkind = 'r' AND c.oid NOT IN (SELECT relation FROM locked)
 """  # made of constants
 
@@ -67,15 +71,16 @@ async def estimates_of(session: Session, wanted: Sequence[Partition]) -> tuple[P
 
 
 async def with_sizes(session: Session, plan: Plan) -> Plan:
-    """The plan as it is shown: with the size of each table that it takes away, brings back or copies, unless locked."""
-    wanted = [a.oid for a in plan.actions if a.oid is not None and a.rows is not None]
+    """The plan as it is shown: with rows and size of what it takes away, brings back or copies, unless locked."""
+    wanted = [a.oid for a in plan.of(*GOING, ActionKind.ATTACH, ActionKind.ARCHIVE) if a.oid is not None]
     if not wanted:
         return plan
     try:
-        sizes: dict[int, int] = dict(await (await session.execute(_SIZES, {"oids": wanted})).fetchall())
+        found = await (await session.execute(_SIZES, {"oids": wanted})).fetchall()
     except errors.LockNotAvailable:  # as above
         return plan
-    return replace(plan, actions=tuple(replace(a, bytes=sizes.get(a.oid or 0, a.bytes)) for a in plan.actions))
+    figures = {oid: {"rows": rows, "bytes": size} for oid, rows, size in found}
+    return replace(plan, actions=tuple(replace(a, **figures.get(a.oid or 0, {})) for a in plan.actions))
 
 
 def _estimate(partition: Partition, rows: int | None, size: int | None) -> PartitionCount:

@@ -186,7 +186,7 @@ class Executor:
 
         What is to go is looked at again when no DDL can change it.
         """
-        seen: list[tuple[int, int]] = []
+        seen: list[tuple[int, int | None]] = []
         guard = drop_guard(self.view, action, source, seen.append)
         _, attempts = await retried(
             self.session,

@@ -131,7 +131,7 @@ async def _archive(
     )
 
 
-async def drop_held(session: Session, view: View, action: Action) -> tuple[int, int, int]:
+async def drop_held(session: Session, view: View, action: Action) -> tuple[int, int, int | None]:
     """Drop what was archived, in the transaction that has kept it as it was: attempts, bytes, estimated rows.
 
     Only readers can be in the way. Between two attempts the lock of the archive is kept.

@@ -10,7 +10,7 @@ from typing import Final, LiteralString
 from psycopg import errors, sql
 
 from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, Status
-from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.catalog import ESTIMATED_ROWS, UNCOUNTED
 from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
 from pgalmanac.ddl import key_literal, qualified
@@ -59,7 +59,7 @@ SELECT DISTINCT g.root::int8,
 _NAMED_DEPENDENTS: Final = 3
 # No sizes: those stat every file, and a drop learns its own under its locks. A plan that is shown gets them by itself.
 _ROWS: Final[LiteralString] = f"""
-SELECT c.oid::int8, {ESTIMATED_ROWS} FROM pg_class c WHERE c.oid = ANY (%(oids)s::oid[])
+SELECT c.oid::int8, {ESTIMATED_ROWS} FROM pg_class c WHERE c.oid = ANY (%(oids)s::oid[]) AND NOT {UNCOUNTED}
 """  # made of constants
 
 

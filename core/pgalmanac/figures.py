@@ -56,9 +56,10 @@ async def statistics(
     column = seen.policy.breakdown_column
     has_column = column in seen.table.columns
     (oldest, newest), frequencies = await _estimated(session, seen, column if has_column else None)
+    rows = sum(p.rows for p in seen.table.children)
     return Statistics(
         partitions=len(seen.table.partitions),
-        rows=sum(p.rows for p in seen.table.children),
+        rows=None if not rows and (oldest or newest) else rows,
         exact=False,
         oldest_event=oldest,
         newest_event=newest,

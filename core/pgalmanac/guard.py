@@ -12,7 +12,7 @@ from psycopg import sql
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.attempts import LastLook
 from pgalmanac.bounds import parse_bounds
-from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.catalog import ESTIMATED_ROWS, UNKNOWN_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import HOLDERS
 from pgalmanac.marks import read_mark, read_pin
@@ -38,7 +38,9 @@ SET LOCAL search_path = pg_catalog;
 SELECT c.oid::int8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE (n.nspname, c.relname) = ({schema}, {name})
 """
-_FIGURES: Final[LiteralString] = f"pg_total_relation_size(c.oid), {ESTIMATED_ROWS}"
+_FIGURES: Final[LiteralString] = (
+    f"pg_total_relation_size(c.oid), CASE WHEN NOT {UNKNOWN_ROWS} THEN {ESTIMATED_ROWS} END"
+)
 _HELD: Final[LiteralString] = f"ARRAY({HOLDERS})"
 # What of the table and of what goes with it, its indexes and sequences, has a name that another has in that schema.
 _CROWDED: Final[LiteralString] = """
@@ -70,8 +72,8 @@ class ParentHeld(Exception):  # noqa: N818  # no error: somebody is at work
 
 # What was looked at and is there, a row for each table.
 Rows = Sequence[tuple[Any, ...]]
-# Told the size in bytes and the estimated rows of a table that is what was planned for.
-Tell = Callable[[tuple[int, int]], None]
+# Told the size in bytes and the estimated rows, if any are known, of a table that is what was planned for.
+Tell = Callable[[tuple[int, int | None]], None]
 
 
 def drop_guard(seen: View, action: Action, source: Source, tell: Tell) -> LastLook:
@@ -119,9 +121,9 @@ def pin_guard(action: Action) -> LastLook:
     return LastLook(look=sql.SQL(_LOOK_AT_NAME).format(schema=name.schema, name=name.name), judge=judge)
 
 
-async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int]:
+async def check_drop(session: Session, seen: View, action: Action, source: Source) -> tuple[int, int | None]:
     """The same look where the locks are held already: size in bytes and estimated rows, or GuardError."""
-    found: list[tuple[int, int]] = []
+    found: list[tuple[int, int | None]] = []
     guard = drop_guard(seen, action, source, found.append)
     cursor = await session.execute(guard.look)
     cursor.nextset()

@@ -174,11 +174,10 @@ def _statistics(figures: Statistics, seen: View) -> Iterator[str]:
     ranged = seen.table.ranged
     span = f", {short_name(ranged[0].name, seen)} .. {short_name(ranged[-1].name, seen)}" if ranged else ""
     yield f"  {humanize.intcomma(figures.partitions)} partitions{span}"
-    events = ""
-    if figures.oldest_event is not None and figures.newest_event is not None:
-        oldest, newest = (local_second(t, seen) for t in (figures.oldest_event, figures.newest_event))
-        events = f", {oldest} .. {newest} ({ago(seen.now - figures.newest_event)})"
-    yield f"  {row_count(figures.rows, exact=figures.exact)}{events}"
+    known = f"rows unknown until ANALYZE {seen.table.name}"
+    if figures.rows is not None:
+        known = row_count(figures.rows, exact=figures.exact)
+    yield f"  {known}{_events(figures, seen)}"
     if figures.breakdown_column is not None and figures.breakdown:
         over = "over the last 7 days" if figures.exact else "estimated"
         yield f"  most frequent {shown(figures.breakdown_column)}, {over}:"
@@ -186,6 +185,14 @@ def _statistics(figures: Statistics, seen: View) -> Iterator[str]:
         for value, rows in figures.breakdown:
             mark = " " if figures.exact else "≈"
             yield f"    {mark} {humanize.intcomma(rows):>{widest}}  {shown(value)}"
+
+
+def _events(figures: Statistics, seen: View) -> str:
+    """The oldest and the newest event, as far as they are known, as the end of a line."""
+    if figures.newest_event is None:
+        return "" if figures.oldest_event is None else f", oldest {local_second(figures.oldest_event, seen)}"
+    begin = "newest" if figures.oldest_event is None else f"{local_second(figures.oldest_event, seen)} .."
+    return f", {begin} {local_second(figures.newest_event, seen)} ({ago(seen.now - figures.newest_event)})"
 
 
 def _status(table: TableReport) -> Iterator[str]:

@@ -116,10 +116,13 @@ class CountProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """The figures at the end of a report. Rows and frequencies are estimates unless *exact*."""
+    """The figures at the end of a report. Rows and frequencies are estimates unless *exact*.
+
+    *rows* is None where there are some and the server has counted none, as before the first ANALYZE after pg_upgrade.
+    """
 
     partitions: int
-    rows: int
+    rows: int | None
     exact: bool
     oldest_event: datetime | None = None
     newest_event: datetime | None = None

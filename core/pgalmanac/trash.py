@@ -7,7 +7,7 @@ from typing import Final, LiteralString
 from psycopg import errors, sql
 
 from pgalmanac import ddl_trash
-from pgalmanac.catalog import ESTIMATED_ROWS
+from pgalmanac.catalog import ESTIMATED_ROWS, UNKNOWN_ROWS
 from pgalmanac.db import Session
 from pgalmanac.ddl import BOUNDS_CHECK, Statement
 from pgalmanac.locks import LOCKED
@@ -17,8 +17,9 @@ from pgalmanac.results import PartitionCount
 __all__ = ["bound", "look_into", "make_trash"]
 
 _TABLES: Final[LiteralString] = f"""
-SELECT c.oid::int8, {ESTIMATED_ROWS},
-       CASE WHEN c.oid NOT IN ({LOCKED}) THEN pg_total_relation_size(c.oid) END
+WITH locked AS ({LOCKED})
+SELECT c.oid::int8, CASE WHEN c.oid IN (SELECT relation FROM locked) OR NOT {UNKNOWN_ROWS} THEN {ESTIMATED_ROWS} END,
+       CASE WHEN c.oid NOT IN (SELECT relation FROM locked) THEN pg_total_relation_size(c.oid) END
   FROM pg_class c WHERE c.oid = ANY (%s::oid[])
 """  # made of constants
 

@@ -7,19 +7,21 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from pgalmanac.actions import ActionKind
 from pgalmanac.details import Profile
 from pgalmanac.errors import ConnectError
 from pgalmanac.findings import PastRuns
-from pgalmanac.model import Bounds, Server
+from pgalmanac.model import Bounds, Server, TableName
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.records import RunRecord
 from pgalmanac.results import PartitionCount
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.format import Line, width
-from pgalmanac_tui.glyphs import UNICODE
+from pgalmanac_tui.glyphs import UNICODE, Mark
 from pgalmanac_tui.model import Link, Model, profile_key
 from pgalmanac_tui.panels.details import details
+from pgalmanac_tui.panels.fate import stake
 from pgalmanac_tui.panels.header import header
 from pgalmanac_tui.screens.parts import empty
 from pgalmanac_tui.screens.parts import text as parts_text
@@ -134,6 +136,36 @@ def test_a_health_that_may_be_over_is_said_to_have_been() -> None:
     assert " ▲ no answer for 4 s; what you see is 0 s old" == text(header(late, 80, 3, UNICODE))[2].rstrip()
     said = text(header(lost, 80, 3, UNICODE))[2]
     assert " ✖ no connection; what you see is 0 s old: it is gone" == said.removesuffix("2 why ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("rows", "counted", "mark", "header_has"),
+    [(None, UNICODE.none, Mark.HEAT1, f"  {UNICODE.none} rows  8.0 kB"), (0, "0", Mark.EMPTY, "  0 rows  8.0 kB")],
+)
+def test_unknown_rows_are_not_said_to_be_none(rows: int | None, counted: str, mark: Mark, header_has: str) -> None:
+    """Neither in a day, nor in several, nor of the whole table."""
+    count = PartitionCount(oid=100, name=TableName(schema="public", name="events"), rows=rows, exact=False, bytes=8192)
+    found = model(count=count)
+    assert found.almanac is not None
+
+    assert (rows, mark) == (found.almanac.day(TODAY).rows, found.almanac.day(TODAY).mark)
+    assert any(line.startswith(f"{counted} rows") for line in of_day(found))
+    assert f"{counted} rows" in of_day(found, last=TODAY + timedelta(days=1))
+    assert header_has in text(header(found, 80, 3, UNICODE))[1]
+
+
+def test_a_drop_of_unknown_rows_says_so() -> None:
+    """Of a partition of the size that is shown, `0 rows` would be taken for the truth."""
+    table = events([partition(day(n), oid=n + 200) for n in (-100, -99, 0)], now=NOW)
+    plan = plan_maintain(table, Policy(premake_days=1, max_drops=None))
+
+    def told(*rows: int | None) -> str | None:
+        drops = [replace(a, rows=n, bytes=8192) for a, n in zip(plan.of(ActionKind.DROP), rows, strict=True)]
+        return stake(replace(plan, actions=tuple(drops)), UNICODE)
+
+    assert "an unknown number of rows, 16 kB go for good" == told(None, None)
+    assert "at least ≈5 rows, 16 kB go for good" == told(None, 5)
+    assert "≈12 rows, 16 kB go for good" == told(7, 5)
 
 
 def test_the_details_of_days_fit_their_place() -> None:

@@ -50,9 +50,11 @@ def retention(policy: Policy = POLICY) -> Plan:
     return plan_maintain(events([OLD, *map(day, range(31))]), policy)
 
 
-def judged(plan: Plan, source: Source, *rows: tuple[Any, ...], action: Action | None = None) -> list[tuple[int, int]]:
+def judged(
+    plan: Plan, source: Source, *rows: tuple[Any, ...], action: Action | None = None
+) -> list[tuple[int, int | None]]:
     """What the guard of the plan's only drop tells, when this is what it sees."""
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None]] = []
     drop_guard(plan.view, action or plan.todo[0], source, told.append).judge(rows)
     return told
 
@@ -193,7 +195,7 @@ def test_an_undo_takes_the_place_only_of_what_was_shown_and_may_go() -> None:
     view = retention().view
     plan = plan_undrop(table, POLICY, target="2025-10-30")
     action = replace(plan.actions[0], status=Status.PLANNED, replaces=table.partitions[0], pin=PIN)
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None]] = []
     guard = attach_guard(replace(view, table=table), action, told.append)
     standing, back = row(bounds=day(-3)), row(oid=7, pending=None, mark=lying.mark, asked=(16384, 9))
 

@@ -431,6 +431,14 @@ def test_text_has_the_statistics() -> None:
         as_json=False,
     )
 
+    def line(**changes: Any) -> str:  # noqa: ANN401  # fields of Statistics
+        table = TableReport(table="t", view=seen(), statistics=replace(figures, breakdown=(), **changes))
+        return render(report(table), as_json=False).splitlines()[-1]
+
+    assert line(oldest_event=None) == "  ≈1,234,567 rows, newest 2025-11-02 11:55:00 (5 minutes ago)"
+    assert line(newest_event=None) == "  ≈1,234,567 rows, oldest 2025-10-31 00:00:00"
+    assert line(oldest_event=None, newest_event=None) == "  ≈1,234,567 rows"
+    assert line(rows=None, newest_event=None).startswith("  rows unknown until ANALYZE public.events, oldest 2025")
     assert "  33 partitions, events_2025_10_31 .. events_2025_12_02\n" in actual
     assert "  ≈1,234,567 rows, 2025-10-31 00:00:00 .. 2025-11-02 11:55:00 (5 minutes ago)\n" in actual
     assert "  most frequent event_type, estimated:\n    ≈ 120,000  order.placed\n    ≈   9,000  order.paid" in actual

@@ -139,21 +139,22 @@ class Almanac:
         if not inside:
             return Day(date=day, mark=Mark.NOTHING)
         counted = [(_share(e.bounds, bounds), e.count) for e in inside if e.bounds is not None and e.count is not None]
-        shares = [(share, count) for share, count in counted if share is not None and count.rows is not None]
+        shares = [(share, count) for share, count in counted if share is not None]
         rows = sum(share * (count.rows or 0) for share, count in shares)
         size = sum(share * (count.bytes or 0) for share, count in shares)
-        known = bool(shares)
+        unknown = any(count.rows is None for _, count in shares)
+        known = bool(shares) and not (unknown and not rows)
         exact = known and all(e.count is not None and e.count.exact for e in inside if e.partition is not None)
         mark = max((e.mark for e in inside), key=SEVERITY.index)
         # Of a day that is not over, the hours to come are premade, and those that are over have the rows.
         if mark in QUIET or (mark is Mark.PREMADE and any(e.mark in QUIET for e in inside)):
-            mark = _heat(rows, self.usual)
+            mark = Mark.HEAT1 if unknown and not rows else _heat(rows, self.usual)
         return Day(
             date=day,
             mark=mark,
             entries=tuple(inside),
             rows=round(rows) if known else None,
-            bytes=round(size) if known else None,
+            bytes=round(size) if shares else None,
             exact=exact,
         )
 

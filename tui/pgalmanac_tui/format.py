@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from pgalmanac.invocation import Invocation, quoted
 
 if TYPE_CHECKING:
     from pgalmanac.model import TableName
+    from pgalmanac.results import PartitionCount
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.snapshot import Wish
 
@@ -31,6 +32,7 @@ __all__ = [
     "duration",
     "fit",
     "in_time",
+    "rows_of",
     "size",
     "took_ms",
     "width",
@@ -125,6 +127,13 @@ def amount(rows: int | None, glyphs: Glyphs, *, exact: bool = True, short: bool 
             if value < _THOUSAND:
                 return f"{about}{value:.{2 if value < _TEN else 1 if value < _TEN * _TEN else 0}f} {unit}"
     return f"{about}{rows:,}"
+
+
+def rows_of(counts: Iterable[PartitionCount]) -> int | None:
+    """Their rows, as far as they are known; None where they are known of none and of some it is not known."""
+    known = [c.rows for c in counts]
+    total = sum(rows or 0 for rows in known)
+    return None if not total and None in known else total
 
 
 def counted(number: int, what: str) -> str:

@@ -11,7 +11,7 @@ from pgalmanac.plan import FIX_DAYS
 from pgalmanac.view import View
 from pgalmanac_tui.almanac import Almanac, Day
 from pgalmanac_tui.entries import Entry
-from pgalmanac_tui.format import Line, ago, amount, bars, clean, counted, day_title, fit, size, width, wrap
+from pgalmanac_tui.format import Line, ago, amount, bars, clean, counted, day_title, fit, rows_of, size, width, wrap
 from pgalmanac_tui.glyphs import QUIET, WORDS, Glyphs, Mark
 from pgalmanac_tui.model import Model, profile_key
 from pgalmanac_tui.panels.findings import lost
@@ -72,7 +72,7 @@ def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterato
     if missing := sum(1 for e in entries if e.partition is None):
         yield ((f"{glyphs.critical} {missing} missing", "warning"),)
     exact = bool(known) and all(c.exact for c in known)
-    yield ((f"{amount(sum(c.rows or 0 for c in known), glyphs, exact=exact)} rows", ""),)
+    yield ((f"{amount(rows_of(known), glyphs, exact=exact)} rows", ""),)
     yield ((size(sum(c.bytes or 0 for c in known), glyphs), ""),)
     yield (("c", "key"), (" create  ", ""), ("D", "key"), (" drop", ""))
     yield (("esc", "key"), (" one day", ""))

@@ -107,8 +107,10 @@ def _which(actions: Sequence[Action]) -> str:
 def _amount(actions: Sequence[Action], glyphs: Glyphs) -> str:
     """Rows as the server estimates them, and bytes; at least so much where one is locked."""
     known = [a.rows for a in actions if a.rows is not None]
-    text = f"{amount(sum(known), glyphs, exact=False)} rows, {size(sum(a.bytes or 0 for a in actions), glyphs)}"
-    return text if all(a.rows is not None and a.bytes is not None for a in actions) else f"at least {text}"
+    rows = f"{amount(sum(known), glyphs, exact=False)} rows" if known else "an unknown number of rows"
+    sizes = [a.bytes for a in actions if a.bytes is not None]
+    text = f"{rows}, {size(sum(sizes), glyphs)}" if sizes else rows
+    return f"at least {text}" if known and len(known) + len(sizes) < 2 * len(actions) else text
 
 
 def _until(actions: Sequence[Action], zone: tzinfo) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.errors import ConnectError
-from pgalmanac_tui.format import Line, Span, ago, amount, clean, counted, duration, fit, in_time, size, width
+from pgalmanac_tui.format import Line, Span, ago, amount, clean, counted, duration, fit, in_time, rows_of, size, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.model import Link, Model
 
@@ -81,7 +81,7 @@ def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
         return ()
     several = f" {glyphs.down}" if len(snapshot.tables) > 1 else ""
     counts = table.counts.values()
-    rows = sum(c.rows or 0 for c in counts)
+    rows = rows_of(counts)
     total = sum(c.bytes or 0 for c in counts)
     left: Line = (
         (f" {clean(str(table.name))}{several}", "accent"),
