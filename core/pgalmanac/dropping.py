@@ -178,10 +178,13 @@ def guarded(
     well, and all that the operator said: it must not be of another database, nor drop in another way.
     """
     planned = [a for a in actions if a.status is Status.PLANNED]
-    fuse = seen.policy.fuse(seen.interval)
+    allowed = seen.policy.fuse(seen.interval)
+    fuse = str(allowed) if len(planned) > allowed else None
+    if fuse is None and seen.policy.past_fuse([a.bounds for a in planned]):
+        fuse = "a month's worth, which these are more than"
     if clock is not None:
         note, guard = clock, Guard.CLOCK
-    elif len(planned) > fuse:
+    elif fuse is not None:
         verb = "is" if len(planned) == 1 else "are"
         how = [
             ("--table", str(seen.table.name)),

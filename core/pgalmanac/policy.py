@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from pgalmanac.invocation import Invocation
-from pgalmanac.model import Interval
+from pgalmanac.model import Bounds, Interval
 
 __all__ = ["DEFAULT_DROPS", "MAX_PREMAKE_DAYS", "MAX_RETENTION_DAYS", "ArchiveTarget", "Policy"]
 
@@ -27,6 +29,9 @@ DEFAULT_DROPS: Final = {
     Interval.QUARTERLY: 2,
     Interval.YEARLY: 2,
 }
+# The interval is today's: what was longer once is measured. Five weeks are the longest month above, and a day is room
+# for clocks that change.
+_MONTHS_WORTH: Final = timedelta(days=36)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +98,12 @@ class Policy:
     def fuse(self, interval: Interval) -> int:
         """How many partitions of *interval* one run may drop."""
         return DEFAULT_DROPS[interval] if self.max_drops is None else self.max_drops
+
+    def past_fuse(self, due: Sequence[Bounds]) -> bool:
+        """Whether what is *due* is more time than a month's worth, where nobody said how many partitions may go.
+
+        None counts for more than half of it: two may go, however long.
+        """
+        half = _MONTHS_WORTH / 2
+        widths = (half if b.lower is None or b.upper is None else min(b.upper - b.lower, half) for b in due)
+        return self.max_drops is None and sum(widths, timedelta()) > _MONTHS_WORTH

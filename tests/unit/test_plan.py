@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -252,6 +253,34 @@ def test_the_fuse_names_the_command_that_allows_it() -> None:
         "40 are due and the fuse is 31; allow it with: pgalmanac maintain --table public.events --max-drops 40"
     )
     assert len(created(plan.actions)) == 31
+
+
+def test_the_fuse_is_a_month_of_time_also_where_partitions_were_longer_once() -> None:
+    """A table of days that had months before: a year of those is less than 31 partitions and more than a month."""
+    firsts = [at(f"{2024 + n // 12}-{n % 12 + 1:02}-01") for n in range(6, 19)]  # July 2024 to July 2025
+    months = [Bounds(lower=first, upper=after) for first, after in pairwise(firsts)]
+    days = list(map(day, range(-31, 31)))
+    plan = plan_maintain(events([*months, *days]), replace(POLICY, retention_days=120))
+    refused = [a.note for a in plan.actions if a.status is Status.REFUSED]
+
+    assert len(refused) == 12
+    assert refused[0] == (
+        "12 are due and the fuse is a month's worth, which these are more than; allow it with: pgalmanac maintain"
+        " --table public.events --max-drops 12"
+    )
+    assert len(dropped(plan_maintain(events([*months, *days]), replace(POLICY, max_drops=12)).actions)) == 12
+
+
+def test_two_may_always_go_however_long_and_a_few_days_beside_a_month() -> None:
+    """What is due where months have become days, night after night, after a few missed ones and of years."""
+    month = Bounds(lower=at("2025-06-01"), upper=at("2025-07-01"))
+    years = [Bounds(lower=at(f"{y}-01-01"), upper=at(f"{y + 1}-01-01")) for y in (2022, 2023)]
+    first = day(-124)  # the first of July, when a day became a partition
+    late = replace(POLICY, retention_days=113)
+
+    assert first.lower == month.upper
+    assert len(dropped(plan_maintain(events([month, *map(day, range(-124, 31))]), late).actions)) == 12
+    assert len(dropped(plan_maintain(events([*years, *map(day, range(-31, 31))]), POLICY).actions)) == 2
 
 
 def test_too_many_gaps_do_not_keep_today_from_being_made() -> None:
