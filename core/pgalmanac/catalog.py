@@ -12,7 +12,7 @@ from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
 from pgalmanac.ddl import with_parameters
 from pgalmanac.default_rows import with_strays
-from pgalmanac.discovery import discover, find
+from pgalmanac.discovery import KEY_TYPE, discover, find
 from pgalmanac.errors import ConfigError
 from pgalmanac.marks import PREFIX
 from pgalmanac.model import PartitionedTable, TableName, TableRef
@@ -28,7 +28,7 @@ _PARENT: Final[LiteralString] = """
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        pg_get_userbyid(c.relowner)::text AS owner, c.relispartition AS is_partition,
        p.partstrat::text AS strategy, p.partnatts::int4 AS columns,
-       a.attname::text AS column, COALESCE(NULLIF(t.typbasetype, 0), t.oid)::int8 AS type_oid,
+       a.attname::text AS column, ({key_type})::int8 AS type_oid,
        clock_timestamp() AS now,
        has_schema_privilege(n.oid, 'CREATE') AS may_create,
        has_schema_privilege(c.relowner, n.oid, 'CREATE') AS owner_may_create,
@@ -119,7 +119,9 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
     query = sql.Composed(
         [
             sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "),
-            sql.SQL(_PARENT).format(oid=oid, may_own=sql.SQL(_MAY_OWN_16 if granted else _MAY_OWN)),
+            sql.SQL(_PARENT).format(
+                oid=oid, key_type=sql.SQL(KEY_TYPE), may_own=sql.SQL(_MAY_OWN_16 if granted else _MAY_OWN)
+            ),
             sql.SQL(_PARTITIONS).format(oid=oid, counted=sql.Literal(counted)),
             sql.SQL(_ORPHANS).format(prefix=sql.Literal(PREFIX)),
             sql.SQL("COMMIT"),

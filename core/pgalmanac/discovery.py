@@ -13,8 +13,13 @@ from pgalmanac.db_errors import translated
 from pgalmanac.errors import ConfigError, TableBusyError
 from pgalmanac.model import TableName, TableRef
 
-__all__ = ["choose", "discover", "find", "meant", "requested_or_chosen"]
+__all__ = ["KEY_TYPE", "choose", "discover", "find", "meant", "requested_or_chosen"]
 
+# The type of a partition key, below domains over domains: that of its operator class. `t` is the type of its column,
+# `p` the row of pg_partitioned_table.
+KEY_TYPE: Final[LiteralString] = (
+    "CASE t.typtype WHEN 'd' THEN (SELECT o.opcintype FROM pg_opclass o WHERE o.oid = p.partclass[0]) ELSE t.oid END"
+)
 # The relation that a reference means: the first match in the schemas of the role's own search path.
 _FIND: Final[LiteralString] = """
 WITH target AS (
@@ -24,16 +29,16 @@ WITH target AS (
 SELECT target.oid::int8, target.nspname::text, {locked} FROM target
 """
 _LOCK: Final[LiteralString] = "pg_try_advisory_lock({lock_class}::int8 << 32 | target.oid::int8)"
-_CANDIDATES: Final[LiteralString] = """
+_CANDIDATES: Final[LiteralString] = f"""
 SELECT n.nspname::text AS schema, c.relname::text AS name
   FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0
   LEFT JOIN pg_type t ON t.oid = a.atttypid
  WHERE p.partstrat = 'r' AND p.partnatts = 1 AND NOT c.relispartition
-   AND COALESCE(NULLIF(t.typbasetype, 0), t.oid) IN (1082, 1114, 1184)
+   AND {KEY_TYPE} IN (1082, 1114, 1184)
    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
  ORDER BY 1, 2
-"""
+"""  # made of constants
 
 
 async def find(session: Session, ref: TableRef, *, lock: bool = False) -> tuple[int, TableName] | None:

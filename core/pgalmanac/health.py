@@ -13,6 +13,7 @@ from psycopg import sql
 from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
 from pgalmanac.diagnose import OF_ANOTHER, SUCCESS_MAX_AGE
+from pgalmanac.discovery import KEY_TYPE
 from pgalmanac.history import History
 from pgalmanac.model import TableName
 from pgalmanac.policy import LOW_RUNWAY_DAYS
@@ -48,12 +49,12 @@ DECLARE
 BEGIN
     SELECT format('%I.%I', n.nspname, c.relname), c.relname || '-partition-maintenance',
            n.nspname || '.' || c.relname || '-partition-maintenance',
-           COALESCE(NULLIF(t.typbasetype, 0), t.oid) = 'timestamptz'::regtype, p.partdefid <> 0
+           {key_type} = 'timestamptz'::regtype, p.partdefid <> 0
       INTO name, short_task, full_task, is_instant, has_default
       FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] JOIN pg_type t ON t.oid = a.atttypid
      WHERE p.partrelid = parent AND p.partstrat = 'r' AND p.partnatts = 1
-       AND COALESCE(NULLIF(t.typbasetype, 0), t.oid) IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype);
+       AND {key_type} IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype);
     IF name IS NULL THEN
         -- No answer must not look like good health.
         RAISE EXCEPTION '% is not partitioned by range of one time column', COALESCE(parent::text, 'NULL')
@@ -157,6 +158,7 @@ async def make_health_function(session: Session, history: History) -> str:
     hours = int(SUCCESS_MAX_AGE.total_seconds() // 3600)
     query = sql.SQL(_FUNCTION).format(
         function=function,
+        key_type=sql.SQL(KEY_TYPE),
         low_runway=LOW_RUNWAY_DAYS,
         max_age=sql.Literal(f"{hours} hours"),
         last_success=last_success,

@@ -16,6 +16,7 @@ from psycopg import errors
 
 from pgalmanac.actions import Status
 from pgalmanac.apply import apply
+from pgalmanac.beginning import initialise
 from pgalmanac.catalog import inspect
 from pgalmanac.db import connect as open_session
 from pgalmanac.errors import ConfigError
@@ -23,7 +24,7 @@ from pgalmanac.findings import Code
 from pgalmanac.guard import drop_guard, mark_guard
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import past_runs, perform
-from pgalmanac.model import Interval, TableRef
+from pgalmanac.model import Interval, KeyType, TableRef
 from pgalmanac.plan import Plan, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.steps import marking
@@ -735,6 +736,44 @@ async def test_a_guard_sees_what_was_committed_while_it_waited_for_its_lock(data
             await ours.rollback()
 
     assert row == (1,)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+def test_a_key_of_a_domain_over_domains_is_of_the_type_below_all_of_them(
+    empty_database: str, kind: str, depth: int
+) -> None:
+    """Found without being named, created for with rows that wait, proved, healthy in SQL, and dropped from."""
+    below = [kind, *(f"domain_{n}" for n in range(1, depth))]
+    execute(empty_database, *(f"CREATE DOMAIN domain_{n} AS {base}" for n, base in enumerate(below, 1)))
+    execute(
+        empty_database,
+        f"CREATE TABLE log (id bigint, ts domain_{depth}) PARTITION BY RANGE (ts)",
+        "CREATE TABLE log_default PARTITION OF log DEFAULT",
+        f"CREATE TABLE log_old PARTITION OF log FOR VALUES FROM ('{midnight(-9)}') TO ('{midnight(-8)}')",
+        f"INSERT INTO log VALUES (1, '{midnight(1)}')",
+    )
+    unnamed = replace(settings(empty_database), requested=())
+
+    report = asyncio.run(perform(unnamed, Request(command="maintain"))).tables[0]
+    fixed = asyncio.run(perform(unnamed, Request(command="fix")))
+    asyncio.run(initialise(unnamed))
+    said = rows(empty_database, "SELECT message FROM partition_health('log') WHERE code <> 'runway_short'")
+
+    assert report.view is not None
+    assert (report.view.table.key.type, report.failed) == (KeyType[kind.upper()], False)
+    assert (report.created, report.moved_rows, report.dropped) == (4, 1, 1)
+    assert (fixed.exit_code, fixed.tables[0].proved) == (0, f"public.log_{midnight():%Y_%m_%d}")
+    assert [] == said
+
+
+def test_a_key_of_a_domain_over_another_type_is_no_time(empty_database: str) -> None:
+    """Its type below is looked for, and is still none that has a calendar."""
+    execute(empty_database, "CREATE DOMAIN low AS bigint", "CREATE DOMAIN high AS low")
+    execute(empty_database, "CREATE TABLE log (id high) PARTITION BY RANGE (id)")
+
+    with pytest.raises(ConfigError, match="partitioned by id, which is no date, timestamp or timestamptz"):
+        maintain(empty_database)
 
 
 @pytest.fixture
