@@ -376,6 +376,51 @@ async def test_a_key_that_its_domain_refuses_goes_nowhere(empty_database: str) -
     assert "value for domain past violates" in str(report.error)
 
 
+@pytest.mark.parametrize(
+    ("by", "below", "proved"),
+    [
+        ("LIST (tenant)", None, False),
+        ("RANGE (at)", "FOR VALUES FROM (MINVALUE) TO ('2020-01-01')", False),
+        ("LIST (tenant)", "FOR VALUES IN (1)", True),
+        ("HASH (tenant)", "FOR VALUES WITH (MODULUS 1, REMAINDER 0)", True),
+    ],
+)
+@pytest.mark.parametrize("must", ["", "NOT NULL"])
+async def test_a_partition_that_is_partitioned_is_proved_by_what_is_below_it(
+    empty_database: str,
+    by: str,
+    below: str | None,
+    proved: bool,
+    must: str,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """That no row of today can find a place in it is no success; a row that only wants its other columns is one."""
+    with connect(empty_database) as connection:
+        connection.execute(
+            f"CREATE TABLE events (at date NOT NULL, tenant int {must}) PARTITION BY RANGE (at); "
+            "CREATE TABLE now PARTITION OF events FOR VALUES FROM "
+            f"('{today()}') TO ('{today() + timedelta(days=1)}') PARTITION BY {by}".encode()
+        )
+        if below is not None:
+            connection.execute(f"CREATE TABLE place PARTITION OF now {below}".encode())
+    report = await run(empty_database, Request(command="fix"))
+
+    assert report.proved == ("public.now" if proved else None)
+    assert ('no partition of relation "now" found' in str(report.error)) is not proved
+
+
+async def test_a_partition_with_the_name_of_its_parent_proves_nothing(empty_database: str) -> None:
+    """The server's answer names the parent, of which there is a partition of the same name in another schema."""
+    with connect(empty_database) as connection:
+        connection.execute(
+            "CREATE SCHEMA old; CREATE TABLE events (at date NOT NULL, c int) PARTITION BY RANGE (at); "
+            "CREATE TABLE old.events PARTITION OF events FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
+        )
+    report = (await maintain.check(Settings(dsn=empty_database), probe=True)).tables[0]
+
+    assert report.proved is None
+    assert Code.PROBE_FAILED in {f.code for f in report.findings}
+
+
 async def test_an_interrupted_run_is_closed(database: str) -> None:
     """Cancelling the task undoes or completes the step under way, closes the row and gives the lock back."""
     add_partitions(database, days=range(-120, 1))
