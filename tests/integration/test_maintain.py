@@ -390,8 +390,8 @@ async def test_a_partition_that_is_partitioned_is_proved_by_what_is_below_it(
     empty_database: str,
     by: str,
     below: str | None,
-    proved: bool,
-    must: str,  # noqa: FBT001  # a parameter of the test
+    proved: bool,  # noqa: FBT001  # a parameter of the test
+    must: str,
 ) -> None:
     """That no row of today can find a place in it is no success; a row that only wants its other columns is one."""
     with connect(empty_database) as connection:
