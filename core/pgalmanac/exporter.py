@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -64,11 +65,14 @@ class Observation:
 
 async def observe(settings: Settings) -> Observation:
     """Look at every table and change nothing. A table that cannot be looked at is one with an error."""
-    async with connect(settings.dsn, read_only=True) as session:
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(connect(settings.dsn, read_only=True))
         refs = await requested_or_chosen(session, settings.requested)
         tables: list[Observed] = []
         for ref in refs:
             try:
+                if session.conn.closed:
+                    session = await stack.enter_async_context(connect(settings.dsn, read_only=True))
                 with translated(f"the figures of {ref}"):
                     await session.rollback()  # what broke the table before may have left its transaction open
                     tables.append(await _observe_one(session, settings, ref))
