@@ -30,6 +30,7 @@ __all__ = [
     "Server",
     "TableName",
     "TableRef",
+    "quote",
 ]
 
 # The identifiers that need no quotes (PostgreSQL's documentation, 4.1.1), after and before folding: letters, the

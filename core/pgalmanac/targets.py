@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, TableName
+from pgalmanac.model import Bounds, Orphan, Partition, TableName, quote
 from pgalmanac.naming import parse_period, written_interval
 from pgalmanac.view import View
 
@@ -35,8 +35,8 @@ def parse_range(text: str, seen: View) -> tuple[Bounds, ...]:
 
 
 def names(target: str, name: TableName) -> bool:
-    """Whether what somebody typed is this name, with or without its schema."""
-    return target in {name.name, str(name), f"{name.schema}.{name.name}"}
+    """Whether what somebody typed is this name, with or without its schema and the double quotes of SQL."""
+    return target in {name.name, quote(name.name), str(name), f"{name.schema}.{name.name}"}
 
 
 def meant(seen: View, target: str, *, beside: bool = False) -> tuple[Sequence[Partition], Sequence[Orphan]]:
@@ -70,6 +70,10 @@ def orphans_in(seen: View, target: str) -> list[Orphan]:
 def _targets(seen: View, target: str) -> Sequence[Partition]:
     """The partitions that a period, range or name means; a name wins, because it is exact."""
     named = [p for p in seen.table.partitions if names(target, p.name)]
+    if len(named) > 1:
+        which = ", ".join(str(p.name) for p in named)
+        msg = f"{target} is the name of {len(named)} partitions of {seen.table.name} ({which})"
+        raise UsageError(msg, hint="write it with its schema")
     if named:
         return named
     default = seen.table.default

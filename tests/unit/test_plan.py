@@ -522,6 +522,28 @@ def test_drop_takes_periods_ranges_and_names(target: str, names: list[str]) -> N
     assert dropped(plan.actions) == names
 
 
+@pytest.mark.parametrize("target", ["Old Days", '"Old Days"', 'public."Old Days"', "public.Old Days"])
+def test_drop_takes_a_name_as_status_prints_it(target: str) -> None:
+    """With the double quotes that SQL wants, and as it is without them."""
+    plan = plan_drop(events([partition(day(-5), oid=1, name="Old Days"), day(0)]), POLICY, target=target)
+
+    assert dropped(plan.actions) == ["Old Days"]
+
+
+def test_a_name_that_two_partitions_have_is_not_enough_to_drop_one() -> None:
+    """Partitions may lie in schemas of their own: which of the two goes is for the operator to say."""
+    here, there = (partition(day(d), oid=d + 10, name="old") for d in (-6, -5))
+    there = replace(there, name=TableName(schema="arc", name="old"))
+    table = events([here, there, day(0)])
+
+    with pytest.raises(UsageError) as refusal:
+        plan_drop(table, POLICY, target="old")
+
+    said = "old is the name of 2 partitions of public.events (public.old, arc.old): write it with its schema"
+    assert str(refusal.value) == said
+    assert [a.oid for a in plan_drop(table, POLICY, target="arc.old").actions] == [5]
+
+
 @pytest.mark.parametrize(
     ("target", "says"),
     [
