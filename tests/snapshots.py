@@ -60,7 +60,14 @@ def mark(bounds: Bounds, *, oid: int, manual: bool = False) -> Mark:
     """The mark that a run left on a partition it was about to detach."""
     lower, upper = (None if m is None else m.isoformat() for m in (bounds.lower, bounds.upper))
     return Mark(
-        system_id=SYSTEM_ID, parent_oid=PARENT_OID, oid=oid, lower=lower, upper=upper, run_id="7", manual=manual
+        system_id=SYSTEM_ID,
+        parent_oid=PARENT_OID,
+        oid=oid,
+        lower=lower,
+        upper=upper,
+        run_id="7",
+        manual=manual,
+        home="public",
     )
 
 
@@ -131,15 +138,12 @@ def _apply(action: Action, kept: dict[int, Partition], orphans: dict[int, Orphan
 
 
 def _trashed(action: Action, partition: Partition | None, orphan: Orphan | None) -> Orphan:
-    """The table in the trash; an action that ends an earlier run's keeps that run's mark."""
+    """The table in the trash; an action that ends an earlier run's keeps of that run's mark what is not its own."""
     was = partition or orphan
     assert was is not None
     assert action.target is not None
     made = was.mark if action.reason is Reason.UNFINISHED else None
     if made is None:
-        made = replace(
-            mark(action.bounds, oid=was.oid, manual=action.reason is Reason.MANUAL),
-            keep_until=action.keep_until,
-            home=was.name.schema,
-        )
+        made = replace(mark(action.bounds, oid=was.oid, manual=action.reason is Reason.MANUAL), home=was.name.schema)
+    made = replace(made, keep_until=action.keep_until, trash=action.target.schema, arrived=True)
     return Orphan(oid=was.oid, name=action.target, bounds=action.bounds, mark=made, pin=was.pin)

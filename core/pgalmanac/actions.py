@@ -126,10 +126,10 @@ class Facts:
 
     *rows* is what the server estimates of tables that would go, come back or be copied. *strays* counts the default
     partition's rows by the lower bound of the period they belong to; *immovable* says why they cannot be moved.
-    *trash_missing* and *trash_refusal* are about the schema of the trash: it is still to be made, or this role may not
-    use it; *mends* is what detached tables lack of their parent's structure, and *empties* are the partitions without a
-    row among those that stand in their places. *schemas_gone* are those that such tables
-    came from and that are no more.
+    *trash_missing* are the schemas of the trash that are still to be made, and *trash_refusals* says for each that this
+    role may neither use nor make what would allow it; *mends* is what detached tables lack of their parent's structure,
+    and *empties* are the partitions without a row among those that stand in their places. *schemas_gone* are those that
+    such tables came from and that are no more.
     """
 
     taken: frozenset[TableName] = frozenset()
@@ -137,8 +137,8 @@ class Facts:
     strays: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
     immovable: str | None = None
     rows: Mapping[int, int] = field(default_factory=dict[int, int])
-    trash_missing: bool = False
-    trash_refusal: str | None = None
+    trash_missing: frozenset[str] = frozenset()
+    trash_refusals: Mapping[str, str] = field(default_factory=dict[str, str])
     mends: Mapping[int, Mend] = field(default_factory=dict[int, "Mend"])
     empties: frozenset[int] = frozenset()
     schemas_gone: frozenset[str] = frozenset()

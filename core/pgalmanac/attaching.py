@@ -66,8 +66,8 @@ async def put_back(session: Session, view: View, action: Action) -> str:
     mark = read_mark(comment)
     if (attached and not pending) or mark is None:
         return "it stays"
-    if mark.keep_until is not None:
-        return "it stays in the trash"
+    if mark.keep_until is not None or name.schema != mark.home:
+        return "it stays where it is"
     if pending:
         return (
             f"its detach was begun, and queries on {table.name} do not see its rows until the next maintain ends that"

@@ -43,26 +43,40 @@ def detach_into(
 ) -> Script:
     """DETACH, move and mark in one transaction, where the concurrent way is forbidden."""
     detached = ddl.detach(parent, name)
-    marking = ddl.comment_on(target, marked(mark), comment, until_then=name)
+    marking = ddl.comment_on(target, marked(_arrived(mark)), comment, until_then=name)
     return replace(detached, work=(*detached.work, *_moved(name, target), marking))
 
 
-def move_into(name: TableName, target: TableName) -> Script:
-    """Move a table that is a partition no more."""
+def move_into(name: TableName, target: TableName, mark: Mark, comment: str | None) -> Script:
+    """Move a table that is a partition no more, and mark it as arrived."""
     return Script(
         prepare=(ddl.keep_still([name]),),
         locks=(ddl.lock_tables([name], "ACCESS EXCLUSIVE"),),
-        work=_moved(name, target),
+        work=_arriving(name, target, mark, comment),
     )
 
 
-def finalize_into(parent: PartitionedTable, name: TableName, target: TableName) -> Script:
-    """End a detach that was cut off, and move the table. FINALIZE waits for older snapshots; no writer waits for it."""
+def finalize_into(
+    parent: PartitionedTable, name: TableName, target: TableName, mark: Mark, comment: str | None
+) -> Script:
+    """End a detach that was cut off; then as move_into. FINALIZE waits for older snapshots; no writer waits for it."""
     return Script(
         prepare=(ddl.keep_still([parent.name, name]),),
         locks=(ddl.lock_tables([name], "ACCESS EXCLUSIVE"),),
-        work=(*ddl.finalize(parent, name).work, *_moved(name, target)),
+        work=(*ddl.finalize(parent, name).work, *_arriving(name, target, mark, comment)),
     )
+
+
+def _arriving(name: TableName, target: TableName, mark: Mark, comment: str | None) -> tuple[Statement, ...]:
+    """The move, and the mark that says it was made; what goes to an archive stays where it is, marked as it was."""
+    if mark.keep_until is None:
+        return ()
+    return (*_moved(name, target), ddl.comment_on(target, marked(_arrived(mark)), comment, until_then=name))
+
+
+def _arrived(mark: Mark) -> Mark:
+    """The mark of a table that is where it is to be kept, if it is to be kept."""
+    return replace(mark, arrived=mark.keep_until is not None)
 
 
 def _moved(name: TableName, target: TableName) -> tuple[Statement, ...]:

@@ -14,7 +14,7 @@ from pgalmanac.diagnose_replication import replication
 from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
 from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
 from pgalmanac.plan import Plan
-from pgalmanac.recovery import way_back
+from pgalmanac.recovery import way_back, way_out
 from pgalmanac.view import View, unmanaged
 
 __all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "of_status", "pg_partman_unread", "stop_pg_partman"]
@@ -45,11 +45,11 @@ def of_status(seen: View) -> tuple[Finding, ...]:
 def _left_behind(seen: View) -> Iterator[Finding]:
     """What a run, or somebody, began to detach and did not end: its rows are not seen through the table."""
     for partition in seen.table.pending:
-        whose = "" if partition.mark is not None else ", and not by pgalmanac"
+        whose = "" if partition.mark is not None and not partition.mark.arrived else ", and not by pgalmanac"
         message = f"detaching {partition.name} was begun{whose} and not finished; pgalmanac maintain finishes it"
         yield warning(Code.DETACH_PENDING, message, str(partition.name))
     for orphan in seen.table.orphans:
-        if orphan.in_trash:
+        if not orphan.cut_off:
             continue
         yield warning(Code.ORPHAN_TABLE, _orphan_text(seen, orphan.name, orphan.mark, orphan.bounds), str(orphan.name))
     if seen.table.estranged:
@@ -71,9 +71,13 @@ def _kept(seen: View) -> Iterator[Finding]:
             yield info(Code.PINNED, message, str(partition.name))
     for orphan in seen.table.orphans:
         if orphan.taken_out:
-            message = f"{orphan.name} was dropped and moved out of the trash by somebody: nothing drops it any more"
-            yield info(Code.TRASH, message)
-    trash = [o for o in seen.table.orphans if o.in_trash and not o.taken_out]
+            yield info(
+                Code.TRASH,
+                f"{orphan.name} was dropped from {seen.table.name} and moved by somebody since: nothing drops it any"
+                f" more; {way_back(seen, orphan.name)}, {way_out(seen, orphan.name)}",
+                str(orphan.name),
+            )
+    trash = [o for o in seen.table.orphans if o.in_trash]
     if not trash:
         return
     schemas = ", ".join(sorted({quote(o.name.schema) for o in trash}))

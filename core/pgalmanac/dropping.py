@@ -18,21 +18,32 @@ def unfinished(seen: View, facts: Facts, clock: str | None) -> Iterator[Action]:
         if partition.mark is not None and partition.bounds is not None:
             yield _finalize(partition, partition.bounds, Source.ATTACHED)
     for partition in seen.table.pending:
-        bounds = partition.bounds or Bounds(lower=None, upper=None)
-        mark = partition.mark
-        if mark is not None and mark.keep_until is not None:
-            yield with_room(seen, _finish_trash(seen, partition, bounds, mark, facts), facts)
-        elif mark is None or seen.pinned(partition.pin) or not _still_demanded(seen, mark.manual, bounds=bounds):
-            yield _finalize(partition, bounds, Source.PENDING)
-        else:
-            yield _finish_drop(partition.oid, partition.name, bounds, Source.PENDING, clock)
+        yield _finish_detach(seen, partition, facts, clock)
     for orphan in seen.table.orphans:
+        if not orphan.cut_off:
+            continue
         if orphan.mark.keep_until is not None:
-            if not orphan.in_trash and not _ended(seen, orphan):
-                yield with_room(seen, _finish_trash(seen, orphan, orphan.bounds, orphan.mark, facts), facts)
+            yield with_room(seen, _finish_trash(seen, orphan, orphan.bounds, orphan.mark, facts), facts)
         elif _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds):
             action = _finish_drop(orphan.oid, orphan.name, orphan.bounds, Source.DETACHED, clock)
             yield action.skipped(str(orphan.pin)) if seen.pinned(orphan.pin) else action
+
+
+def _finish_detach(seen: View, partition: Partition, facts: Facts, clock: str | None) -> Action:
+    """End a detach that was begun: what was to become of the table is in its mark.
+
+    A table stays if the mark says that it arrived, which is of an earlier drop: then somebody attached it and began
+    this. It stays too if somebody moved it meanwhile: as with what is detached, whoever does that keeps it.
+    """
+    bounds = partition.bounds or Bounds(lower=None, upper=None)
+    mark = partition.mark
+    if mark is None or mark.arrived or mark.home != partition.name.schema:
+        return _finalize(partition, bounds, Source.PENDING)
+    if mark.keep_until is not None:
+        return with_room(seen, _finish_trash(seen, partition, bounds, mark, facts), facts)
+    if seen.pinned(partition.pin) or not _still_demanded(seen, mark.manual, bounds=bounds):
+        return _finalize(partition, bounds, Source.PENDING)
+    return _finish_drop(partition.oid, partition.name, bounds, Source.PENDING, clock)
 
 
 def _still_demanded(seen: View, manual: bool, *, bounds: Bounds) -> bool:  # noqa: FBT001  # a field of the mark
@@ -40,7 +51,12 @@ def _still_demanded(seen: View, manual: bool, *, bounds: Bounds) -> bool:  # noq
 
 
 def _finish_trash(seen: View, what: Partition | Orphan, bounds: Bounds, mark: Mark, facts: Facts) -> Action:
-    """Bring a table to the trash that was cut off on its way: whatever the policy, it can be had back from there."""
+    """Bring a table to the trash that was cut off on its way: whatever the policy, it can be had back from there.
+
+    Where its grace would be over already it gets another: nobody could have had it back from the trash yet.
+    """
+    target = TableName(schema=mark.trash or seen.policy.trash_schema, name=what.name.name)
+    until = mark.keep_until
     return Action(
         kind=ActionKind.TRASH,
         partition=what.name,
@@ -48,22 +64,23 @@ def _finish_trash(seen: View, what: Partition | Orphan, bounds: Bounds, mark: Ma
         reason=Reason.UNFINISHED,
         oid=what.oid,
         source=Source.DETACHED if isinstance(what, Orphan) else Source.PENDING,
-        target=TableName(schema=mark.trash or seen.policy.trash_schema, name=what.name.name),
-        keep_until=mark.keep_until,
-        makes_schema=facts.trash_missing,
+        target=target,
+        keep_until=until if until is not None and until > seen.table.now else seen.keep_until,
+        makes_schema=target.schema in facts.trash_missing,
     )
 
 
 def _ended(seen: View, orphan: Orphan) -> bool:
     """Whether the grace of a dropped partition is over by the server's clock, and nobody wants it kept since.
 
-    A pin says so, a longer retention, and that somebody took the table out of the trash.
+    A pin says so, a longer retention, and that somebody took the table out of the trash. What a run was cut off with on
+    the way there has had no grace yet.
     """
     until = orphan.mark.keep_until
     return (
-        until is not None
+        orphan.in_trash
+        and until is not None
         and until <= seen.table.now
-        and not orphan.taken_out
         and not seen.pinned(orphan.pin)
         and _still_demanded(seen, orphan.mark.manual, bounds=orphan.bounds)
     )
@@ -142,29 +159,33 @@ def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now:
     )
     if now or not seen.policy.grace_days:
         return action
+    schema = seen.policy.trash_schema
     return replace(
         action,
         kind=ActionKind.TRASH,
-        target=TableName(schema=seen.policy.trash_schema, name=partition.name.name),
+        target=TableName(schema=schema, name=partition.name.name),
         keep_until=seen.keep_until,
-        makes_schema=facts.trash_missing,
+        makes_schema=schema in facts.trash_missing,
     )
 
 
 def with_room(seen: View, action: Action, facts: Facts) -> Action:
-    """The action, refused when it wants to the trash and the trash has no place for it."""
-    if action.kind is not ActionKind.TRASH or action.status is not Status.PLANNED:
+    """The action, refused when it wants to the trash and the trash has no place for it.
+
+    What is unfinished goes where its mark says, whatever trash_schema is by now.
+    """
+    if action.kind is not ActionKind.TRASH or action.status is not Status.PLANNED or action.target is None:
         return action
-    if facts.trash_refusal is not None:
-        return action.refused(facts.trash_refusal, Guard.TRASH)
+    if (why := facts.trash_refusals.get(action.target.schema)) is not None:
+        return action.refused(why, Guard.TRASH)
     if action.target == action.partition:
         why = f"the trash is its own schema, {action.partition.schema}; set trash_schema to another"
         return action.refused(why, Guard.TRASH)
     if action.target in facts.taken:
-        why = (
-            f"the name {action.target} is taken in the trash; drop or rename that table, wait for its grace to end, or "
-            f"set another trash_schema for {seen.table.name}"
-        )
+        more = ", or wait for its grace to end"
+        if action.reason is not Reason.UNFINISHED:
+            more = f", wait for its grace to end, or set another trash_schema for {seen.table.name}"
+        why = f"the name {action.target} is taken in the trash; drop or rename that table{more}"
         return action.refused(why, Guard.TRASH)
     return action
 

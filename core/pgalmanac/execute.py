@@ -217,7 +217,7 @@ class Executor:
                 f"the detach of {other} was begun and not finished, and PostgreSQL detaches one partition at a time; "
                 "pgalmanac maintain finishes it"
             ) from exc
-        steps = detached(self.view, action, Source.DETACHED)
+        steps = detached(self.view, action, Source.DETACHED, self.run_id)
         try:
             done = await self._drop(action, steps, Source.DETACHED, first=SETTLE)
         except BaseException:  # perhaps before the server had so much as read it
@@ -234,7 +234,8 @@ class Executor:
         row = await cursor.fetchone()
         if row is not None and row[0]:
             try:
-                return await self._drop(action, detached(self.view, action, Source.PENDING), Source.PENDING)
+                steps = detached(self.view, action, Source.PENDING, self.run_id)
+                return await self._drop(action, steps, Source.PENDING)
             except GaveUp as exc:
                 raise GaveUp(attempts=exc.attempts, sqlstate=sqlstate, blockers=exc.blockers or who) from exc
         await self._unmark(action)

@@ -15,7 +15,7 @@ from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.differences import read_mend
-from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName, quote
 from pgalmanac.plan import Plan
 from pgalmanac.strays import REFERENCES, is_referenced, why_immovable
 
@@ -65,9 +65,10 @@ SELECT c.oid::int8, {ESTIMATED_ROWS} FROM pg_class c WHERE c.oid = ANY (%(oids)s
 
 # Only its owner and whom that grants it may use a schema, or make one in the database.
 _TRASH: Final[LiteralString] = """
-SELECT n.oid IS NULL, COALESCE(has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE'), false),
+SELECT wanted.name, n.oid IS NULL,
+       COALESCE(has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE'), false),
        has_database_privilege(current_database(), 'CREATE')
-  FROM (SELECT %s::name AS name) wanted LEFT JOIN pg_namespace n ON n.nspname = wanted.name
+  FROM unnest(%s::text[]) AS wanted(name) LEFT JOIN pg_namespace n ON n.nspname = wanted.name::name
 """
 
 
@@ -105,8 +106,10 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         empties=empties,
         schemas_gone=schemas_gone,
     )
-    trashes = any(a.status is Status.PLANNED for a in draft.of(ActionKind.TRASH))
-    return await _with_trash(session, facts, draft.view.policy.trash_schema) if trashes else facts
+    trashes = {
+        a.target.schema for a in draft.of(ActionKind.TRASH) if a.status is Status.PLANNED and a.target is not None
+    }
+    return await _with_trash(session, facts, sorted(trashes)) if trashes else facts
 
 
 def _is_decided(action: Action) -> bool:
@@ -114,17 +117,21 @@ def _is_decided(action: Action) -> bool:
     return action.source is Source.ATTACHED or action.reason in {Reason.GRACE, Reason.MANUAL}
 
 
-async def _with_trash(session: Session, facts: Facts, schema: str) -> Facts:
-    """The facts with whether the trash is there, and whether this role may use it or make it."""
-    with translated(f"the schema {schema}"):
-        row = await (await session.execute(_TRASH, [schema])).fetchone()
-    missing, usable, may_make = row or (True, False, False)
-    if usable or (missing and may_make):
-        return replace(facts, trash_missing=missing)
-    identifier, role = sql.Identifier(schema), sql.Identifier(session.server.role)
-    text = "CREATE SCHEMA {} AUTHORIZATION {}" if missing else "GRANT USAGE, CREATE ON SCHEMA {} TO {}"
-    grant = sql.SQL(text).format(identifier, role).as_string(session.conn)
-    return replace(facts, trash_refusal=f"this role cannot put anything into the trash; missing: {grant}")
+async def _with_trash(session: Session, facts: Facts, schemas: Sequence[str]) -> Facts:
+    """The facts with which schemas of a trash are missing, and which this role may neither use nor make."""
+    with translated(f"the schema {', '.join(map(quote, schemas))}"):
+        rows = await (await session.execute(_TRASH, [schemas])).fetchall()
+    refusals = dict[str, str]()
+    for schema, missing, usable, may_make in rows:
+        if usable or (missing and may_make):
+            continue
+        identifier, role = sql.Identifier(schema), sql.Identifier(session.server.role)
+        text = "CREATE SCHEMA {} AUTHORIZATION {}" if missing else "GRANT USAGE, CREATE ON SCHEMA {} TO {}"
+        grant = sql.SQL(text).format(identifier, role).as_string(session.conn)
+        refusals[schema] = f"this role cannot put anything into the trash; missing: {grant}"
+    return replace(
+        facts, trash_missing=frozenset(schema for schema, missing, *_ in rows if missing), trash_refusals=refusals
+    )
 
 
 async def _taken(session: Session, names: Sequence[TableName]) -> frozenset[TableName]:

@@ -49,13 +49,14 @@ def marked(mark: Mark) -> Lines:
         "upper": mark.upper,
         "run_id": mark.run_id,
         "manual": mark.manual,
+        "home": mark.home,
     }
     if mark.keep_until is not None:
         value |= {
             "keep_until": mark.keep_until.isoformat(),
-            "home": mark.home,
             "at": _written(mark.at),
             "trash": mark.trash,
+            "arrived": mark.arrived,
         }
     return {PREFIX: PREFIX + json.dumps(value)}
 
@@ -119,10 +120,11 @@ def _mark(value: object) -> Mark | None:
             upper=_text(fields["upper"]),
             run_id=_text(fields["run_id"]),
             manual=bool(fields["manual"]),
-            keep_until=_instant(fields.get("keep_until")),
             home=_text(fields.get("home")),
+            keep_until=_instant(fields.get("keep_until")),
             at=_instant(fields.get("at")),
             trash=_text(fields.get("trash")),
+            arrived=fields.get("arrived") is True,
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -152,8 +152,10 @@ class Bounds:
 class Mark:
     """What a run writes into a partition's comment before it detaches it, so that the next run can finish.
 
-    The system identifier keeps a restored dump from being taken for our own work. With *keep_until* the table is not
-    dropped but kept until that instant in the schema *trash*; *home* is the one that it came from, *at* when it left.
+    The system identifier keeps a restored dump from being taken for our own work. *home* is the schema in which it was
+    a partition. With *keep_until* the table is not dropped but kept until that instant in the schema *trash*; *at* is
+    when it left. *arrived* is written in the transaction that moves it there: nothing else tells a table that a run was
+    cut off with from one that somebody brought back home.
     """
 
     system_id: str
@@ -163,10 +165,11 @@ class Mark:
     upper: str | None
     run_id: str | None
     manual: bool
+    home: str | None
     keep_until: datetime | None = None
-    home: str | None = None
     at: datetime | None = None
     trash: str | None = None
+    arrived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +220,7 @@ class Partition:
 class Orphan:
     """A table of our own making that is a partition no more: detached with our mark, and not yet dropped.
 
+    It is in the trash, or a run was cut off with it, or somebody took it out of our hands: one of the three.
     *bytes* is the server's estimate of its size.
     """
 
@@ -234,14 +238,22 @@ class Orphan:
         return TableName(schema=self.mark.home or self.name.schema, name=self.name.name)
 
     @property
-    def in_trash(self) -> bool:
-        """Whether it has reached the trash; a run that was cut off leaves it at home."""
-        return self.mark.keep_until is not None and self.name.schema != self.mark.home
+    def taken_out(self) -> bool:
+        """Whether somebody moved it out of the schema it was left in, also back home: whoever does that keeps it.
+
+        So does whoever edits the mark until it does not say which schema that was.
+        """
+        return self.name.schema != (self.mark.trash if self.mark.arrived else self.mark.home)
 
     @property
-    def taken_out(self) -> bool:
-        """Whether somebody moved it out of the trash: whoever does that keeps it."""
-        return self.in_trash and self.mark.trash is not None and self.name.schema != self.mark.trash
+    def in_trash(self) -> bool:
+        """Whether it has reached the trash, and lies there."""
+        return self.mark.arrived and not self.taken_out
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it is at home since its detach: on its way to the trash, or to be dropped at once."""
+        return not self.mark.arrived and not self.taken_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

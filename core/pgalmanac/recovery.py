@@ -13,13 +13,24 @@ from pgalmanac.policy import Policy
 from pgalmanac.targets import meant, names, orphans_in
 from pgalmanac.view import View, view
 
-__all__ = ["plan_pin", "plan_undrop", "plan_unpin", "way_back"]
+__all__ = ["plan_pin", "plan_undrop", "plan_unpin", "way_back", "way_out"]
 
 
 def way_back(seen: View, name: TableName) -> str:
     """What brings the rows of a detached table back at once, as a part of a sentence."""
     invocation = replace(seen.policy.invocation, how=())  # undrop has none of these options
     return f"{invocation.line('undrop', name.name, [('--table', str(seen.table.name))])} attaches it again"
+
+
+def way_out(seen: View, name: TableName) -> str:
+    """What drops a detached table that nothing drops by itself, as a part of a sentence.
+
+    With its schema: a partition may have its name by now.
+    """
+    invocation = replace(seen.policy.invocation, how=())
+    return (
+        f"{invocation.line('drop', str(name), [('--table', str(seen.table.name)), ('--now', None)])} drops it for good"
+    )
 
 
 def plan_undrop(table: PartitionedTable, policy: Policy, facts: Facts = NO_FACTS, *, target: str, by: str = "") -> Plan:

@@ -144,10 +144,12 @@ def _order(orphan: Orphan) -> tuple[str, int]:
 
 
 def _until(orphan: Orphan, seen: View) -> str:
+    if orphan.taken_out:
+        return "moved by somebody: nothing drops it"
     if orphan.mark.keep_until is None:
         return "a drop that was cut off: the next maintain ends it"
-    if orphan.taken_out:
-        return "moved out of the trash by somebody: nothing drops it"
+    if orphan.cut_off:
+        return "was cut off on its way to the trash: the next maintain brings it there"
     return f"until {_minute(orphan.mark.keep_until, seen)}"
 
 

@@ -59,6 +59,10 @@ def new_pin(view: View, action: Action) -> Pin | None:
 
 def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
     """The mark to be written before the partition of *action* is detached."""
+    trash = None if action.keep_until is None or action.target is None else action.target.schema
+    begun = _relation(view, action) if action.reason is Reason.UNFINISHED else None
+    if begun is not None and begun.mark is not None:
+        return replace(begun.mark, keep_until=action.keep_until, trash=trash)
     lower, upper = edges(action.bounds)
     return Mark(
         system_id=view.table.system_id,
@@ -68,10 +72,10 @@ def mark_of(view: View, action: Action, run_id: str | None) -> Mark:
         upper=upper,
         run_id=run_id,
         manual=action.reason is Reason.MANUAL,
+        home=action.partition.schema,
         keep_until=action.keep_until,
-        home=None if action.keep_until is None else action.partition.schema,
         at=None if action.keep_until is None else view.table.now,
-        trash=None if action.keep_until is None or action.target is None else action.target.schema,
+        trash=trash,
     )
 
 
@@ -125,7 +129,7 @@ def _restoring(view: View, action: Action, structure: Structure | None) -> Scrip
 
 def _going(view: View, action: Action, run_id: str | None) -> Script:
     if action.source is not Source.ATTACHED:
-        return _unfinished(view.table, action)
+        return _unfinished(view, action, run_id)
     if action.kind is ActionKind.DROP:
         return ddl.detach_and_drop(view.table, action.partition)
     mark, comment = mark_of(view, action, run_id), comment_of(view, action)
@@ -157,19 +161,20 @@ def _target(action: Action) -> TableName:
     return action.target
 
 
-def _unfinished(table: PartitionedTable, action: Action) -> Script:
+def _unfinished(view: View, action: Action, run_id: str | None) -> Script:
     """The end of a drop or trash whose table is detached, or half detached."""
-    pending = action.source is Source.PENDING
+    table, pending = view.table, action.source is Source.PENDING
     if action.kind is ActionKind.DROP:
         return ddl.drop_pending(table, action.partition) if pending else ddl.drop_detached(action.partition)
+    mark, comment = mark_of(view, action, run_id), comment_of(view, action)
     if pending:
-        return ddl_trash.finalize_into(table, action.partition, _target(action))
-    return ddl_trash.move_into(action.partition, _target(action))
+        return ddl_trash.finalize_into(table, action.partition, _target(action), mark, comment)
+    return ddl_trash.move_into(action.partition, _target(action), mark, comment)
 
 
-def detached(view: View, action: Action, source: Source) -> Script:
+def detached(view: View, action: Action, source: Source, run_id: str | None) -> Script:
     """How a concurrent drop or trash goes on after its DETACH, which ended (detached) or was cut off (pending)."""
-    return _unfinished(view.table, replace(action, source=source))
+    return _unfinished(view, replace(action, source=source), run_id)
 
 
 def shown(view: View, action: Action, structure: Structure | None) -> tuple[Statement, ...]:
@@ -182,7 +187,7 @@ def shown(view: View, action: Action, structure: Structure | None) -> tuple[Stat
         statements = (
             *marking(view, action, None).work,
             ddl.detach_concurrently(view.table, action.partition),
-            *(detached(view, action, Source.DETACHED).all if action.kind in GOING else (held(action.partition),)),
+            *(detached(view, action, Source.DETACHED, None).all if action.kind in GOING else (held(action.partition),)),
         )
     else:
         statements = script(view, action, structure).all

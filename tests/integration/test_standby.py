@@ -126,7 +126,7 @@ def test_a_run_cut_off_by_a_promotion_is_completed_on_the_new_primary(pair: tupl
         connection.execute(
             f"COMMENT ON TABLE {due} IS 'pgalmanac-mark: "
             f'{{"system_id": "{system}", "parent_oid": {parent}, "oid": {oid}, "lower": "{midnight(-9).isoformat()}",'
-            f' "upper": "{midnight(-8).isoformat()}", "run_id": "1", "manual": false}}\''.encode()
+            f' "upper": "{midnight(-8).isoformat()}", "run_id": "1", "manual": false, "home": "public"}}\''.encode()
         )
         connection.execute(f"ALTER TABLE log DETACH PARTITION {due}".encode())
         connection.execute("UPDATE housekeeper_runs SET status = 'running', completed_at = NULL")

@@ -90,6 +90,29 @@ async def test_a_dropped_day_is_back_with_one_key(database: str) -> None:
     assert rows(database, "SELECT count(*) FROM events") == [(20,)]
 
 
+async def test_what_somebody_moved_home_is_taken_out_and_comes_back_with_the_same_key(database: str) -> None:
+    """No run is going to touch it, so that it is no detach which nobody ended; its day says where it is."""
+    add_partitions(database, days=range(-3, 2), rows_a_day=4)
+    await maintain.perform(Settings(dsn=database, flags=GRACE["flags"]), Request(command="drop", target=name(-1)))
+    with connect(database) as connection:
+        connection.execute(f"ALTER TABLE pgalmanac_trash.{name(-1)} SET SCHEMA public".encode())
+
+    async with opened(database, **GRACE) as (app, pilot):
+        await pilot.press("up")
+        await until(pilot, lambda: "u bring it back" in text_of(app, "#details"))
+        assert "kept in public" in text_of(app, "#details")
+        assert "detached, not dropped" not in shown(app)
+        await pilot.press("5")
+        await until(pilot, lambda: name(-1) in shown(app))
+        assert "taken out" in shown(app)
+        await pilot.press("u")
+        await done(pilot, await planned(app, pilot))
+        await until(pilot, lambda: "the trash is empty" in shown(app))
+
+    assert [name(d) for d in range(-3, 2)] == partition_names(database)
+    assert rows(database, "SELECT count(*) FROM events") == [(20,)]
+
+
 async def test_each_step_of_a_drop_has_a_line(database: str, tmp_path: Path) -> None:
     """Detach, keep, archive, drop: what is at stake, and what is recoverable until when; each fits 80 cells."""
     add_partitions(database, days=range(-3, 2), rows_a_day=4)

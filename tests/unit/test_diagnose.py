@@ -505,12 +505,31 @@ def test_each_hole_of_one_period_is_said_once() -> None:
 
 def test_what_lies_in_the_trash_on_purpose_is_no_orphan() -> None:
     """It is worth knowing of, and nobody is paged; the same table on its way there is a warning."""
-    kept = replace(mark(day(-100), oid=9), keep_until=NOW + timedelta(days=3), home="public")
+    kept = replace(mark(day(-100), oid=9), keep_until=NOW + timedelta(days=3), trash="pgalmanac_trash", arrived=True)
     lying = Orphan(oid=9, name=TableName(schema="pgalmanac_trash", name="old"), bounds=day(-100), mark=kept)
-    on_its_way = replace(lying, name=TableName(schema="public", name="old"))
+    on_its_way = replace(lying, name=TableName(schema="public", name="old"), mark=replace(kept, arrived=False))
 
     assert found(events(HEALTHY, orphans=(lying,))) == {Code.TRASH: Level.INFO}
     assert found(events(HEALTHY, orphans=(on_its_way,))) == {Code.ORPHAN_TABLE: Level.WARNING}
+
+
+@pytest.mark.parametrize("grace", [True, False])
+def test_a_table_that_somebody_moved_is_named_with_what_brings_it_back_and_what_drops_it(grace: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Nothing else ends it, so that both are worth knowing; its name alone might mean a partition by now."""
+    made = replace(mark(day(-100), oid=9), home="app")
+    if grace:
+        made = replace(made, keep_until=NOW - timedelta(days=3), trash="pgalmanac_trash", arrived=True)
+    moved = Orphan(oid=9, name=TableName(schema="public", name="old"), bounds=day(-100), mark=made)
+    plan = plan_maintain(events(HEALTHY, orphans=(moved,)), POLICY)
+    (said,) = diagnose(plan.view, plan, RAN)
+
+    assert plan.todo == ()
+    assert (said.code, said.level, said.partition) == (Code.TRASH, Level.INFO, "public.old")
+    assert said.message == (
+        "public.old was dropped from public.events and moved by somebody since: nothing drops it any more; "
+        "pgalmanac undrop old --table public.events attaches it again, "
+        "pgalmanac drop public.old --table public.events --now drops it for good"
+    )
 
 
 def test_what_is_pinned_past_retention_is_worth_knowing_and_no_more() -> None:

@@ -158,7 +158,7 @@ def test_a_drop_that_was_begun_by_hand_is_ended_whatever_its_age() -> None:
 
 def test_what_is_detached_already_may_always_go_to_the_trash() -> None:
     """It takes nothing away, so that neither a pin nor its age keeps it: but it must be our own."""
-    cut_off = orphan(day(-3), oid=7, home=True)
+    cut_off = orphan(day(-3), oid=7, arrived=False)
     plan = plan_maintain(events(map(day, range(31)), orphans=(cut_off,)), GRACE)
     (trash,) = plan.of(ActionKind.TRASH)
 

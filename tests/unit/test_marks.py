@@ -13,7 +13,7 @@ from pgalmanac.marks import PIN_PREFIX, PREFIX, UNMARKED, UNPINNED, marked, pinn
 from pgalmanac.model import Pin
 from snapshots import NOW, day, mark
 
-MARK = replace(mark(day(-9), oid=7), keep_until=NOW, home='My "schema"', at=NOW, trash='the "trash"')
+MARK = replace(mark(day(-9), oid=7), keep_until=NOW, home='My "schema"', at=NOW, trash='the "trash"', arrived=True)
 words = st.text(min_size=1).filter(lambda text: PREFIX not in text and PIN_PREFIX not in text)
 made_pins = st.builds(Pin, reason=words, until=st.none() | st.dates(), by=st.text(), at=st.none() | st.just(NOW))
 
@@ -77,6 +77,19 @@ def test_a_pin_that_cannot_be_read_holds(value: str) -> None:
 def test_a_mark_that_cannot_be_read_is_none(value: str) -> None:
     """What is not surely ours is never dropped."""
     assert read_mark(PREFIX + value) is None
+
+
+def test_only_a_plain_yes_says_that_a_table_arrived_in_the_trash() -> None:
+    """What an older or an edited mark does not say is not so: what has not arrived is not dropped there."""
+    written = str(marked(MARK)[PREFIX])
+    odd = [
+        written.replace(', "arrived": true', ""),
+        *(written.replace("true}", f"{value}}}") for value in ("false", "null", "1", '"yes"')),
+    ]
+
+    for text in odd:
+        assert text != written
+        assert read_mark(text) == replace(MARK, arrived=False)
 
 
 def test_a_pin_holds_through_its_last_day() -> None:

@@ -19,7 +19,7 @@ from pgalmanac.model import Bounds, Mark, Orphan, Partition, PartitionedTable, P
 from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
-from pgalmanac.steps import marking
+from pgalmanac.steps import marking, script
 from pgalmanac.view import view
 from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
 from unit.test_plan import policies, tables
@@ -35,14 +35,25 @@ graces = st.builds(
 
 
 def orphan(
-    bounds: Bounds, *, oid: int, ends: int | None = 3, home: bool = False, manual: bool = False, pin: Pin | None = None
+    bounds: Bounds,
+    *,
+    oid: int,
+    ends: int | None = 3,
+    arrived: bool = True,
+    manual: bool = False,
+    pin: Pin | None = None,
+    schema: str | None = None,
 ) -> Orphan:
-    """A dropped partition whose grace ends so many days from NOW; *ends* None was not to be kept at all."""
+    """A dropped partition whose grace ends so many days from NOW; *ends* None was not to be kept at all.
+
+    It lies where the run left it, unless somebody moved it to *schema*: in the trash, if it *arrived* there.
+    """
     lower = bounds.lower
     made = mark(bounds, oid=oid, manual=manual)
     if ends is not None:
-        made = replace(made, keep_until=NOW + timedelta(days=ends), home="public")
-    name = TableName(schema="public" if home or ends is None else TRASH, name=f"events_{lower:%Y_%m_%d}_{oid}")
+        made = replace(made, keep_until=NOW + timedelta(days=ends), trash=TRASH, arrived=arrived)
+    left = TRASH if made.arrived else "public"
+    name = TableName(schema=schema or left, name=f"events_{lower:%Y_%m_%d}_{oid}")
     return Orphan(oid=oid, name=name, bounds=bounds, mark=made, pin=pin)
 
 
@@ -66,7 +77,8 @@ def kept_tables(draw: st.DrawFn) -> PartitionedTable:
             bounds,
             oid=5000 + number,
             ends=draw(st.sampled_from([None, -2, 3])),
-            home=draw(st.booleans()),
+            arrived=draw(st.booleans()),
+            schema=draw(st.sampled_from([None, None, None, "public", "elsewhere", TRASH])),
             manual=draw(st.booleans()),
             pin=draw(pins),
         )
@@ -94,16 +106,23 @@ def test_planning_what_a_plan_would_produce_gives_nothing_more(table: Partitione
 def test_nothing_inside_retention_goes_and_nothing_goes_for_good_before_its_time(
     table: PartitionedTable, policy: Policy
 ) -> None:
-    """What this run decides is past retention; what goes for good was wanted by hand or is too, and its time is up."""
+    """What this run decides is past retention; what goes for good was wanted by hand or is too, and its time is up.
+
+    What reaches the trash only now has its time still before it.
+    """
     plan = plan_maintain(table, policy)
     ends = {o.oid: o.mark for o in table.orphans}
 
     for action in plan.todo:
         if action.kind not in GOING:
             continue
+        if action.kind is ActionKind.TRASH:
+            assert action.keep_until is not None
+            assert action.keep_until > table.now
         if action.reason is Reason.RETENTION:
             assert plan.view.expired(action.bounds)
         if action.reason is Reason.GRACE:
+            assert ends[action.oid or 0].arrived
             until = ends[action.oid or 0].keep_until
             assert until is not None
             assert until <= table.now
@@ -122,6 +141,16 @@ def test_nothing_pinned_is_taken_away_by_a_run(table: PartitionedTable, policy: 
         if action.kind in GOING and action.oid in held:
             assert action.kind is ActionKind.TRASH
             assert action.reason is Reason.UNFINISHED
+
+
+@given(kept_tables(), graces)
+def test_a_run_leaves_alone_what_somebody_moved(table: PartitionedTable, policy: Policy) -> None:
+    """Whether it lay in the trash, was on its way there or was to be dropped at once, and be it back at home."""
+    plan = plan_maintain(table, policy)
+    left = {o.oid: TRASH if o.mark.arrived else "public" for o in table.orphans}
+    moved = {o.oid for o in table.orphans if o.name.schema != left[o.oid]}
+
+    assert not moved & {a.oid for a in plan.actions}
 
 
 @given(kept_tables(), graces)
@@ -201,9 +230,9 @@ def test_a_run_that_was_cut_off_is_brought_to_its_end() -> None:
     """Detached and still at home, or half detached: both reach the trash with the end that their mark says."""
     until = NOW + timedelta(days=2)
     pending = partition(
-        day(-95), oid=1, detach_pending=True, mark=replace(mark(day(-95), oid=1), keep_until=until, home="public")
+        day(-95), oid=1, detach_pending=True, mark=replace(mark(day(-95), oid=1), keep_until=until, trash=TRASH)
     )
-    table = events([pending, *map(day, range(-9, 31))], orphans=(orphan(day(-96), oid=2, ends=2, home=True),))
+    table = events([pending, *map(day, range(-9, 31))], orphans=(orphan(day(-96), oid=2, ends=2, arrived=False),))
     plan = plan_maintain(table, GRACE)
 
     assert [(a.kind, a.source, a.keep_until, a.reason) for a in plan.actions] == [
@@ -212,16 +241,46 @@ def test_a_run_that_was_cut_off_is_brought_to_its_end() -> None:
     ]
 
 
-def test_a_grace_ends_at_its_very_instant_wherever_the_table_lies_by_then() -> None:
-    """One that never reached the trash is dropped where it is, and not brought there first."""
+def test_a_grace_ends_at_its_very_instant_in_the_trash_and_nowhere_else() -> None:
+    """What never reached the trash goes there first, and has a grace of its own; what was brought home stays there."""
     ends_now = orphan(day(-100), oid=1, ends=0)
-    at_home = orphan(day(-101), oid=2, ends=-1, home=True)
-    plan = plan_maintain(events(map(day, range(-9, 31)), orphans=(ends_now, at_home)), GRACE)
+    cut_off = [orphan(day(-101), oid=2, ends=-1, arrived=False), orphan(day(-102), oid=3, ends=0, arrived=False)]
+    brought_home = orphan(day(-103), oid=4, ends=-1, schema="public")
+    orphans = (ends_now, *cut_off, brought_home)
+    plan = plan_maintain(events(map(day, range(-9, 31)), orphans=orphans), GRACE)
 
-    assert [(a.oid, a.kind, a.reason, a.partition) for a in plan.actions] == [
-        (1, "drop", "grace ended", ends_now.name),
-        (2, "drop", "grace ended", at_home.name),
+    assert [(a.oid, a.kind, a.reason, a.partition, a.keep_until) for a in plan.actions] == [
+        *((o.oid, "trash", "unfinished", o.name, at("2025-11-10T00:00")) for o in cut_off),
+        (1, "drop", "grace ended", ends_now.name, None),
     ]
+
+
+def test_a_half_detached_partition_whose_mark_is_of_an_earlier_drop_stays() -> None:
+    """Somebody attached it from the trash and began this detach; or moved it, and whoever moves a table keeps it."""
+    arrived = replace(mark(day(-95), oid=1), keep_until=NOW + timedelta(days=2), trash=TRASH, arrived=True)
+    moved = [replace(mark(day(-94), oid=2), home="old"), replace(arrived, oid=3, arrived=False, home="old")]
+    pending = [
+        partition(day(-95 + n), oid=1 + n, detach_pending=True, mark=made) for n, made in enumerate([arrived, *moved])
+    ]
+    plan = plan_maintain(events([*pending, *map(day, range(-9, 31))]), GRACE)
+
+    assert [(a.oid, a.kind, a.source) for a in plan.actions] == [(n, "finalize", Source.PENDING) for n in (1, 2, 3)]
+
+
+def test_a_mark_that_does_not_say_where_its_table_was_left_drops_nothing() -> None:
+    """Somebody edited it: by hand the table goes, or comes back."""
+    odd = orphan(day(-100), oid=1, ends=-1)
+    marks = [
+        replace(odd.mark, trash=None),
+        replace(odd.mark, arrived=False),
+        replace(mark(day(-100), oid=1), home=None),
+    ]
+    for made in marks:
+        table = events(map(day, range(-9, 31)), orphans=(replace(odd, mark=made),))
+        by_hand = plan_drop(table, GRACE, target=odd.name.name, now=True)
+
+        assert plan_maintain(table, GRACE).actions == ()
+        assert [(a.oid, a.status) for a in by_hand.actions] == [(1, Status.PLANNED)]
 
 
 def test_what_depends_on_a_table_in_the_trash_keeps_it_there() -> None:
@@ -260,25 +319,42 @@ def test_the_trash_refuses_what_it_has_no_place_for() -> None:
     table = events([day(-92), day(-91), *map(day, range(-90, 31))])
     taken = Facts(taken=frozenset({TableName(schema=TRASH, name="events_2025_08_02")}))
     named = plan_maintain(table, GRACE, taken)
-    barred = plan_maintain(table, GRACE, Facts(trash_refusal="missing: GRANT"))
+    barred = plan_maintain(table, GRACE, Facts(trash_refusals={TRASH: "missing: GRANT"}))
     own = plan_maintain(table, replace(GRACE, trash_schema="public"))
 
     assert [a.status for a in named.actions] == [Status.REFUSED, Status.PLANNED]
+    assert "set another trash_schema for public.events" in (named.actions[0].note or "")
     assert [a.note for a in barred.actions] == ["missing: GRANT"] * 2
     assert "set trash_schema to another" in (own.actions[0].note or "")
+
+
+def test_each_schema_of_a_trash_is_missing_or_refused_for_itself() -> None:
+    """What a run was cut off with goes where its mark says, also when trash_schema has changed in between."""
+    elsewhere = replace(GRACE, trash_schema="elsewhere")
+    table = events([day(-91), *map(day, range(-90, 31))], orphans=(orphan(day(-96), oid=2, ends=2, arrived=False),))
+    barred = [plan_maintain(table, elsewhere, Facts(trash_refusals={s: "GRANT"})) for s in (TRASH, "elsewhere")]
+    made = [plan_maintain(table, elsewhere, Facts(trash_missing=frozenset({s}))) for s in (TRASH, "elsewhere")]
+
+    assert [[a.target.schema for a in plan.actions if a.target] for plan in barred] == [[TRASH, "elsewhere"]] * 2
+    assert [[a.status for a in plan.actions] for plan in barred] == [
+        [Status.REFUSED, Status.PLANNED],
+        [Status.PLANNED, Status.REFUSED],
+    ]
+    assert [[a.makes_schema for a in plan.actions] for plan in made] == [[True, False], [False, True]]
 
 
 def test_what_a_run_left_on_its_way_to_the_trash_stays_where_its_name_is_taken_there() -> None:
     """Detached or half detached: a table of the name in the trash is another one, and stays too."""
     until = NOW + timedelta(days=2)
     pending = partition(
-        day(-95), oid=1, detach_pending=True, mark=replace(mark(day(-95), oid=1), keep_until=until, home="public")
+        day(-95), oid=1, detach_pending=True, mark=replace(mark(day(-95), oid=1), keep_until=until, trash=TRASH)
     )
-    left = orphan(day(-96), oid=2, ends=2, home=True)
+    left = orphan(day(-96), oid=2, ends=2, arrived=False)
     taken = frozenset(TableName(schema=TRASH, name=name.name) for name in (pending.name, left.name))
     plan = plan_maintain(events([pending, *map(day, range(-9, 31))], orphans=(left,)), GRACE, Facts(taken=taken))
 
     assert [(a.oid, a.status) for a in plan.actions] == [(1, Status.REFUSED), (2, Status.REFUSED)]
+    assert {"set another trash_schema" in (a.note or "") for a in plan.actions} == {False}
 
 
 def test_the_fuse_counts_what_would_go_and_not_what_stays() -> None:
@@ -483,7 +559,7 @@ def test_a_name_means_the_partition_and_not_what_lies_in_the_trash_under_it() ->
 
 
 def test_a_mark_says_what_the_next_run_needs_to_end_the_drop() -> None:
-    """Whose table, which bounds, by hand or not, and with a grace until when and where it came from."""
+    """Whose table, which bounds, by hand or not, where it was a partition, and with a grace until when."""
     table = events([day(-100), *map(day, range(-5, 31))])
     made: list[Mark | None] = []
     for plan in (plan_maintain(table, Policy()), plan_drop(table, GRACE, target="2025-10-31")):
@@ -496,8 +572,21 @@ def test_a_mark_says_what_the_next_run_needs_to_end_the_drop() -> None:
         replace(
             mark(day(-2), oid=104, manual=True),
             keep_until=at("2025-11-10T00:00").astimezone(UTC),
-            home="public",
             at=NOW,
             trash="pgalmanac_trash",
         ),
     ]
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["half detached", "detached"])
+def test_the_end_of_a_cut_off_drop_keeps_of_its_mark_what_is_still_true(half: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Whose drop it was and when it began; that the table arrived is written with the move, and until when it stays."""
+    left = orphan(day(-96), oid=2, ends=-1, arrived=False, manual=True)
+    pending = partition(day(-96), oid=2, detach_pending=True, mark=left.mark)
+    table = events([*([pending] if half else []), *map(day, range(-9, 31))], orphans=() if half else (left,))
+    plan = plan_maintain(table, GRACE)
+    remark = script(plan.view, plan.todo[0], None, run_id="8").remark
+
+    assert remark is not None
+    assert remark.name.schema == TRASH
+    assert read_mark(remark.lines[PREFIX]) == replace(left.mark, keep_until=at("2025-11-10T00:00"), arrived=True)

@@ -56,7 +56,7 @@ def entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[E
             ),
         )
         for orphan in seen.table.orphans
-        if not orphan.in_trash
+        if orphan.cut_off
     )
     timed.sort(key=lambda e: (e.bounds.lower or EARLIEST) if e.bounds is not None else EARLIEST)
     default = seen.table.default

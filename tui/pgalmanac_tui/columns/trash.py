@@ -41,9 +41,11 @@ def trash_rows(found: Plan) -> tuple[TrashRow, ...]:
 
 
 def _until(orphan: Orphan, zone: ZoneInfo) -> str:
+    if orphan.taken_out:
+        return "taken out"
     if orphan.mark.keep_until is None:
         return "not kept"
-    return "taken out" if orphan.taken_out else f"{orphan.mark.keep_until.astimezone(zone):%Y-%m-%d %H:%M}"
+    return f"{orphan.mark.keep_until.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:

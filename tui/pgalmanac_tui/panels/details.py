@@ -103,10 +103,13 @@ def _dropped(almanac: Almanac, day: date) -> Iterator[Line]:
     """What may be had back of a day that has no partition: it comes with its rows, and a new one would be empty."""
     bounds, zone = almanac.bounds(day), almanac.view.policy.timezone
     for orphan in almanac.view.table.orphans:
-        if orphan.bounds.overlaps(bounds) and orphan.mark.keep_until is not None:
+        until = orphan.mark.keep_until
+        if orphan.bounds.overlaps(bounds) and (orphan.taken_out or until is not None):
+            where = f"in {orphan.name.schema}"
+            if until is not None and not orphan.taken_out:
+                where = f"until {until.astimezone(zone):%Y-%m-%d}"
             yield (("u", "key"), (" bring it back", ""))
-            until = f"{orphan.mark.keep_until.astimezone(zone):%Y-%m-%d}"
-            yield ((f"  kept in {orphan.name.schema}" if orphan.taken_out else f"  kept until {until}", "dim"),)
+            yield ((f"  kept {where}", "dim"),)
             return
     if almanac.view.policy.archive is not None and day < almanac.today:
         yield (("u", "key"), (" look in the archive", ""))
