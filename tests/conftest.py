@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from pgalmanac.demo import demo_server
 from pgalmanac.errors import ConfigError
@@ -58,6 +60,10 @@ BINARIES: Final = pytest.StashKey[Path | ConfigError]()
 FOLDER: Final = pytest.StashKey[Path]()
 
 HOUR_ENDS_SECONDS: Final = 30
+
+# A property holds or does not; how long a busy machine takes to look is no part of it.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 # A database is some 300 files: copying one takes 10 ms in memory and up to 300 ms on a disk.
 MEMORY: Final = Path("/dev/shm")  # noqa: S108  # the folders made in it are private
