@@ -124,6 +124,7 @@ class Action:
 class Facts:
     """What is asked about the objects of a draft plan only.
 
+    *others* says of those *taken* names that partitions of other tables have which table that is.
     *rows* is what the server estimates of tables that would go, come back or be copied. *strays* counts the default
     partition's rows by the lower bound of the period they belong to; *immovable* says why they cannot be moved.
     *trash_missing* are the schemas of the trash that are still to be made, and *trash_refusals* says for each that this
@@ -133,6 +134,7 @@ class Facts:
     """
 
     taken: frozenset[TableName] = frozenset()
+    others: Mapping[TableName, TableName] = field(default_factory=dict["TableName", "TableName"])
     blocked: Mapping[int, str] = field(default_factory=dict[int, str])
     strays: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
     immovable: str | None = None

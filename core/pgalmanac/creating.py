@@ -65,6 +65,9 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
     if name in facts.taken:
         if name in seen.names:
             return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
+        if (other := facts.others.get(name)) is not None:
+            # Without the name, which the action has: that a table was renamed and made anew takes all of them.
+            return action.refused(f"the name is taken by a partition of {other}; rename that one")
         return action.refused(
             f"the name {name} is taken by a relation that is not this partition; rename or drop that one"
         )

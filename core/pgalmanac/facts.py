@@ -24,10 +24,13 @@ __all__ = ["read_facts"]
 _STRAY_TIMEOUT: Final = "30s"
 
 _TAKEN: Final[LiteralString] = """
-SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname::text, c.relname::text, pn.nspname::text, p.relname::text
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN (pg_inherits i JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+             JOIN pg_namespace pn ON pn.oid = p.relnamespace) ON i.inhrelid = c.oid
  WHERE n.nspname = ANY (%(schemas)s) AND c.relname = ANY (%(names)s)
 UNION
-SELECT n.nspname::text, t.typname::text FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+SELECT n.nspname::text, t.typname::text, NULL, NULL FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
  WHERE n.nspname = ANY (%(schemas)s) AND t.typname = ANY (%(names)s)
    AND t.typrelid = 0 AND t.typelem = 0
 """
@@ -85,7 +88,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
     homes = [a.target for a in attaches if a.target is not None]
     wanted += [replace(home, schema=table.name.schema) for home in homes]
     with translated(f"the plan for {table.name}"):
-        taken = await _taken(session, wanted) if wanted else frozenset[TableName]()
+        taken = await _taken(session, wanted) if wanted else dict[TableName, TableName | None]()
         strays = await _strays(session, table, filled) if filled else dict[datetime, int]()
         immovable = await why_immovable(session, table) if strays and creates else None
         oids = [a.oid for a in drops if a.oid is not None]
@@ -97,7 +100,8 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         standing = {p for a in attaches for p in table.partitions if p.bounds == a.bounds}
         empties = frozenset([p.oid for p in standing if await _is_empty(session, p)])
     facts = Facts(
-        taken=taken,
+        taken=frozenset(taken),
+        others={n: parent for n, parent in taken.items() if parent is not None and parent != table.name},
         blocked=blocked,
         strays=strays,
         immovable=immovable,
@@ -134,12 +138,17 @@ async def _with_trash(session: Session, facts: Facts, schemas: Sequence[str]) ->
     )
 
 
-async def _taken(session: Session, names: Sequence[TableName]) -> frozenset[TableName]:
+async def _taken(session: Session, names: Sequence[TableName]) -> dict[TableName, TableName | None]:
+    """Those of the names that something has, each with the table that this is a partition of, if it is one."""
     wanted = set(names)
     cursor = await session.execute(
         _TAKEN, {"schemas": list({t.schema for t in wanted}), "names": [t.name for t in wanted]}
     )
-    return frozenset(TableName(schema=s, name=n) for s, n in await cursor.fetchall()) & wanted
+    found = {
+        TableName(schema=s, name=n): None if parent is None else TableName(schema=of, name=parent)
+        for s, n, of, parent in await cursor.fetchall()
+    }
+    return {name: parent for name, parent in found.items() if name in wanted}
 
 
 async def _gone(session: Session, homes: Sequence[TableName]) -> frozenset[str]:

@@ -352,6 +352,22 @@ async def test_fix_heals_and_proves(database: str) -> None:
     assert rows(database, "SELECT count(*) FROM events") == [(0,)]
 
 
+async def test_names_that_the_renamed_table_kept_are_told_once_with_whose_they_are(database: str) -> None:
+    """The table was renamed and made anew: thirty-one names are taken, and nobody is told to drop what has them."""
+    add_partitions(database, days=range(31), rows_a_day=1)
+    with connect(database) as connection:
+        connection.execute(
+            "ALTER TABLE events RENAME TO events_old; CREATE TABLE events (LIKE events_old)"
+            ' PARTITION BY RANGE ("timestamp")'
+        )
+    report = await run(database)
+
+    assert {(o.status, o.error) for o in report.outcomes} == {
+        (Status.REFUSED, "the name is taken by a partition of public.events_old; rename that one")
+    }
+    assert len([f for f in report.findings if f.code is Code.GAP]) == 1
+
+
 @pytest.mark.parametrize("rule", ["NOT NULL", "CHECK (VALUE IS NOT NULL)"])
 async def test_what_a_domain_wants_says_nothing_about_the_partition(database: str, rule: str) -> None:
     """A column whose domain takes no NULL refuses a row of a key alone before it is routed: proved otherwise."""

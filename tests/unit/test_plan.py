@@ -429,6 +429,15 @@ def test_a_name_that_a_partition_has_is_not_to_be_dropped() -> None:
     assert refused.note == f"the name {taken} is taken by the partition of another period; rename that one"
 
 
+def test_a_name_that_a_partition_of_another_table_has_is_not_to_be_dropped() -> None:
+    """Somebody renamed the table and made it anew: the old one's rows are not for giving away for a name."""
+    taken, old = (TableName(schema="public", name=n) for n in ("events_2025_11_05", "events_old"))
+    facts = Facts(taken=frozenset({taken}), others={taken: old})
+    (refused,) = [a for a in plan_maintain(events([]), POLICY, facts).actions if a.status is Status.REFUSED]
+
+    assert refused.note == "the name is taken by a partition of public.events_old; rename that one"
+
+
 def test_names_that_become_the_same_by_shortening_are_refused() -> None:
     """Two tables of one long base cannot collide here, but two periods of one plan can."""
     long = "x" * 60
