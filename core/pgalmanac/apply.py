@@ -26,7 +26,7 @@ from pgalmanac.execute import Done, Executor
 from pgalmanac.guard import GuardError
 from pgalmanac.log import scrub
 from pgalmanac.plan import Plan
-from pgalmanac.refusals import called_by_now, is_there, missing_grant
+from pgalmanac.refusals import called_by_now, forbidden_by, is_there, missing_grant
 from pgalmanac.results import Outcome, Progress
 from pgalmanac.steps import shown
 from pgalmanac.view import View
@@ -195,8 +195,10 @@ async def _explained(session: Session, seen: View, outcome: Outcome, refusal: ps
             return replace(outcome, status=Status.SKIPPED, error="it is gone already: somebody else dropped it")
     if isinstance(refusal, errors.InsufficientPrivilege):
         grant = await missing_grant(session, seen.table, action)
-        return outcome if grant is None else replace(outcome, error=f"{outcome.error}; missing: {grant}")
-    return outcome
+        if grant is not None:
+            return replace(outcome, error=f"{outcome.error}; missing: {grant}")
+    trigger = await forbidden_by(session, refusal)
+    return outcome if trigger is None else replace(outcome, error=f"{outcome.error}; {trigger}")
 
 
 def _done(session: Session, seen: View, structure: Structure | None, blank: Outcome, done: Done) -> Outcome:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Final
@@ -16,7 +17,7 @@ from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attaching import attach
 from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
 from pgalmanac.db import Session
-from pgalmanac.db_errors import is_lost
+from pgalmanac.db_errors import is_lost, one_line
 from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
@@ -24,6 +25,7 @@ from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
 from pgalmanac.guard import GuardError, drop_guard, pin_guard
 from pgalmanac.locks import blockers, half_detached
+from pgalmanac.log import scrub
 from pgalmanac.results import Progress
 from pgalmanac.steps import comment_of, detached, detaches_concurrently, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
@@ -35,8 +37,11 @@ __all__ = ["Done", "Executor"]
 # The server ends an open transaction in which nothing happens for ten seconds.
 _LONGEST_OPEN_PAUSE: Final = 5.0
 _NOTHING: Final = sql.SQL("")
-# After so many no partition is detached any more to be archived: each one would be written in vain and attached again.
-_STORE_REFUSALS: Final = 2
+# After so many no partition is detached any more to be archived, or dropped: each one would be written in vain and
+# attached again, or be left where nobody sees its rows.
+_REFUSALS: Final = 2
+# What is said of one table alone.
+_OF_ONE: Final = (errors.ForeignKeyViolation, errors.DependentObjectsStillExist, errors.UndefinedTable)
 # How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
 _MOVE_ATTEMPTS: Final = 3
 
@@ -65,6 +70,8 @@ class Executor:
     held: set[int] = field(default_factory=set[int])
     # What the store of the archive said no with, since it last took something.
     refusals: list[str] = field(default_factory=list[str])
+    # What the server said no with to DROP TABLE, as an event trigger does, since it last dropped what was detached.
+    undropped: list[str] = field(default_factory=list[str])
 
     async def run(self, action: Action) -> Done:  # noqa: PLR0911  # a table of cases
         """Do it, in a transaction of its own."""
@@ -188,20 +195,37 @@ class Executor:
         """
         seen: list[tuple[int, int | None]] = []
         guard = drop_guard(self.view, action, source, seen.append)
-        _, attempts = await retried(
-            self.session,
-            self.budget,
-            [action.oid or 0] if source is Source.DETACHED else self._oids(action),
-            lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard, first=first),
-        )
+        with self._remembered(action, source):
+            _, attempts = await retried(
+                self.session,
+                self.budget,
+                [action.oid or 0] if source is Source.DETACHED else self._oids(action),
+                lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard, first=first),
+            )
         size, rows = seen[-1]
         return Done(attempts=attempts, bytes=size, rows=rows)
+
+    @contextmanager
+    def _remembered(self, action: Action, source: Source) -> Generator[None]:
+        """Whether DROP TABLE of what is detached is refused: so it may be of all that are detached after it."""
+        if action.kind is not ActionKind.DROP or source is Source.ATTACHED:
+            yield
+            return
+        try:
+            yield
+        except psycopg.Error as exc:
+            if not isinstance(exc, _OF_ONE):
+                self.undropped.append(scrub(one_line(exc)))
+            raise
+        self.undropped.clear()
 
     async def _drop_concurrently(self, action: Action) -> Done:
         """Mark, detach without making anybody wait, drop (or move to the trash).
 
         What is interrupted the next run finishes, by the mark.
         """
+        if action.kind is ActionKind.DROP:
+            _not_refused("DROP TABLE", self.undropped)
         detaching = Detaching(
             session=self.session, view=self.view, budget=self.budget, run_id=self.run_id, oids=self._oids(action)
         )
@@ -247,10 +271,13 @@ class Executor:
         await run_script(self.session, steps, deadline_ms=self._deadline_ms)
 
     async def _archive(self, action: Action) -> Done:
-        """Archive it, unless the store has said no so often that it is full or gone, and not just unlucky."""
-        if len(self.refusals) >= _STORE_REFUSALS:
-            why = f"not tried: the archive failed {len(self.refusals)} times in a row, last with: {self.refusals[-1]}"
-            raise GuardError(why, status=Status.FAILED)
+        """Archive it, unless the store has said no so often that it is full or gone, and not just unlucky.
+
+        Nor where the drop that follows is refused.
+        """
+        _not_refused("the archive", self.refusals)
+        if action.reason is not Reason.COPY and action.source is Source.ATTACHED:
+            _not_refused("DROP TABLE", self.undropped)
         try:
             done = await self._archive_it(action)
         except GuardError as exc:
@@ -285,7 +312,8 @@ class Executor:
         from pgalmanac import execute_archive  # noqa: PLC0415  # as above
 
         self.held.clear()
-        attempts, size, rows = await execute_archive.drop_held(self.session, self.view, action)
+        with self._remembered(action, Source.DETACHED):
+            attempts, size, rows = await execute_archive.drop_held(self.session, self.view, action)
         return Done(attempts=attempts, bytes=size, rows=rows)
 
     async def _restore(self, action: Action) -> Done:
@@ -312,3 +340,10 @@ class Executor:
             if is_lost(exc):
                 raise
             await self.session.rollback()
+
+
+def _not_refused(what: str, refusals: Sequence[str]) -> None:
+    """Raise GuardError where *what* was refused so often that it would be in vain."""
+    if len(refusals) >= _REFUSALS:
+        why = f"not tried: {what} failed {len(refusals)} times in a row, last with: {refusals[-1]}"
+        raise GuardError(why, status=Status.FAILED)

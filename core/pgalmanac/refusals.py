@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, LiteralString
 
+import psycopg
 from psycopg import sql
 
 from pgalmanac.actions import Action
 from pgalmanac.db import Session
-from pgalmanac.model import PartitionedTable, TableName
+from pgalmanac.model import PartitionedTable, TableName, quote
 from pgalmanac.privileges import ownership
 
-__all__ = ["called_by_now", "is_there", "missing_grant"]
+__all__ = ["called_by_now", "forbidden_by", "is_there", "missing_grant"]
 
 _NAMES: Final[LiteralString] = """
 SELECT c.oid::int8, n.nspname::text, c.relname::text
@@ -25,6 +27,11 @@ SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class
 _REFERRING: Final[LiteralString] = """
 SELECT has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname, c.relname) = (%s, %s)
+"""
+_EVENT_TRIGGERS: Final[LiteralString] = """
+SELECT e.evtname::text, n.nspname::text, f.proname::text
+  FROM pg_event_trigger e JOIN pg_proc f ON f.oid = e.evtfoid JOIN pg_namespace n ON n.oid = f.pronamespace
+ WHERE e.evtenabled <> 'D' ORDER BY 1
 """
 
 
@@ -60,3 +67,15 @@ async def missing_grant(session: Session, table: PartitionedTable, action: Actio
                 sql.SQL("GRANT SELECT, UPDATE ON {} TO {}").format(sql.Identifier(other.schema, other.name), role)
             )
     return "; ".join(g.as_string(session.conn) for g in grants) or None
+
+
+async def forbidden_by(session: Session, refusal: psycopg.Error) -> str | None:
+    """The event trigger whose function refused a step, and what lets it pass; None where it was none."""
+    where = refusal.diag.context
+    if not where:
+        return None
+    for trigger, schema, function in await (await session.execute(_EVENT_TRIGGERS)).fetchall():
+        if re.search(rf"(?<!\w){re.escape(function)}(?!\w)", where):
+            name = TableName(schema=schema, name=function)
+            return f"the event trigger {quote(trigger)} forbids it; have its function {name} let it pass"
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from psycopg import OperationalError, sql
 
 from pgalmanac import beginning, maintain
-from pgalmanac.actions import Status
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.db import connect as connected
 from pgalmanac.detaching import Detaching
@@ -30,6 +31,7 @@ from support import add_partitions, connect, leave_pending, partition_names, row
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from pgalmanac.actions import Action
     from pgalmanac.db import Session
@@ -391,3 +393,80 @@ async def test_no_detach_is_begun_while_somebody_holds_the_table(database: str) 
     assert [Status.FAILED] == [o.status for o in table.outcomes]
     assert "AccessShareLock" in str(table.outcomes[0].error)
     assert there == [(False, None)]
+
+
+def forbid(conninfo: str, event: str, condition: str = "true", error: str = "P0001") -> None:
+    """Have an event trigger refuse DROP TABLE."""
+    with connect(conninfo) as connection:
+        connection.execute(
+            f"CREATE FUNCTION public.keep() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN IF {condition} THEN"
+            f" RAISE 'nothing goes here' USING ERRCODE = '{error}', HINT = 'ask us first'; END IF; END $$;"
+            f"CREATE EVENT TRIGGER keeper ON {event} WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION public.keep()".encode()
+        )
+
+
+FORBIDDEN = (
+    "nothing goes here; ask us first; the event trigger keeper forbids it; have its function public.keep let it pass"
+)
+NOT_TRIED = "not tried: DROP TABLE failed 2 times in a row, last with: nothing goes here"
+OLD = [-104, -103, -102, -101, -100]
+
+
+@pytest.mark.parametrize(
+    ("event", "error"), [("sql_drop", "P0001"), ("ddl_command_start", "42501"), ("ddl_command_end", "P0001")]
+)
+async def test_where_dropping_is_forbidden_no_night_detaches_more(database: str, event: str, error: str) -> None:
+    """Two partitions meet the event trigger; the others stay attached, that night and the next, until they may go."""
+    add_partitions(database, days=[*OLD, *range(31)])
+    forbid(database, event, error=error)
+
+    nights = [(await maintain.perform(settings(database), MAINTAIN)).tables[0] for _ in range(2)]
+    left = set(partition_names(database)) & set(map(name, OLD))
+    with connect(database) as connection:
+        connection.execute("DROP EVENT TRIGGER keeper")
+    (after,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+
+    assert [[FORBIDDEN] * 2 + [NOT_TRIED] * 3] * 2 == [[o.error for o in night.outcomes] for night in nights]
+    assert set(map(name, OLD[2:])) == left
+    assert [Status.DONE] * 5 == [o.status for o in after.outcomes]
+
+
+async def test_a_single_table_that_may_not_be_dropped_keeps_no_other(database: str) -> None:
+    """An event trigger may be about one table: whatever comes after it goes, also in the nights to come."""
+    add_partitions(database, days=[*OLD, *range(31)])
+    held = "EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE object_identity LIKE '%{}')"
+    forbid(database, "sql_drop", held.format(name(OLD[0])))
+
+    (first,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+    add_partitions(database, days=OLD[1:])
+    (second,) = (await maintain.perform(settings(database), MAINTAIN)).tables
+
+    assert [[FORBIDDEN] + [None] * 4] * 2 == [[o.error for o in table.outcomes] for table in (first, second)]
+
+
+async def test_nothing_is_archived_for_a_drop_that_is_forbidden(database: str, tmp_path: Path) -> None:
+    """What is archived and not dropped is detached too: two of them are enough."""
+    add_partitions(database, days=[*OLD, *range(31)], rows_a_day=1)
+    forbid(database, "sql_drop")
+    wanted = replace(settings(database), flags=Layer(values={"archive_url": tmp_path.as_uri()}))
+
+    (table,) = (await maintain.perform(wanted, MAINTAIN)).tables
+    archived = [o.error for o in table.outcomes if o.action.kind is ActionKind.ARCHIVE]
+
+    assert [None, None] == archived[:2]
+    assert [True] * 3 == [NOT_TRIED in (error or "") for error in archived[2:]]
+    assert set(map(name, OLD[2:])) == set(partition_names(database)) & set(map(name, OLD))
+
+
+async def test_a_creation_that_an_event_trigger_forbids_names_it(database: str) -> None:
+    """It is said of whatever it refuses."""
+    with connect(database) as connection:
+        connection.execute(
+            "CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';"
+            "CREATE EVENT TRIGGER keeper ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION keep()"
+        )
+    wanted = replace(settings(database), flags=Layer(values={"premake_days": 0}))
+    (table,) = (await maintain.perform(wanted, MAINTAIN)).tables
+
+    said = "no; the event trigger keeper forbids it; have its function public.keep let it pass"
+    assert [said] == [o.error for o in table.outcomes]
