@@ -337,3 +337,4 @@ async def test_a_role_that_may_not_read_is_told_so_and_keeps_what_is_known(datab
         await pilot.press("3")
         await until(pilot, lambda: "the run history cannot be read" in shown(app))
         assert "no run is recorded" not in shown(app)
+        assert "3 Runs ─" in shown(app)

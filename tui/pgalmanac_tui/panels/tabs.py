@@ -18,6 +18,7 @@ def tabs(model: Model, sifted: int | None) -> tuple[Tab, ...]:
     """A tab for each list; *sifted* is how many rows of the partitions' are left by a filter, None without one.
 
     What is counted without it is what the header counts: missing days and the default partition are rows beside that.
+    Runs that nobody may read are not said to be none.
     """
     counts = dict.fromkeys(TABS, "")
     style = ""
@@ -25,7 +26,7 @@ def tabs(model: Model, sifted: int | None) -> tuple[Tab, ...]:
         counts |= {
             "partitions": f"{len(table.plan.table.partitions):,}" if sifted is None else f"{sifted:,} shown",
             "findings": str(len(table.findings)),
-            "runs": str(len(table.runs)),
+            "runs": str(len(table.runs)) if table.past.unavailable is None else "",
             "plan": str(len(table.plan.todo)),
             "trash": str(len(table.plan.table.orphans)),
         }
