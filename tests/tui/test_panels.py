@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from pgalmanac.actions import ActionKind
-from pgalmanac.details import Profile
+from pgalmanac.details import PartitionDetails, Profile
 from pgalmanac.errors import ConnectError
 from pgalmanac.findings import PastRuns
 from pgalmanac.model import Bounds, Server, TableName
@@ -179,6 +179,25 @@ def test_the_details_of_days_fit_their_place() -> None:
     assert ["esc", "one", "day"] == of_day(found, last=TODAY + timedelta(days=1))[-1].split()
     assert any(line.endswith("█ h") for line in of_day(found))
     assert any(line.endswith("█ hours") for line in of_day(found, cells=43))
+
+
+def test_of_who_holds_a_lock_it_is_said_whether_they_idle_and_since_when() -> None:
+    """That is what somebody waits for; what has no room is said to be cut off, and the others are not hidden."""
+    found = model()
+    report = "process 28060 (nightly_report) of postgres, idle in transaction for 66 s, holds AccessShareLock on events"
+    more = PartitionDetails(
+        oid=100, heap_bytes=0, index_bytes=0, toast_bytes=0, dead_rows=0, last_vacuum=None, last_analyze=None
+    )
+
+    def told(*holders: str) -> list[str]:
+        lines = of_day(replace(found, details={100: replace(more, holders=holders)}))
+        return lines[[line.split()[0] for line in lines].index("process") :]
+
+    lines = told(report)
+    assert "process 28060 (nightly_report) of postgres, idle in transaction for 66 s" in " ".join(lines[:4])
+    assert lines[3].endswith("…")
+    assert lines[4].startswith("heap")
+    assert ["process 7, active", "and others hold locks"] == told("process 7, active", report)[:2]
 
 
 @pytest.mark.parametrize(("width", "told"), [(1, "events 02:00:05 to 23:30:00"), (30, "11-02 02:00 to 11-20 23:30")])

@@ -26,6 +26,8 @@ __all__ = ["details"]
 _LEAST_MEASURES: Final = 3
 # Of why something could not be counted, which may end in a GRANT to be copied.
 _ERROR_LINES: Final = 5
+# Of who holds a lock on it: which process, whose, idle or not and since when.
+_HOLDER_LINES: Final = 4
 _HOLES: Final = {Mark.GAP, Mark.WANTED, Mark.MISSING}
 _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warning", Mark.PENDING: "warning"}
 
@@ -161,14 +163,24 @@ def _entry(model: Model, entry: Entry, day: date, cells: int, glyphs: Glyphs) ->
         yield from _note(entry, cells)
     yield from _figures(model, entry, cells, glyphs)
     more = model.details.get(entry.partition.oid)
-    for holder in more.holders[:2] if more is not None else ():  # before what may be cut off in a low terminal
-        for text in wrap(clean(holder), cells - 1)[:2]:
-            yield ((text, "warning"),)
+    if more is not None:  # before what may be cut off in a low terminal
+        yield from _holders(more.holders, cells, glyphs)
     if (profile := model.profiles.get(profile_key(entry, day))) is not None:
         yield from _profile(profile, cells, glyphs)
     if more is not None:
         yield from _more(model, more, glyphs)
         yield from _trend(model.trends.get(more.oid, ()), cells, glyphs)
+
+
+def _holders(holders: Sequence[str], cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """Who holds a lock on it: the oldest, so far as there is room, and that there are others."""
+    for holder in holders[:1]:
+        lines = wrap(clean(holder), cells - 1)
+        for text in (*lines[: _HOLDER_LINES - 1], " ".join(lines[_HOLDER_LINES - 1 :])):
+            if text:
+                yield ((fit(text, cells - 1, glyphs.cut).rstrip(), "warning"),)
+    if len(holders) > 1:
+        yield (("and others hold locks", "warning"),)
 
 
 def _missing(entry: Entry, day: date, today: date, cells: int) -> Iterator[Line]:
