@@ -530,6 +530,20 @@ async def test_every_size_shows_what_matters(database: str, size: tuple[int, int
     assert size[1] == len(screen.splitlines()) or size[1] - 1 == len(screen.splitlines())
 
 
+async def test_the_calendar_of_a_terminal_that_was_small_for_a_while_is_as_it_was(database: str) -> None:
+    """It kept to the few weeks that had fitted, on the left, and the past was out of sight beside empty columns."""
+    add_partitions(database, days=range(-60, 31))
+
+    async with opened(database, size=(80, 24)) as (app, pilot):
+        await at_rest(pilot)
+        before = text_of(app, "#calendar")
+        await pilot.resize_terminal(20, 10)
+        await until(pilot, lambda: app.size.width == 20 and text_of(app, "#calendar") != before)
+        await at_rest(pilot)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: text_of(app, "#calendar") == before)
+
+
 async def test_in_a_few_lines_the_lists_are_reached_too(database: str) -> None:
     """At 40 by 10 tab goes from the calendar to the list and back, each in sight while it has the keys."""
     add_partitions(database, days=range(-3, 31))

@@ -57,6 +57,7 @@ class Calendar(Lines, can_focus=True):
         self._glyphs = glyphs
         self._almanac: Almanac | None = None
         self._first_week: date | None = None
+        self._weeks = 0
         self.day: date | None = None
         self.begin: date | None = None
 
@@ -138,6 +139,8 @@ class Calendar(Lines, can_focus=True):
         almanac = self._almanac
         if almanac is None or self.day is None:
             raise AssertionError
+        if weeks != self._weeks:  # the weeks that fitted before may be the wrong ones
+            self._weeks, self._first_week = weeks, None
         first, last = monday(almanac.first), monday(max(almanac.last, almanac.premake_edge))
         if self._first_week is None:
             right = last if (last - monday(almanac.today)) // _WEEK < weeks - _MARGIN_WEEKS else almanac.premake_edge
