@@ -245,14 +245,16 @@ async def test_an_action_that_takes_long_is_named(database: str) -> None:
     add_partitions(database, days=range(-30, 1))
     slow_creates(database, 30)
 
-    async with opened(database) as (app, pilot):
+    async with opened(database, size=(80, 24)) as (app, pilot):
         await pilot.press("f")
         dialog = await planned(app, pilot)
         assert " for " not in text_of(app, "#title")
         await pilot.press("enter")
         await until(pilot, lambda: f"at work on public.{name(1)} for " in text_of(app, "#title"))
         await pilot.press("escape")
-        await until(pilot, lambda: "stopping after this action" in text_of(app, "#prompt"))
+        await until(pilot, lambda: "stopping after this action; esc again breaks it off" in shown(app))
+        await pilot.resize_terminal(40, 24)
+        await until(pilot, lambda: "0 of 30  esc again breaks it off" in shown(app))
         await pilot.press("escape")
         await ended(pilot, dialog)
 

@@ -14,7 +14,7 @@ from textual.widgets import Button, Input
 
 from pgalmanac.errors import PgalmanacError
 from pgalmanac_tui.changes import Change
-from pgalmanac_tui.format import Line, clean, duration, fit
+from pgalmanac_tui.format import Line, clean, duration, fit, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
 from pgalmanac_tui.panels.fate import stake
@@ -33,6 +33,7 @@ __all__ = ["ChangeScreen"]
 # Two pictures a second are progress enough.
 _PROGRESS_SECONDS: Final = 0.5
 _BAR: Final = 24
+_STOPPING: Final = "stopping after this action; "
 # An action that takes longer is named: it waits for a lock, or has much to do.
 _LONG_SECONDS: Final = 2.0
 _TITLES: Final = {
@@ -214,10 +215,9 @@ class ChangeScreen(ModalScreen[bool]):
             self._finished(change)
             return
         total = max(len(self._proposal.plan.actions), 1)
-        full = min(len(outcomes) * _BAR // total, _BAR)
-        bar = ("#" if glyphs.ascii else "━") * full + glyphs.info * (_BAR - full)
-        word = "stopping after this action; esc again breaks it off" if change.stopping else "esc stops between actions"
-        self._prompt(((f" {bar} ", "accent"), (f"{len(outcomes)} of {total}  ", "strong"), (word, "dim")))
+        self.query_one("#prompt", Lines).show(
+            lambda cells, _height: (_bar(len(outcomes), total, cells, glyphs, stopping=change.stopping),)
+        )
         if outcomes:
             lines = tuple(panel.outcome_line(o, glyphs) for o in reversed(outcomes))
             self.query_one("#text", Pager).show(lambda _cells: lines)
@@ -255,3 +255,15 @@ class ChangeScreen(ModalScreen[bool]):
         else:
             change.stopping = True
             self._progress()
+
+
+def _bar(done: int, total: int, cells: int, glyphs: Glyphs, *, stopping: bool) -> Line:
+    """How far it has come, and what escape does now: in a narrow terminal that is said before the bar gets any room."""
+    count, word = f"{done} of {total}  ", "esc again breaks it off" if stopping else "esc stops between actions"
+    left = cells - width(f"  {count}{word}")
+    if stopping and left >= width(_STOPPING):
+        word, left = _STOPPING + word, left - width(_STOPPING)
+    long = min(max(left, 0), _BAR)
+    full = min(done * long // total, long)
+    bar = ("#" if glyphs.ascii else "━") * full + glyphs.info * (long - full)
+    return (f" {bar} ", "accent"), (count, "strong"), (word, "dim")
