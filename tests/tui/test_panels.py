@@ -10,7 +10,7 @@ import pytest
 from pgalmanac.actions import ActionKind
 from pgalmanac.details import PartitionDetails, Profile
 from pgalmanac.errors import ConnectError
-from pgalmanac.findings import PastRuns
+from pgalmanac.findings import Code, PastRuns, warning
 from pgalmanac.model import Bounds, Server, TableName
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
@@ -124,6 +124,18 @@ def test_fix_is_offered_where_it_reaches(offset: int, *, offered: bool) -> None:
     assert "c create it" in lines
     assert "m run maintenance" in lines
     assert offered is ("f fix: all 30 days around" in lines)
+
+
+def test_a_long_name_leaves_room_for_what_is_wrong() -> None:
+    """It stands in the line above; the finding was cut off behind it."""
+    table = events([partition(day(0), oid=100)], now=NOW, name="a_table_whose_name_is_nearly_as_long_as_names_may_be")
+    finding = warning(Code.RUNWAY_SHORT, f"{table.name} has partitions for no day after today; run pgalmanac maintain")
+    state = TableState(plan=plan_maintain(table, Policy()), findings=(finding,))
+    found = replace(model(), snapshot=Snapshot(server=SERVER, now=NOW, tables=(state.name,), table=state))
+
+    lines = text(header(found, 80, 3, UNICODE))
+    assert str(table.name) in lines[1]
+    assert "may_be has partitions for no day after today" in lines[2]
 
 
 def test_a_health_that_may_be_over_is_said_to_have_been() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from pgalmanac.findings import Code, Finding, Level
 from pgalmanac.model import Bounds
 from pgalmanac.view import View
-from pgalmanac_tui.format import Line
+from pgalmanac_tui.format import Line, fit, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.snapshot import TableState
 
@@ -30,6 +30,8 @@ _REMEDIES: Final[dict[Code, tuple[str, str]]] = {
     Code.TRASH: ("5", "trash"),
     Code.DISK_LIMIT: ("6", "growth"),
 }
+# So much of a table's name.
+_NAME: Final = 24
 _ORDER: Final = (Level.CRITICAL, Level.WARNING)
 
 
@@ -42,7 +44,7 @@ def health(table: TableState, glyphs: Glyphs, *, may: bool = True) -> tuple[str,
     if found is None:
         days = table.view.runway_days
         return glyphs.ok, f"nothing needs doing: partitions for {days} days after today", "ok", ()
-    return glyphs.level(found.level), _said(table, found), str(found.level), _key(found, may=may)
+    return glyphs.level(found.level), _said(table, found, glyphs), str(found.level), _key(found, may=may)
 
 
 def remedy(found: Finding) -> tuple[str, str] | None:
@@ -59,9 +61,12 @@ def _key(found: Finding, *, may: bool) -> Line:
     return (key, "key"), (f" {word}", "")
 
 
-def _said(table: TableState, found: Finding) -> str:
+def _said(table: TableState, found: Finding, glyphs: Glyphs) -> str:
     """The finding without the command that mends it, since a key stands beside it; since when inserts fail."""
     text = found.message.split(_RUN)[0].split(_COMMAND)[0] if remedy(found) is not None else found.message
+    name = str(table.name)
+    if width(name) > _NAME:  # it stands above in full, and what is wrong with it may not be cut off for it
+        text = text.replace(name, fit(name, _NAME, glyphs.cut, ends=True))
     if found.code is not Code.TODAY_MISSING:
         return text
     since = missing_since(table.view)
