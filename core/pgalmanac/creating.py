@@ -63,13 +63,19 @@ def create(seen: View, facts: Facts, bounds: Bounds, reason: Reason) -> Action:
         rows=strays or None,
     )
     if name in facts.taken:
+        if any(name == pending.name for pending in seen.table.pending):
+            return action.refused(
+                f"the name {name} is that of a partition whose detach is pending; once that is finished, attach it "
+                "again or rename it"
+            )
         if name in seen.names:
             return action.refused(f"the name {name} is taken by the partition of another period; rename that one")
         if (other := facts.others.get(name)) is not None:
             # Without the name, which the action has: that a table was renamed and made anew takes all of them.
             return action.refused(f"the name is taken by a partition of {other}; rename that one")
         return action.refused(
-            f"the name {name} is taken by a relation that is not this partition; rename or drop that one"
+            f"the name {name} is taken by a relation that is not this partition; if that one has its rows attach it, "
+            "else rename or drop it"
         )
     if strays and facts.immovable is not None:
         return action.refused(facts.immovable)

@@ -438,6 +438,27 @@ def test_a_name_that_a_partition_of_another_table_has_is_not_to_be_dropped() -> 
     assert refused.note == "the name is taken by a partition of public.events_old; rename that one"
 
 
+def test_a_partition_that_is_being_detached_is_not_said_to_be_of_another_period() -> None:
+    """Nor is what became of it to be dropped: these are the rows that are missing from the period."""
+    gone = partition(day(-5), oid=1, detach_pending=True)
+    others = [day(o) for o in range(-90, 31) if o != -5]
+    (before,) = [
+        a
+        for a in plan_maintain(events([gone, *others]), POLICY, Facts(taken=frozenset({gone.name}))).actions
+        if a.status is Status.REFUSED
+    ]
+    (after,) = plan_maintain(events(others), POLICY, Facts(taken=frozenset({gone.name}))).actions
+
+    name = f"the name {gone.name} is"
+    assert before.note == (
+        f"{name} that of a partition whose detach is pending; once that is finished, attach it again or rename it"
+    )
+    assert after.note == (
+        f"{name} taken by a relation that is not this partition; if that one has its rows attach it, "
+        "else rename or drop it"
+    )
+
+
 def test_names_that_become_the_same_by_shortening_are_refused() -> None:
     """Two tables of one long base cannot collide here, but two periods of one plan can."""
     long = "x" * 60
