@@ -14,6 +14,7 @@ from pgalmanac.model import Bounds, Interval, Server
 from pgalmanac.plan import Plan, plan_fix, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.results import Outcome, RunReport, TableReport
+from pgalmanac_tui.entries import entries
 from pgalmanac_tui.format import Line, width
 from pgalmanac_tui.glyphs import UNICODE
 from pgalmanac_tui.panels import proposal as panel
@@ -153,6 +154,16 @@ def test_rows_that_maintain_leaves_where_they_are_have_not_its_key(at_day: int, 
     assert key == "".join(part for part, _ in health(state, UNICODE)[3])
     shown = " ".join(" ".join(text(findings(found, 70, UNICODE), 70)).split())
     assert (key == "2 findings") is ("pgalmanac create " in shown)
+
+
+@pytest.mark.parametrize(
+    ("has_rows", "word"), [(True, "stray rows"), (False, "default, empty"), (None, "default")], ids=str
+)
+def test_a_default_partition_that_nobody_saw_is_not_called_empty(*, has_rows: bool | None, word: str) -> None:
+    """In the list of partitions."""
+    table = replace(events([day(0)], default=True), default_has_rows=has_rows)
+
+    assert word == entries(TableState(plan=plan_maintain(table, Policy())), {})[-1].word
 
 
 def test_a_finding_that_no_key_mends_can_be_read_whole_with_one() -> None:
