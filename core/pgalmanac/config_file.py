@@ -114,7 +114,9 @@ def _check_sections(path: str, document: Mapping[str, Any]) -> None:
             continue
         known = [*_SECTIONS, *TOP, "tables"]
         if key not in known:
-            home = next((s for s, options in _SECTIONS.items() if key in options), None)
+            # A table of TOML, or a list of such, is meant to be a section, whatever setting has its name.
+            value_alone = not isinstance(value, dict | list)
+            home = next((s for s, options in _SECTIONS.items() if key in options and value_alone), None)
             hint = f"write it below [{home}]" if home is not None else _meant(key, known)
             raise ConfigError(f"{path}: {key} is not a setting", hint=hint)
         if key == "tables":

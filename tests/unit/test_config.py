@@ -282,6 +282,7 @@ def test_wrong_values_are_usage_errors_in_flags_and_configuration_errors_elsewhe
         ("defaults.retention_dayz is not a setting: did you mean retention_days?", "[defaults]\nretention_dayz = 3"),
         ("default is not a setting: did you mean defaults?", "[default]\nretention_days = 3"),
         ("retention_days is not a setting: write it below [defaults]", "retention_days = 3"),
+        ("table is not a setting: did you mean tables?", "[[table]]\nname='events'"),
         ("connection.qqqq is not a setting: the settings here are dsn, label", "[connection]\nqqqq = 3"),
         (
             'defaults.retention_days is "90": write a whole number of days from 1 to 36500',
