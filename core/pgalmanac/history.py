@@ -107,8 +107,13 @@ class History:
 
     @classmethod
     async def open(cls, session: Session, ref: TableRef) -> History | None:
-        """The history that exists, or None. Raises HistoryError for a table of that name with other columns."""
+        """The history that exists, or None where the role's first schema could have one.
+
+        Raises HistoryError for a table of that name with other columns, and where there is no schema for one.
+        """
         schemas = [ref.schema] if ref.schema is not None else list(session.server.schemas)
+        if not schemas:
+            raise HistoryError("the role's search path has no schema for the run history; set history.table")
         beside = [_beside(ref.name, "actions"), _beside(ref.name, "stats")]
         wanted = {"name": ref.name, "schemas": schemas, "beside": beside}
         rows = await (await session.execute(_FIND, wanted)).fetchall()

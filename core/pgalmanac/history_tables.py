@@ -44,12 +44,9 @@ async def make_history(session: Session, ref: TableRef, found: History | None = 
     found = found or await History.open(session, ref)
     try:
         if found is None:
-            schema = ref.schema or next(iter(session.server.schemas), None)
-            if schema is None:
-                raise HistoryError("the role's search path has no schema for the run history; set history.table")
-            runs = TableName(schema=schema, name=ref.name)
+            runs = TableName(schema=ref.schema or session.server.schemas[0], name=ref.name)
             await _create(session, sql.SQL(_RUNS).format(runs=qualified(runs)))
-            found = await History.open(session, TableRef(schema=schema, name=ref.name))
+            found = await History.open(session, runs.ref)
             if found is None:
                 raise HistoryError(f"{runs} is taken by something that is no table; name another in history.table")
         elif not found.has_details:

@@ -352,6 +352,19 @@ async def test_fix_heals_and_proves(database: str) -> None:
     assert rows(database, "SELECT count(*) FROM events") == [(0,)]
 
 
+async def test_a_role_with_no_schema_for_the_history_is_told_so_and_not_to_run_again(database: str) -> None:
+    """No run of this role can be recorded: that none is recorded is no reason to tell it to run."""
+    with connect(database) as connection:
+        connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = nowhere', current_database()); END $$"
+        )
+    done = await run(database)
+    (table,) = (await maintain.check(Settings(dsn=database))).tables
+
+    assert (done.created, [f.code for f in done.findings]) == (31, [Code.HISTORY_UNAVAILABLE])
+    assert [(f.code, "set history.table" in f.message) for f in table.findings] == [(Code.HISTORY_UNAVAILABLE, True)]
+
+
 async def test_names_that_the_renamed_table_kept_are_told_once_with_whose_they_are(database: str) -> None:
     """The table was renamed and made anew: thirty-one names are taken, and nobody is told to drop what has them."""
     add_partitions(database, days=range(31), rows_a_day=1)
