@@ -41,6 +41,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "autovacuum": "off",
     "jit": "off",
     "max_connections": "200",
+    "max_prepared_transactions": "20",
     "max_wal_senders": "0",
     "wal_level": "minimal",
     "shared_buffers": "64MB",

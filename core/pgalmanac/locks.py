@@ -13,14 +13,17 @@ from pgalmanac.model import TableName
 
 __all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders"]
 
-# Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process. Since
-# when is told by a clock that stands still meanwhile, or else each lock would be a line.
+# Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process, and is
+# found by the lock that it has on itself. Since when is told by a clock that stands still meanwhile, or else each lock
+# would be a line.
 _BLOCKERS: Final[LiteralString] = """
-SELECT l.pid, COALESCE(a.usename::text, ''), COALESCE(a.application_name, ''), COALESCE(a.state, a.backend_type, ''),
-       statement_timestamp() - a.xact_start, COALESCE(a.query, ''), string_agg(DISTINCT l.mode, ', '),
-       min(c.relname::text), count(DISTINCT c.oid)
+SELECT l.pid, COALESCE(a.usename::text, x.owner::text, ''), COALESCE(a.application_name, x.gid, ''),
+       COALESCE(a.state, a.backend_type, ''), statement_timestamp() - COALESCE(a.xact_start, x.prepared),
+       COALESCE(a.query, ''), string_agg(DISTINCT l.mode, ', '), min(c.relname::text), count(DISTINCT c.oid)
   FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+  LEFT JOIN (pg_locks t JOIN pg_prepared_xacts x ON x.transaction = t.transactionid)
+         ON l.pid IS NULL AND t.pid IS NULL AND t.virtualtransaction = l.virtualtransaction
  WHERE l.locktype = 'relation' AND l.relation = ANY (%(oids)s::oid[]) AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.pid IS DISTINCT FROM pg_backend_pid()
@@ -63,9 +66,10 @@ def _line(row: tuple[Any, ...]) -> str:
     age: timedelta | None
     pid, user, program, state, age, query, modes, relation, relations = row
     what = relation if relations == 1 else f"{relation} and {relations - 1} more"
-    if pid is None:
-        return f"a prepared transaction holds {modes} on {what}"
     since = "" if age is None else f" for {age.total_seconds():.0f} s"
+    if pid is None:
+        which = f"the prepared transaction '{program}' of {user}, there{since},"
+        return f"{which} holds {modes} on {what}: COMMIT PREPARED or ROLLBACK PREPARED ends it"
     shown = " ".join(query.split())[:_QUERY_CHARS]
     who = f"process {pid}" + (f" ({program})" if program else "") + (f" of {user}" if user else "")
     return f"{who}, {state or 'active'}{since}, holds {modes} on {what}" + (f": {shown}" if shown else "")

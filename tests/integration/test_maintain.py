@@ -365,6 +365,24 @@ async def test_a_role_with_no_schema_for_the_history_is_told_so_and_not_to_run_a
     assert [(f.code, "set history.table" in f.message) for f in table.findings] == [(Code.HISTORY_UNAVAILABLE, True)]
 
 
+async def test_a_prepared_transaction_in_the_way_is_named_with_what_ends_it(database: str) -> None:
+    """It has no process, waits for nobody, and outlives a restart: its name is all that there is to end it by."""
+    add_partitions(database, days=range(-91, 31))
+    add_default(database)
+    policy = Layer(values={"retry_seconds": 0})
+    gid = f"of {rows(database, 'SELECT current_database()')[0][0]}"
+    with connect(database) as connection:
+        connection.execute(f"BEGIN; SELECT count(*) FROM events; PREPARE TRANSACTION '{gid}'".encode())
+        try:
+            (gone,) = (await run(database, general=policy)).outcomes
+        finally:
+            connection.execute(f"ROLLBACK PREPARED '{gid}'".encode())
+
+    assert gone.status is Status.FAILED
+    assert f"the prepared transaction '{gid}' of postgres, there for " in str(gone.error)
+    assert "ROLLBACK PREPARED ends it" in str(gone.error)
+
+
 async def test_names_that_the_renamed_table_kept_are_told_once_with_whose_they_are(database: str) -> None:
     """The table was renamed and made anew: thirty-one names are taken, and nobody is told to drop what has them."""
     add_partitions(database, days=range(31), rows_a_day=1)
