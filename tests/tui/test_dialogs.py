@@ -99,6 +99,20 @@ async def test_the_example_of_a_pins_last_day_is_a_day_to_come() -> None:
     assert TODAY + timedelta(days=90) == date.fromisoformat(example)
 
 
+async def test_a_question_that_does_not_fit_is_said_to_be_cut_off() -> None:
+    """In a narrow terminal, or of a long name; its end stays, which says what a date may look like."""
+    dashboard = app(Frozen(HEALTHY))
+
+    async with dashboard.run_test(size=(50, 24)) as pilot:
+        await settled(pilot)
+        await pressed(pilot, "g", "x", "enter")
+        await until(pilot, lambda: "That is no date" in text_of(dashboard, "#question"))
+        asked = text_of(dashboard, "#question")
+
+    assert "…" in asked
+    assert asked.rstrip().endswith("-30 or +7")
+
+
 async def test_a_filter_says_what_its_keys_do_and_that_nothing_is_like_it() -> None:
     """Every other key is a letter of it; a table with partitions is not said to have none."""
     dashboard = app(Frozen(HEALTHY))

@@ -37,13 +37,17 @@ def read_date(text: str, today: date) -> date | None:
         return None
 
 
-def _question(place: Lines, text: str, style: str) -> None:
-    """Ask, or say what is wrong with the answer; beside it, where there is room, how one gets away."""
+def _question(place: Lines, text: str, style: str, cut: str) -> None:
+    """Ask, or say what is wrong with the answer; beside it, where there is room, how one gets away.
+
+    In one line: of a long name in it the middle gives way.
+    """
 
     def make(cells: int, _height: int) -> tuple[Line, ...]:
         hint: Line = (("   esc", "key"), (" back", "dim"))
         room = cells - width(text) - 1 >= sum(width(part) for part, _ in hint)
-        return (((f" {text}", style), *(hint if room else ())),)
+        shown = fit(text, cells - 1, cut, ends=True).rstrip()
+        return (((f" {shown}", style), *(hint if room else ())),)
 
     place.show(make)
 
@@ -69,7 +73,7 @@ class DateScreen(ModalScreen["date | None"]):
         self._ask("Go to a date", "")
 
     def _ask(self, text: str, style: str) -> None:
-        _question(self.query_one("#question", Lines), text, style or "strong")
+        _question(self.query_one("#question", Lines), text, style or "strong", self._glyphs.cut)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go there, or say what a date looks like."""
@@ -104,7 +108,7 @@ class ReasonScreen(ModalScreen["tuple[str, date | None] | None"]):
         self._ask(f"Why must nobody drop {clean(self._target)}?", "strong")
 
     def _ask(self, text: str, style: str) -> None:
-        _question(self.query_one("#question", Lines), text, style)
+        _question(self.query_one("#question", Lines), text, style, self._glyphs.cut)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take both, or say what is wrong with one: a pin without a reason helps nobody, one that has ended neither."""
