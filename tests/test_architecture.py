@@ -71,6 +71,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "history_tables",
                 "leftovers",
                 "locks",
+                "moving",
                 "privileges",
                 "replication",
             }

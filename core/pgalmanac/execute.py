@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import cycle
 from typing import Final
 
 import psycopg
@@ -15,35 +14,30 @@ from pgalmanac import ddl
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest
 from pgalmanac.attaching import attach
-from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, begin, retried, run_script, send, under_locks
+from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, LastLook, retried, run_script
 from pgalmanac.db import Session
 from pgalmanac.db_errors import is_lost, one_line
 from pgalmanac.ddl import Script
-from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.detaching import SETTLE, Detaching, settle
 from pgalmanac.errors import StoreError
 from pgalmanac.guard import GuardError, drop_guard, pin_guard
 from pgalmanac.locks import blockers, half_detached
 from pgalmanac.log import scrub
+from pgalmanac.moving import move
 from pgalmanac.results import Progress
 from pgalmanac.steps import comment_of, detached, detaches_concurrently, script
-from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.trash import bound, make_trash
 from pgalmanac.view import View
 
 __all__ = ["Done", "Executor"]
 
-# The server ends an open transaction in which nothing happens for ten seconds.
-_LONGEST_OPEN_PAUSE: Final = 5.0
 _NOTHING: Final = sql.SQL("")
 # After so many no partition is detached any more to be archived, or dropped: each one would be written in vain and
 # attached again, or be left where nobody sees its rows.
 _REFUSALS: Final = 2
 # What is said of one table alone.
 _OF_ONE: Final = (errors.ForeignKeyViolation, errors.DependentObjectsStillExist, errors.UndefinedTable)
-# How often a move keeps its rows locked for another attempt at the table locks, before it lets go of them.
-_MOVE_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,62 +118,13 @@ class Executor:
             if self.view.table.default is None:
                 raise
         await self.session.rollback()
-        return await self._move(replace(action, kind=ActionKind.MOVE_ROWS))
+        return await self._move(action)
 
     async def _move(self, action: Action) -> Done:
-        if (why := await why_immovable(self.session, self.view.table)) is not None:
-            raise GuardError(why)
-        table, structure = self.view.table, self.structure
-        if table.default is None or structure is None:
-            msg = "moving rows needs the default partition and the parent's structure"
-            raise ValueError(msg)
-        steps = script(self.view, action, structure)
-        at_once = move_rows_at_once(table, table.default.name, action.partition, action.bounds, structure)
-        if await can_silence_triggers(self.session):
-            steps, at_once = steps.quiet, at_once.quiet
-        # Rows that are changed all the time are never to be had beforehand, many rows never at once: so in turns.
-        ways = cycle((True,) if structure.published else (False, True))
-
-        async def attempt() -> int:
-            return await (self._move_at_once(at_once) if next(ways) else self._move_once(steps))
-
-        bounded = structure.published and (
-            f"its rows in {table.default.name} are published by {structure.published}, so that writers would wait"
-            " for all of them to move"
+        rows, attempts = await move(
+            self.session, self.view, action, self.structure, budget=self.budget, oids=self._oids()
         )
-        rows, attempts = await retried(self.session, self.budget, self._oids(), attempt, bounded=bounded)
         return Done(attempts=attempts, rows=rows, moved=True)
-
-    async def _move_at_once(self, steps: Script) -> int:
-        await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms))
-        return await under_locks(self.session, steps, deadline_ms=self._deadline_ms, bounded=True)
-
-    async def _move_once(self, steps: Script) -> int:
-        """Move in one transaction; a lock that is not to be had does not undo the rows that were moved so far.
-
-        Whoever changes one of these rows waits for this transaction, and holds a lock that it wants. Then all of it is
-        undone at once and the other goes on: no update is ever lost to a move.
-        """
-        moved = await send(self.session, steps.prepare, before=begin(self.session, self._deadline_ms))
-        for left in reversed(range(_MOVE_ATTEMPTS)):
-            await self.session.execute("SAVEPOINT moved")
-            try:
-                return moved + await under_locks(self.session, steps, deadline_ms=self._deadline_ms)
-            except LOCK_ERRORS:
-                if not left:
-                    raise
-                await self.session.execute("ROLLBACK TO SAVEPOINT moved")
-                if await self._blocks_somebody() or not await self.budget.pause(_LONGEST_OPEN_PAUSE):
-                    raise
-        raise AssertionError
-
-    async def _blocks_somebody(self) -> bool:
-        cursor = await self.session.execute(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE NOT granted AND "
-            "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ANY (pg_catalog.pg_blocking_pids(pid)))"
-        )
-        row = await cursor.fetchone()
-        return bool(row and row[0])
 
     async def _take_away(self, action: Action) -> Done:
         if action.makes_schema and action.target is not None:
