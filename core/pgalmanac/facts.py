@@ -46,9 +46,9 @@ WITH RECURSIVE going(root, classid, objid) AS (
     SELECT g.root, d.classid, d.objid
       FROM going g JOIN pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid AND d.deptype <> 'n')
 SELECT DISTINCT g.root::int8,
-       CASE WHEN r.ev_class IS NOT NULL
-            THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END || v.oid::regclass::text
-            ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END,
+       CASE v.relkind WHEN 'm' THEN 'materialized view ' || v.oid::regclass::text
+                      WHEN 'v' THEN 'view ' || v.oid::regclass::text
+                      ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END,
        s.oid::regclass::text
   FROM going g JOIN pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid AND d.deptype = 'n'
   LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid

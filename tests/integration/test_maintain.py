@@ -365,6 +365,19 @@ async def test_a_role_with_no_schema_for_the_history_is_told_so_and_not_to_run_a
     assert [(f.code, "set history.table" in f.message) for f in table.findings] == [(Code.HISTORY_UNAVAILABLE, True)]
 
 
+async def test_a_rule_of_a_table_is_called_so_and_not_a_view(database: str) -> None:
+    """Who reads the sentence looks for what it names, and there is no view."""
+    add_partitions(database, days=range(-91, 31))
+    with connect(database) as connection:
+        connection.execute(
+            "CREATE TABLE others (a int); "
+            f"CREATE RULE copy AS ON INSERT TO others DO ALSO SELECT * FROM {days(-91, -91)[0]}".encode()
+        )
+    (gone,) = (await run(database)).outcomes
+
+    assert (gone.status, gone.error) == (Status.SKIPPED, "rule copy on table public.others depends on it")
+
+
 async def test_a_prepared_transaction_in_the_way_is_named_with_what_ends_it(database: str) -> None:
     """It has no process, waits for nobody, and outlives a restart: its name is all that there is to end it by."""
     add_partitions(database, days=range(-91, 31))
