@@ -107,7 +107,7 @@ def pgalmanac_open(dsn: str) -> Callable[[], object]:
     from pgalmanac.config import load
     from pgalmanac.db import connect
     from pgalmanac.estimates import estimates
-    from pgalmanac.model import TableRef
+    from pgalmanac.table_names import TableRef
     from pgalmanac.view import view
 
     settings = load(environ={"PGALMANAC_TABLE": "public.events", "PGALMANAC_RETENTION_DAYS": "forever"}, dsn=dsn)

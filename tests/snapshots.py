@@ -7,19 +7,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
-from pgalmanac.model import (
-    Bounds,
-    KeyType,
-    Mark,
-    Orphan,
-    Partition,
-    PartitionedTable,
-    PartitionKey,
-    TableName,
-)
+from pgalmanac.model import Bounds, KeyType, Mark, Orphan, Partition, PartitionedTable, PartitionKey
 from pgalmanac.periods import Calendar
 from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName
 
 __all__ = ["NOW", "TODAY", "applied", "at", "calendar", "day", "events", "mark", "partition"]
 

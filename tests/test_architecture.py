@@ -24,7 +24,7 @@ TUI: Final = ROOT / "tui" / "pgalmanac_tui"
 LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("version", frozenset({"pgalmanac"})),
     ("errors", frozenset({"errors", "versions"})),
-    ("words", frozenset({"model", "marks", "bounds", "invocation", "amounts"})),
+    ("words", frozenset({"model", "table_names", "marks", "bounds", "invocation", "amounts"})),
     ("calendar", frozenset({"periods", "naming", "policy"})),
     (
         "thinking",

@@ -21,7 +21,7 @@ from pgalmanac.actions import Status
 from pgalmanac.config import Layer, Settings
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform, preview
-from pgalmanac.model import TableRef
+from pgalmanac.table_names import TableRef
 from support import connect, rows
 
 if TYPE_CHECKING:

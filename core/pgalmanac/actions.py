@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from pgalmanac.model import Bounds, Partition, Pin, TableName
+from pgalmanac.model import Bounds, Partition, Pin
+from pgalmanac.table_names import TableName
 
 if TYPE_CHECKING:  # it composes SQL, which brings the driver, and the dashboard's first picture does not wait for that
     from pgalmanac.mend import Mend

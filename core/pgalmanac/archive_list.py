@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pgalmanac.archive_manifest import MANIFEST, Manifest, read_manifest, table_folder
 from pgalmanac.archive_store import Store, open_store
 from pgalmanac.errors import ArchiveError
-from pgalmanac.model import TableName
 from pgalmanac.policy import ArchiveTarget
+from pgalmanac.table_names import TableName
 
 __all__ = ["Archived", "archived", "whole"]
 

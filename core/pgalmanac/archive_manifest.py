@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from pgalmanac.errors import ArchiveError
-from pgalmanac.model import Bounds, Interval, TableName
+from pgalmanac.model import Bounds, Interval
+from pgalmanac.table_names import TableName
 
 __all__ = ["MANIFEST", "ArchivedFile", "KeptColumn", "Manifest", "folder_of", "read_manifest", "table_folder"]
 

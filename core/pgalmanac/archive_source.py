@@ -21,7 +21,7 @@ from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.errors import ArchiveError
 from pgalmanac.log import scrub
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 
 __all__ = ["Source", "batches", "driver_conninfo", "read_columns", "read_source"]
 

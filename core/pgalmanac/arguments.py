@@ -16,9 +16,9 @@ from typing import Any, NoReturn, cast
 
 from pgalmanac.commands import COMMANDS, EXIT_CODES, FLAGS_ONLY, GLOBALS, HELP, OWN, WRITING, flag
 from pgalmanac.errors import ConfigError, UsageError
-from pgalmanac.model import TableRef
 from pgalmanac.option_kinds import did_you_mean, is_text
 from pgalmanac.options import POLICY
+from pgalmanac.table_names import TableRef
 
 __all__ = ["Arguments", "Help", "command_of", "parse"]
 

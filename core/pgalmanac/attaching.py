@@ -18,9 +18,9 @@ from pgalmanac.ddl import Script
 from pgalmanac.guard import GuardError, attach_guard
 from pgalmanac.log import scrub
 from pgalmanac.marks import read_mark
-from pgalmanac.model import TableName
 from pgalmanac.recovery import way_back
 from pgalmanac.steps import script
+from pgalmanac.table_names import TableName
 from pgalmanac.trash import bound
 from pgalmanac.view import View
 

@@ -14,7 +14,7 @@ from pgalmanac.errors import ConfigError, PrivilegeError
 from pgalmanac.health import make_health_function
 from pgalmanac.history import History, HistoryError
 from pgalmanac.history_tables import make_history
-from pgalmanac.model import TableName, TableRef
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["Beginning", "initialise"]
 

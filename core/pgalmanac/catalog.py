@@ -15,8 +15,9 @@ from pgalmanac.default_rows import with_strays
 from pgalmanac.discovery import KEY_TYPE, discover, find
 from pgalmanac.errors import ConfigError
 from pgalmanac.marks import PREFIX
-from pgalmanac.model import PartitionedTable, TableName, TableRef
+from pgalmanac.model import PartitionedTable
 from pgalmanac.privileges import missing_grants
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.versions import GRANTED_INHERITANCE
 
 __all__ = ["ESTIMATED_ROWS", "UNCOUNTED", "UNKNOWN_ROWS", "inspect"]

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Final
 from pgalmanac.bounds import EARLIEST, parse_bounds
 from pgalmanac.errors import ConfigError
 from pgalmanac.marks import read_mark, read_pin
-from pgalmanac.model import (
-    Bounds,
-    KeyType,
-    Orphan,
-    Partition,
-    PartitionedTable,
-    PartitionKey,
-    RelationKind,
-    Server,
-    TableName,
-)
+from pgalmanac.model import Bounds, KeyType, Orphan, Partition, PartitionedTable, PartitionKey, RelationKind, Server
+from pgalmanac.table_names import TableName
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow

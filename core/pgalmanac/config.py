@@ -16,7 +16,6 @@ from pgalmanac.config_file import Found, read_file
 from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
 from pgalmanac.invocation import HIDDEN, Invocation
 from pgalmanac.log import secrets_of
-from pgalmanac.model import TableName, TableRef
 from pgalmanac.option_kinds import Option, did_you_mean, variable
 from pgalmanac.options import (
     CONNECTION,
@@ -29,6 +28,7 @@ from pgalmanac.options import (
     TOP,
 )
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["NO_SCREENS", "USUAL_TABLE", "Counting", "Dashboard", "Settings", "load"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from pgalmanac.errors import ConfigError
-from pgalmanac.model import TableName, TableRef
 from pgalmanac.option_kinds import Option, did_you_mean
 from pgalmanac.options import (
     ARCHIVE,
@@ -21,6 +20,7 @@ from pgalmanac.options import (
     TABLE_NAME,
     TOP,
 )
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["File", "Found", "read_file", "starting_configuration"]
 

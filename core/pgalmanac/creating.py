@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Status
-from pgalmanac.model import Bounds, Interval, TableName
+from pgalmanac.model import Bounds, Interval
 from pgalmanac.naming import fit
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View, oldest_kept
 
 __all__ = ["create", "creates", "gaps", "limited", "lower_of"]

@@ -14,7 +14,8 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from pgalmanac.marks import UNMARKED, Lines, rewritten
-from pgalmanac.model import Bounds, KeyType, PartitionedTable, TableName
+from pgalmanac.model import Bounds, KeyType, PartitionedTable
+from pgalmanac.table_names import TableName
 
 __all__ = [
     "BOUNDS_CHECK",

@@ -9,7 +9,8 @@ from psycopg import sql
 from pgalmanac import ddl
 from pgalmanac.archive_manifest import KeptColumn
 from pgalmanac.ddl import Script, Statement, qualified
-from pgalmanac.model import PartitionedTable, TableName
+from pgalmanac.model import PartitionedTable
+from pgalmanac.table_names import TableName
 
 __all__ = ["held", "release", "table_beside"]
 

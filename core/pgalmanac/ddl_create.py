@@ -20,7 +20,8 @@ from pgalmanac.ddl import (
     qualified,
 )
 from pgalmanac.ddl_structure import Structure, dress, like, replica_identity
-from pgalmanac.model import Bounds, PartitionedTable, TableName
+from pgalmanac.model import Bounds, PartitionedTable
+from pgalmanac.table_names import TableName
 
 __all__ = ["create", "move_rows", "move_rows_at_once"]
 

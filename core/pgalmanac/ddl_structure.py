@@ -12,7 +12,8 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from pgalmanac.ddl import Statement, qualified, verbatim
-from pgalmanac.model import PartitionedTable, TableName
+from pgalmanac.model import PartitionedTable
+from pgalmanac.table_names import TableName
 
 __all__ = ["IDENTITIES", "Grant", "PolicyRule", "Structure", "dress", "like", "replica_identity"]
 

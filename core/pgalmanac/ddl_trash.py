@@ -16,7 +16,8 @@ from pgalmanac.ddl import BOUNDS_CHECK, Script, Statement, qualified
 from pgalmanac.ddl_structure import Structure, dress, replica_identity
 from pgalmanac.marks import UNMARKED, marked, pinned
 from pgalmanac.mend import Column, Mend
-from pgalmanac.model import Bounds, Mark, PartitionedTable, Pin, TableName
+from pgalmanac.model import Bounds, Mark, PartitionedTable, Pin
+from pgalmanac.table_names import TableName
 
 __all__ = [
     "add_bounds_check",

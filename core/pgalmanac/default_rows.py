@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, LiteralString
 from psycopg import errors, sql
 
 from pgalmanac.ddl import qualified
-from pgalmanac.model import Partition, PartitionedTable, RelationKind, quote
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.table_names import quote
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow

@@ -14,7 +14,8 @@ from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.locks import LOCKED, blockers
 from pgalmanac.marks import PREFIX
-from pgalmanac.model import Bounds, KeyType, Partition, TableRef
+from pgalmanac.model import Bounds, KeyType, Partition
+from pgalmanac.table_names import TableRef
 from pgalmanac.view import View
 
 __all__ = ["PartitionDetails", "Profile", "Pulse", "partition_details", "profile", "pulse"]

@@ -12,9 +12,10 @@ from pgalmanac.diagnose_coverage import coverage, not_created
 from pgalmanac.diagnose_default import default_partition
 from pgalmanac.diagnose_replication import replication
 from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
-from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable, TableName, quote
+from pgalmanac.model import Bounds, Mark, Partition, PartitionedTable
 from pgalmanac.plan import Plan
 from pgalmanac.recovery import way_back, way_out
+from pgalmanac.table_names import TableName, quote
 from pgalmanac.view import View, unmanaged
 
 __all__ = ["OF_ANOTHER", "SUCCESS_MAX_AGE", "diagnose", "of_status", "pg_partman_unread", "stop_pg_partman"]

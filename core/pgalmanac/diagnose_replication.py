@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgalmanac.findings import Code, Finding, warning
-from pgalmanac.model import Listing, Partition, RelationKind, quote
+from pgalmanac.model import Listing, Partition, RelationKind
+from pgalmanac.table_names import quote
 from pgalmanac.view import View
 
 __all__ = ["replication"]

@@ -9,8 +9,9 @@ from typing import Final, LiteralString
 
 from pgalmanac.db import Session
 from pgalmanac.mend import Column, Index, Mend, beyond, lacking
-from pgalmanac.model import PartitionedTable, TableName
+from pgalmanac.model import PartitionedTable
 from pgalmanac.structure import read_dress
+from pgalmanac.table_names import TableName
 
 __all__ = ["read_mend"]
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.db_errors import translated
 from pgalmanac.errors import ConfigError, TableBusyError
-from pgalmanac.model import TableName, TableRef
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["KEY_TYPE", "choose", "discover", "find", "meant", "requested_or_chosen"]
 

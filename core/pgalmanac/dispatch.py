@@ -18,12 +18,12 @@ from pgalmanac.config_file import starting_configuration
 from pgalmanac.db import credential
 from pgalmanac.errors import UsageError
 from pgalmanac.log import Stderr, is_terminal
-from pgalmanac.model import TableRef
 from pgalmanac.opening import DEMO_TABLES, settings_of
 from pgalmanac.process import Watch, patiently, run
 from pgalmanac.report import exit_code, render, render_history, render_init
 from pgalmanac.results import RunReport
 from pgalmanac.signals import terminate
+from pgalmanac.table_names import TableRef
 
 __all__ = ["Answer", "obey"]
 

@@ -24,9 +24,10 @@ from pgalmanac.errors import PgalmanacError
 from pgalmanac.history import History, HistoryError
 from pgalmanac.history_rights import rights
 from pgalmanac.leftovers import Leftovers, read_leftovers
-from pgalmanac.model import KeyType, TableName
+from pgalmanac.model import KeyType
 from pgalmanac.naming import MAX_BYTES
 from pgalmanac.replication import read_listings
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View, view
 
 __all__ = ["examine"]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pgalmanac.actions import Action, ActionKind, Facts, Guard, Reason, Source, Status
-from pgalmanac.model import Bounds, Mark, Orphan, Partition, TableName
+from pgalmanac.model import Bounds, Mark, Orphan, Partition
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View, unmanaged
 
 __all__ = ["drop", "drops", "gone", "grace_ended", "guarded", "unfinished", "with_room"]

@@ -22,10 +22,11 @@ from pgalmanac.estimates import estimates_of
 from pgalmanac.forecast import Forecast, Sizes, forecast, unusual
 from pgalmanac.history import task_name
 from pgalmanac.inspection import look
-from pgalmanac.model import Partition, Server, TableRef
+from pgalmanac.model import Partition, Server
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import TableReport
+from pgalmanac.table_names import TableRef
 from pgalmanac.view import View
 
 __all__ = ["Observation", "Observed", "observe"]

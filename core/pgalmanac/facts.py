@@ -15,9 +15,10 @@ from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
 from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.differences import read_mend
-from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName, quote
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
 from pgalmanac.plan import Plan
 from pgalmanac.strays import REFERENCES, is_referenced, why_immovable
+from pgalmanac.table_names import TableName, quote
 
 __all__ = ["read_facts"]
 

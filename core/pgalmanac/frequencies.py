@@ -14,7 +14,8 @@ from psycopg import errors, sql
 
 from pgalmanac.db import Session
 from pgalmanac.ddl import key_literal, qualified
-from pgalmanac.model import Bounds, Partition, TableName
+from pgalmanac.model import Bounds, Partition
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = ["most_frequent"]

@@ -16,8 +16,8 @@ from pgalmanac.catalog import ESTIMATED_ROWS, UNKNOWN_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import HOLDERS
 from pgalmanac.marks import read_mark, read_pin
-from pgalmanac.model import TableName
 from pgalmanac.steps import new_pin, pin_of
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard", "mark_guard", "pin_guard"]

@@ -15,8 +15,8 @@ from pgalmanac.db_errors import translated
 from pgalmanac.diagnose import OF_ANOTHER, SUCCESS_MAX_AGE
 from pgalmanac.discovery import KEY_TYPE
 from pgalmanac.history import History
-from pgalmanac.model import TableName
 from pgalmanac.policy import LOW_RUNWAY_DAYS
+from pgalmanac.table_names import TableName
 
 __all__ = ["make_health_function"]
 

@@ -18,9 +18,10 @@ import pgalmanac
 from pgalmanac.db import Session
 from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified, with_parameters
-from pgalmanac.model import PartitionedTable, TableName, TableRef
+from pgalmanac.model import PartitionedTable
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["History", "HistoryError", "PruneError", "task_name"]
 

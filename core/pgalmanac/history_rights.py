@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from pgalmanac.history import History
-from pgalmanac.model import TableName, quote
+from pgalmanac.table_names import TableName, quote
 
 __all__ = ["Rights", "rights"]
 

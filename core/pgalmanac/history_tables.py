@@ -11,7 +11,7 @@ from pgalmanac.db import Session
 from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.history import History, HistoryError
-from pgalmanac.model import TableName, TableRef, quote
+from pgalmanac.table_names import TableName, TableRef, quote
 
 __all__ = ["make_history"]
 

@@ -17,7 +17,7 @@ from pgalmanac.db import Session
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.facts import read_facts
 from pgalmanac.findings import PastRuns
-from pgalmanac.model import PartitionedTable, Pin, TableRef
+from pgalmanac.model import PartitionedTable, Pin
 from pgalmanac.plan import FIX_DAYS, Plan, plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.plan_archive import plan_archive, plan_restore, target_of, with_archives
 from pgalmanac.policy import Policy
@@ -25,6 +25,7 @@ from pgalmanac.recorder import Recorder
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
 from pgalmanac.replication import read_listings
 from pgalmanac.structure import read_structure
+from pgalmanac.table_names import TableRef
 from pgalmanac.view import View
 
 __all__ = ["MAINTAIN", "Inspection", "Request", "full_plan", "look", "make_plan"]

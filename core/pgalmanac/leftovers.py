@@ -10,7 +10,7 @@ from typing import Final, LiteralString
 
 from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = ["Leftovers", "read_leftovers"]

@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 from psycopg import sql
 
 from pgalmanac.db import Session
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 
 __all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders"]
 

@@ -25,7 +25,6 @@ from pgalmanac.forecast import unusual
 from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import MAINTAIN, Inspection, Request, full_plan, look
 from pgalmanac.log import scrub
-from pgalmanac.model import TableName, TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.proof import prove_insert
 from pgalmanac.recorder import Recorder
@@ -33,6 +32,7 @@ from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import Outcome, RunReport, TableReport
 from pgalmanac.run import Observer, Run
 from pgalmanac.summary import recorded_details, summary, why_failed
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.view import View, view
 
 __all__ = ["Observer", "Request", "check", "past_runs", "perform", "preview"]

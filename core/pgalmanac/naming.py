@@ -15,8 +15,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Interval, KeyType, Partition, TableName
+from pgalmanac.model import Bounds, Interval, KeyType, Partition
 from pgalmanac.periods import Calendar
+from pgalmanac.table_names import TableName
 
 __all__ = ["MAX_BYTES", "Style", "fit", "infer_style", "label", "other_clock", "parse_period"]
 

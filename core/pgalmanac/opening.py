@@ -16,8 +16,8 @@ from pgalmanac.arguments import Arguments
 from pgalmanac.config import NO_SCREENS, Settings, load
 from pgalmanac.errors import UsageError
 from pgalmanac.log import Stderr, is_terminal, secrets_of
-from pgalmanac.model import TableRef
 from pgalmanac.signals import terminate
+from pgalmanac.table_names import TableRef
 
 __all__ = ["DEMO_TABLES", "open_dashboard", "settings_of"]
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from pgalmanac.errors import PgalmanacError, UsageError
-from pgalmanac.model import TableRef
+from pgalmanac.table_names import TableRef
 
 __all__ = [
     "Option",

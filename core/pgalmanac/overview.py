@@ -13,10 +13,10 @@ from pgalmanac.config import Settings
 from pgalmanac.diagnose import of_status
 from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
-from pgalmanac.model import TableRef
 from pgalmanac.plan import Plan
 from pgalmanac.results import CountProgress, PartitionCount, RunReport, TableReport
 from pgalmanac.run import Observer, Run
+from pgalmanac.table_names import TableRef
 from pgalmanac.trash import look_into
 from pgalmanac.view import View, view
 

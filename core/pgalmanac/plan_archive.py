@@ -8,10 +8,11 @@ from dataclasses import replace
 from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.archive_manifest import Manifest, folder_of, table_folder
 from pgalmanac.errors import ConfigError, UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, RelationKind, TableName, TableRef
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, RelationKind
 from pgalmanac.naming import label, written_interval
 from pgalmanac.plan import Plan
 from pgalmanac.policy import ArchiveTarget, Policy
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.targets import inside, meant, names, parse_range
 from pgalmanac.view import View, view
 

@@ -9,7 +9,8 @@ from psycopg import sql
 from pgalmanac.catalog_rows import ParentRow
 from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
-from pgalmanac.model import PartitionedTable, RelationKind, quote
+from pgalmanac.model import PartitionedTable, RelationKind
+from pgalmanac.table_names import quote
 from pgalmanac.versions import GRANTED_INHERITANCE
 
 __all__ = ["missing_grants", "ownership"]

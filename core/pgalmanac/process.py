@@ -12,11 +12,11 @@ from pgalmanac.actions import Status
 from pgalmanac.config import Settings
 from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminated
 from pgalmanac.log import Stderr
-from pgalmanac.model import TableName
 from pgalmanac.notify import notify_status
 from pgalmanac.plan import Plan
 from pgalmanac.results import CountProgress, Outcome, Progress, RunReport
 from pgalmanac.signals import terminate
+from pgalmanac.table_names import TableName
 
 __all__ = ["Watch", "patiently", "run"]
 

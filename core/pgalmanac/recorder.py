@@ -19,11 +19,12 @@ from pgalmanac.history import History, HistoryError, PruneError
 from pgalmanac.history_rights import rights
 from pgalmanac.history_tables import make_history
 from pgalmanac.log import scrub
-from pgalmanac.model import PartitionedTable, TableName, TableRef
+from pgalmanac.model import PartitionedTable
 from pgalmanac.periods import Calendar
 from pgalmanac.records import past_runs
 from pgalmanac.results import Outcome
 from pgalmanac.sizes import measure, sizes
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["Recorder"]
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pgalmanac.actions import NO_FACTS, Action, ActionKind, Facts, Reason, Source
 from pgalmanac.dropping import gone
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Orphan, Partition, PartitionedTable, Pin, RelationKind
 from pgalmanac.plan import Plan
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName
 from pgalmanac.targets import meant, names, orphans_in
 from pgalmanac.view import View, view
 

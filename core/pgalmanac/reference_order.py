@@ -8,7 +8,7 @@ from typing import Final, LiteralString, TypeVar
 import psycopg
 
 from pgalmanac.db import Session
-from pgalmanac.model import TableRef
+from pgalmanac.table_names import TableRef
 
 __all__ = ["referring_first", "stable_order"]
 

@@ -10,8 +10,9 @@ from psycopg import sql
 
 from pgalmanac.actions import Action
 from pgalmanac.db import Session
-from pgalmanac.model import PartitionedTable, TableName, quote
+from pgalmanac.model import PartitionedTable
 from pgalmanac.privileges import ownership
+from pgalmanac.table_names import TableName, quote
 
 __all__ = ["called_by_now", "forbidden_by", "is_there", "missing_grant"]
 

@@ -10,7 +10,7 @@ from typing import Final
 import humanize
 
 from pgalmanac.log import shown
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = [

@@ -10,7 +10,8 @@ from typing import Final
 from pgalmanac.actions import Action, ActionKind, Status
 from pgalmanac.errors import BusyError, PgalmanacError
 from pgalmanac.findings import Finding, Level, worst
-from pgalmanac.model import Server, TableName
+from pgalmanac.model import Server
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = [

@@ -12,11 +12,12 @@ from pgalmanac.db_errors import translated
 from pgalmanac.discovery import requested_or_chosen
 from pgalmanac.errors import PgalmanacError, TableBusyError, UsageError
 from pgalmanac.findings import Code, Finding, info
-from pgalmanac.model import Server, TableRef
+from pgalmanac.model import Server
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.reference_order import referring_first
 from pgalmanac.results import CountProgress, Outcome, Progress, RunReport, TableReport
+from pgalmanac.table_names import TableRef
 
 __all__ = ["Observer", "Run", "on_standby"]
 

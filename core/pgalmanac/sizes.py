@@ -16,7 +16,8 @@ from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.history import History, task_name
 from pgalmanac.locks import LOCKED
-from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.table_names import TableName
 
 __all__ = ["measure", "sizes", "trend"]
 

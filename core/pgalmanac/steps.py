@@ -10,7 +10,8 @@ from pgalmanac.ddl import Script, Statement
 from pgalmanac.ddl_archive import held, release
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.marks import UNPINNED, edges, marked, pinned
-from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, Pin, TableName
+from pgalmanac.model import Mark, Orphan, Partition, PartitionedTable, Pin
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = [

@@ -13,7 +13,8 @@ from psycopg.rows import class_row
 from pgalmanac.db import Session
 from pgalmanac.db_errors import is_lost
 from pgalmanac.ddl import qualified
-from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
+from pgalmanac.table_names import TableName
 from pgalmanac.versions import PARAMETER_PRIVILEGES, PUBLISHED_ONCE_ATTACHED
 
 __all__ = ["REFERENCES", "Published", "can_silence_triggers", "is_referenced", "published_by", "why_immovable"]

@@ -8,8 +8,9 @@ from typing import Final, LiteralString
 from pgalmanac.db import Session
 from pgalmanac.db_errors import translated
 from pgalmanac.ddl_structure import Grant, PolicyRule, Structure
-from pgalmanac.model import Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Partition, PartitionedTable, RelationKind
 from pgalmanac.strays import published_by
+from pgalmanac.table_names import TableName
 
 __all__ = ["read_dress", "read_structure"]
 

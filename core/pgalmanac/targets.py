@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Orphan, Partition, TableName, quote
+from pgalmanac.model import Bounds, Orphan, Partition
 from pgalmanac.naming import parse_period, written_interval
+from pgalmanac.table_names import TableName, quote
 from pgalmanac.view import View
 
 __all__ = ["inside", "meant", "names", "orphans_in", "parse_range"]

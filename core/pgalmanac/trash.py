@@ -11,8 +11,9 @@ from pgalmanac.catalog import ESTIMATED_ROWS, UNKNOWN_ROWS
 from pgalmanac.db import Session
 from pgalmanac.ddl import BOUNDS_CHECK, Statement
 from pgalmanac.locks import LOCKED
-from pgalmanac.model import Bounds, PartitionedTable, TableName
+from pgalmanac.model import Bounds, PartitionedTable
 from pgalmanac.results import PartitionCount
+from pgalmanac.table_names import TableName
 
 __all__ = ["bound", "look_into", "make_trash"]
 

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Final
 
 from pgalmanac.errors import ConfigError
-from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Interval, KeyType, Partition, PartitionedTable, Pin, RelationKind
 from pgalmanac.naming import Style, infer_style, label, other_clock
 from pgalmanac.periods import Calendar, Coverage, aligned_interval, infer_interval, nearest, off_grid
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName
 
 __all__ = ["View", "oldest_kept", "undroppable", "unmanaged", "view"]
 

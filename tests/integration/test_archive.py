@@ -22,9 +22,10 @@ from pgalmanac.archive_restore import as_csv
 from pgalmanac.archives import archives
 from pgalmanac.config import Layer, Settings
 from pgalmanac.maintain import Request
-from pgalmanac.model import Interval, TableRef
+from pgalmanac.model import Interval
 from pgalmanac.report import render
 from pgalmanac.results import Progress, TableReport
+from pgalmanac.table_names import TableRef
 from support import add_default, add_partitions, connect, create_events, partition_names, rows, today
 
 if TYPE_CHECKING:

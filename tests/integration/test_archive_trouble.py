@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from pgalmanac.archive_write import Watch
     from pgalmanac.db import Session
     from pgalmanac.ddl import Statement
-    from pgalmanac.model import PartitionedTable, TableName
+    from pgalmanac.model import PartitionedTable
+    from pgalmanac.table_names import TableName
 
 DAY: Final = f"{today() - timedelta(days=91)}"
 NAME: Final = f"events_{today() - timedelta(days=91):%Y_%m_%d}"

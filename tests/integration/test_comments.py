@@ -17,7 +17,8 @@ from pgalmanac.ddl import Statement, remark
 from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.maintain import perform
 from pgalmanac.marks import PIN_PREFIX, PREFIX, UNMARKED, UNPINNED, Lines, marked, pinned, read_mark, read_pin
-from pgalmanac.model import Pin, TableName
+from pgalmanac.model import Pin
+from pgalmanac.table_names import TableName
 from snapshots import NOW, day, mark
 from support import connect, rows
 from under_fire import execute, planned, settings

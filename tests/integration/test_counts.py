@@ -23,9 +23,9 @@ from pgalmanac.counts_cache import CountsCache
 from pgalmanac.db import connect
 from pgalmanac.estimates import estimates
 from pgalmanac.figures import statistics
-from pgalmanac.model import TableName, TableRef
 from pgalmanac.policy import Policy
 from pgalmanac.results import CountProgress, PartitionCount
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.view import View, view
 
 if TYPE_CHECKING:

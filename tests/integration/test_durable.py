@@ -9,8 +9,8 @@ import pytest
 
 from pgalmanac.inspection import MAINTAIN
 from pgalmanac.maintain import perform
-from pgalmanac.model import TableRef
 from pgalmanac.pgserver import temporary_cluster
+from pgalmanac.table_names import TableRef
 from support import partition_names
 from under_fire import create_log, execute, settings
 

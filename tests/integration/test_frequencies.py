@@ -12,8 +12,8 @@ import pytest
 from pgalmanac.catalog import inspect
 from pgalmanac.db import connect
 from pgalmanac.frequencies import most_frequent
-from pgalmanac.model import TableRef
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableRef
 from pgalmanac.view import view
 from support import add_partitions, partition_names, today
 from support import connect as by_hand

@@ -15,8 +15,8 @@ from pgalmanac.db import connect as open_session
 from pgalmanac.health import make_health_function
 from pgalmanac.history_tables import make_history
 from pgalmanac.maintain import Request
-from pgalmanac.model import TableRef
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableRef
 from support import add_default, add_partitions, connect, rows
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from pgalmanac.history import History
 from pgalmanac.history_tables import make_history
 from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.locks import blockers, holders
-from pgalmanac.model import TableRef
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import Outcome
+from pgalmanac.table_names import TableRef
 from support import add_partitions, connect, leave_pending, partition_names, rows, today
 
 if TYPE_CHECKING:

@@ -23,11 +23,11 @@ from pgalmanac.catalog import inspect
 from pgalmanac.config import Counting
 from pgalmanac.db import connect as session_on
 from pgalmanac.errors import ConfigError, ConnectError, PgalmanacError, PrivilegeError
-from pgalmanac.model import TableName, TableRef
 from pgalmanac.pgbinaries import _likely_folders
 from pgalmanac.pgserver import temporary_cluster
 from pgalmanac.policy import Policy
 from pgalmanac.results import PartitionCount
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.view import view
 from support import connect, create_events, rows
 from under_fire import create_log, execute, maintain, midnight, todo

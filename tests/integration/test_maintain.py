@@ -15,8 +15,8 @@ from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
 from pgalmanac.exporter import observe
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
-from pgalmanac.model import TableRef
 from pgalmanac.results import RunReport, TableReport
+from pgalmanac.table_names import TableRef
 from support import (
     add_default,
     add_partitions,

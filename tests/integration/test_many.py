@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pgalmanac.config import Settings
     from pgalmanac.db import Session
-    from pgalmanac.model import TableRef
+    from pgalmanac.table_names import TableRef
 
 TABLES: Final = 200
 # What a server has when nobody changes it; a transaction that locks thousands of relations fails on it.

@@ -24,11 +24,12 @@ from pgalmanac.findings import Code
 from pgalmanac.guard import drop_guard, mark_guard
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import past_runs, perform
-from pgalmanac.model import Interval, KeyType, TableRef
+from pgalmanac.model import Interval, KeyType
 from pgalmanac.plan import Plan, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.steps import marking
 from pgalmanac.structure import read_structure
+from pgalmanac.table_names import TableRef
 from support import connect, rows
 from under_fire import create_log, execute, log_partition, maintain, midnight, planned, settings, todo
 

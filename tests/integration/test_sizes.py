@@ -16,10 +16,10 @@ from pgalmanac.findings import Code, Level
 from pgalmanac.forecast import forecast
 from pgalmanac.history import History
 from pgalmanac.inspection import MAINTAIN, Request
-from pgalmanac.model import TableRef
 from pgalmanac.recorder import Recorder
 from pgalmanac.results import TableReport
 from pgalmanac.sizes import sizes, trend
+from pgalmanac.table_names import TableRef
 
 STATS = "SELECT partition, rows, rows_exact, bytes > 0, bounds FROM housekeeper_partition_stats ORDER BY partition"
 

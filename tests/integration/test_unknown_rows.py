@@ -11,10 +11,10 @@ from pgalmanac.db import connect
 from pgalmanac.estimates import estimates
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform, preview
-from pgalmanac.model import TableRef
 from pgalmanac.overview import status
 from pgalmanac.policy import Policy
 from pgalmanac.report import render
+from pgalmanac.table_names import TableRef
 from pgalmanac.view import view
 from under_fire import settings
 

@@ -13,7 +13,7 @@ from textual.widgets import Button, Input
 from textual.worker import WorkerState
 
 from pgalmanac.config import Settings
-from pgalmanac.model import TableRef
+from pgalmanac.table_names import TableRef
 from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.model import Link
 from pgalmanac_tui.screens.change import ChangeScreen

@@ -10,9 +10,9 @@ from datetime import date, timedelta
 import pytest
 
 from pgalmanac.arguments import Arguments, parse
-from pgalmanac.model import TableName, TableRef
 from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.format import command_line, command_lines, width
 from pgalmanac_tui.snapshot import TableState, Wish

@@ -11,7 +11,7 @@ from textual.widgets import Button
 
 from dashboards import busy, opened, shown, text_of, typed, until
 from pgalmanac.config import Layer
-from pgalmanac.model import TableRef
+from pgalmanac.table_names import TableRef
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.widgets.calendar import Calendar
 from pgalmanac_tui.widgets.listing import Listing

@@ -13,8 +13,8 @@ from pgalmanac import maintain
 from pgalmanac.config import Dashboard as Look
 from pgalmanac.config import Layer, Settings
 from pgalmanac.inspection import MAINTAIN
-from pgalmanac.model import TableRef
 from pgalmanac.pgserver import Cluster
+from pgalmanac.table_names import TableRef
 from pgalmanac_tui import app as application
 from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.format import day_title

@@ -11,11 +11,12 @@ from pgalmanac.actions import ActionKind
 from pgalmanac.details import PartitionDetails, Profile
 from pgalmanac.errors import ConnectError
 from pgalmanac.findings import Code, PastRuns, warning
-from pgalmanac.model import Bounds, Server, TableName
+from pgalmanac.model import Bounds, Server
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.records import RunRecord
 from pgalmanac.results import PartitionCount
+from pgalmanac.table_names import TableName
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.format import Line, width
 from pgalmanac_tui.glyphs import UNICODE, Mark

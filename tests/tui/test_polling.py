@@ -18,8 +18,9 @@ from pgalmanac.actions import GOING
 from pgalmanac.config import Settings
 from pgalmanac.findings import Code
 from pgalmanac.inspection import MAINTAIN
-from pgalmanac.model import Server, TableName, TableRef
+from pgalmanac.model import Server
 from pgalmanac.schedule import Schedule
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac_tui import polling
 from pgalmanac_tui.gateway import ServerGateway
 from pgalmanac_tui.kept import Kept

@@ -13,7 +13,8 @@ from pgalmanac.archive_parquet import Content
 from pgalmanac.archive_types import Column, stored_edge, stored_type
 from pgalmanac.config import load
 from pgalmanac.errors import ArchiveError, ConfigError
-from pgalmanac.model import Interval, TableName
+from pgalmanac.model import Interval
+from pgalmanac.table_names import TableName
 
 if TYPE_CHECKING:
     from pathlib import Path

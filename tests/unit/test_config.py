@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pgalmanac.config import Settings, load
 from pgalmanac.config_file import starting_configuration
 from pgalmanac.errors import ConfigError, PgalmanacError, UsageError
-from pgalmanac.model import Interval, TableName, TableRef
+from pgalmanac.model import Interval
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName, TableRef
 
 EVENTS = TableName(schema="public", name="events")
 ORDERS = TableName(schema="app", name="orders")

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pgalmanac.actions import Facts
 from pgalmanac.diagnose import diagnose
 from pgalmanac.findings import Code, Level, PastRuns, worst
-from pgalmanac.model import Bounds, Interval, Listing, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Interval, Listing, Orphan, Partition, PartitionedTable, Pin, RelationKind
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName
 from pgalmanac.view import view
 from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
 

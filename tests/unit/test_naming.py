@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgalmanac.errors import UsageError
-from pgalmanac.model import Bounds, Interval, KeyType, TableName, TableRef
+from pgalmanac.model import Bounds, Interval, KeyType
 from pgalmanac.naming import MAX_BYTES, fit, infer_style, label, parse_period
 from pgalmanac.periods import Calendar
+from pgalmanac.table_names import TableName, TableRef
 from snapshots import NOW, at, day, partition
 
 CALENDAR = Calendar(zone=ZoneInfo("UTC"), key=KeyType.TIMESTAMP)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pgalmanac.actions import Action, ActionKind, Facts, Reason, Source, Status
 from pgalmanac.errors import ConfigError, UsageError
 from pgalmanac.invocation import Invocation
-from pgalmanac.model import Bounds, Interval, KeyType, Orphan, Partition, PartitionedTable, RelationKind, TableName
+from pgalmanac.model import Bounds, Interval, KeyType, Orphan, Partition, PartitionedTable, RelationKind
 from pgalmanac.plan import plan_create, plan_drop, plan_fix, plan_maintain
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName
 from pgalmanac.view import view
 from snapshots import NOW, applied, at, day, events, mark, partition
 

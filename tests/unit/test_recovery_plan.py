@@ -15,11 +15,12 @@ from pgalmanac.actions import GOING, Action, ActionKind, Facts, Reason, Source, 
 from pgalmanac.errors import UsageError
 from pgalmanac.marks import PREFIX, read_mark
 from pgalmanac.mend import Mend
-from pgalmanac.model import Bounds, Mark, Orphan, Partition, PartitionedTable, Pin, RelationKind, TableName
+from pgalmanac.model import Bounds, Mark, Orphan, Partition, PartitionedTable, Pin, RelationKind
 from pgalmanac.plan import plan_drop, plan_maintain
 from pgalmanac.policy import Policy
 from pgalmanac.recovery import plan_pin, plan_undrop, plan_unpin
 from pgalmanac.steps import marking, script
+from pgalmanac.table_names import TableName
 from pgalmanac.view import view
 from snapshots import NOW, TODAY, applied, at, day, events, mark, partition
 from unit.test_plan import policies, tables

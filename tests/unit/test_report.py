@@ -24,12 +24,13 @@ from pgalmanac.errors import (
     UsageError,
 )
 from pgalmanac.findings import Code, Finding, Level
-from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, Server, TableName
+from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, Server
 from pgalmanac.policy import Policy
 from pgalmanac.records import ActionRecord, RunRecord
 from pgalmanac.report import error_code, exit_code, render, render_error, render_history, render_init
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 from pgalmanac.summary import summary
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View, view
 
 NOW = datetime(2025, 11, 2, 12, tzinfo=UTC)

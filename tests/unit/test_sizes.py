@@ -9,8 +9,9 @@ import pytest
 
 from pgalmanac.findings import Code, Level
 from pgalmanac.forecast import Measured, Sizes, forecast, unusual
-from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey, TableName
+from pgalmanac.model import Bounds, KeyType, Partition, PartitionedTable, PartitionKey
 from pgalmanac.policy import Policy
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View, view
 
 NOW = datetime(2026, 3, 18, 2, tzinfo=UTC)  # a Wednesday

@@ -8,9 +8,10 @@ import pytest
 
 from pgalmanac.actions import Action, ActionKind, Reason, Status
 from pgalmanac.errors import ConnectError
-from pgalmanac.model import Bounds, TableName
+from pgalmanac.model import Bounds
 from pgalmanac.results import Outcome, TableReport
 from pgalmanac.summary import summary, why_failed
+from pgalmanac.table_names import TableName
 
 DAY = datetime(2025, 11, 2, tzinfo=UTC)
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from pgalmanac.findings import Level
-    from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
+    from pgalmanac.table_names import TableName
     from pgalmanac_tui.almanac import Almanac
     from pgalmanac_tui.changes import Change
     from pgalmanac_tui.entries import Entry

@@ -13,8 +13,8 @@ from pgalmanac.amounts import byte_size
 from pgalmanac.invocation import Invocation, quoted
 
 if TYPE_CHECKING:
-    from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
+    from pgalmanac.table_names import TableName
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.snapshot import Wish
 

@@ -20,13 +20,14 @@ from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import Request, look
 from pgalmanac.locks import blockers
 from pgalmanac.log import scrub
-from pgalmanac.model import Bounds, Partition, PartitionedTable, TableName, TableRef
+from pgalmanac.model import Bounds, Partition, PartitionedTable
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import Outcome, PartitionCount, RunReport
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
+from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.view import View
 from pgalmanac_tui.connection import Connection
 from pgalmanac_tui.engine import Engine, call_off

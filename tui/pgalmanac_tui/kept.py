@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 from pgalmanac_tui.snapshot import Snapshot
 
 __all__ = ["Kept"]

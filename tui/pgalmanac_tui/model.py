@@ -12,8 +12,8 @@ from pgalmanac.errors import ConnectError, PgalmanacError
 
 if TYPE_CHECKING:  # what a look at a table brings; the first picture has none
     from pgalmanac.forecast import Measured
-    from pgalmanac.model import TableName
     from pgalmanac.results import PartitionCount
+    from pgalmanac.table_names import TableName
     from pgalmanac_tui.almanac import Almanac
     from pgalmanac_tui.entries import Entry
     from pgalmanac_tui.snapshot import PartitionDetails, Profile, Snapshot, TableState

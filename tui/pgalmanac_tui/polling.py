@@ -20,11 +20,11 @@ from pgalmanac.findings import Finding, Level, worst
 from pgalmanac.forecast import Sizes, unusual
 from pgalmanac.history import HistoryError, task_name
 from pgalmanac.inspection import Inspection, look
-from pgalmanac.model import TableName
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.run import on_standby
 from pgalmanac.schedule import Schedule, next_run
+from pgalmanac.table_names import TableName
 from pgalmanac_tui.kept import Kept
 from pgalmanac_tui.snapshot import Snapshot, TableState
 

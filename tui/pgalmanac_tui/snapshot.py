@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from pgalmanac.actions import Action
 from pgalmanac.findings import Finding, Level, PastRuns, worst
 from pgalmanac.forecast import Measured, Sizes
-from pgalmanac.model import Bounds, Partition, Server, TableName
+from pgalmanac.model import Bounds, Partition, Server
 from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 if TYPE_CHECKING:  # these bring the driver with them, and the first picture must not wait for it

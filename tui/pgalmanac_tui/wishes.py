@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from pgalmanac.model import Bounds, Orphan, TableName
+from pgalmanac.model import Bounds, Orphan
+from pgalmanac.table_names import TableName
 from pgalmanac.targets import names
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.entries import Entry

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psycopg
 
 from pgalmanac.inspection import Request
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 from support import connect, rows
 from under_fire import age, create_log, maintain, midnight, todo
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgalmanac.findings import Level
-from pgalmanac.model import TableName
+from pgalmanac.table_names import TableName
 from pgalmanac_tui.format import Span, clean
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.header import level_span

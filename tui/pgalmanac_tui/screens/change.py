@@ -26,7 +26,7 @@ from pgalmanac_tui.widgets.pager import Pager
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-    from pgalmanac.model import TableName
+    from pgalmanac.table_names import TableName
 
 __all__ = ["ChangeScreen"]
 

@@ -30,7 +30,7 @@ from pgalmanac_tui.wishes import (
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from pgalmanac.model import TableName
+    from pgalmanac.table_names import TableName
     from pgalmanac_tui.screens.host import Host
     from pgalmanac_tui.screens.keys import Told
     from pgalmanac_tui.screens.lists import Lists

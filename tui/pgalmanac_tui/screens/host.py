@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from pgalmanac.findings import Level
-    from pgalmanac.model import TableName
+    from pgalmanac.table_names import TableName
     from pgalmanac_tui.changes import Change
     from pgalmanac_tui.entries import Entry
     from pgalmanac_tui.glyphs import Glyphs

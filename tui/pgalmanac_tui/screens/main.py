@@ -26,7 +26,7 @@ from pgalmanac_tui.widgets.lines import Lines
 if TYPE_CHECKING:
     from textual.geometry import Size
 
-    from pgalmanac.model import TableName
+    from pgalmanac.table_names import TableName
     from pgalmanac_tui.screens.host import Host
 
 __all__ = ["MainScreen"]

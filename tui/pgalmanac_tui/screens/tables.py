@@ -17,7 +17,7 @@ from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.listing import Listing
 
 if TYPE_CHECKING:
-    from pgalmanac.model import TableName
+    from pgalmanac.table_names import TableName
 
 __all__ = ["TablesScreen"]
 
