@@ -234,6 +234,8 @@ def _failed(blank: Outcome, exc: psycopg.Error) -> Outcome:
     """Sort the server's refusals: standing reasons are skipped, a taken name wants a human, the rest is a failure."""
     text = scrub(one_line(exc))
     status = Status.FAILED
+    if isinstance(exc, errors.CharacterNotInRepertoire):  # of encoding SQL_ASCII a database takes any bytes for text
+        text = f"{blank.action.partition} has text that is no UTF-8, as its comment may; correct that ({text})"
     if blank.action.kind is ActionKind.ATTACH:
         text = f"{text}; its rows: SELECT * FROM {blank.action.partition}"
     elif blank.action.kind in GOING:

@@ -14,13 +14,13 @@ from pgalmanac.ddl import with_parameters
 from pgalmanac.default_rows import with_strays
 from pgalmanac.discovery import KEY_TYPE, discover, find
 from pgalmanac.errors import ConfigError
-from pgalmanac.marks import PREFIX
+from pgalmanac.marks import OURS, PREFIX
 from pgalmanac.model import PartitionedTable
 from pgalmanac.privileges import missing_grants
 from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.versions import GRANTED_INHERITANCE
 
-__all__ = ["ESTIMATED_ROWS", "UNCOUNTED", "UNKNOWN_ROWS", "inspect"]
+__all__ = ["COMMENT", "ESTIMATED_ROWS", "UNCOUNTED", "UNKNOWN_ROWS", "inspect"]
 
 # Whether this role has the owner's rights, and may give the owner what it made.
 _MAY_OWN: Final[LiteralString] = "pg_has_role(c.relowner, 'USAGE')"
@@ -75,12 +75,17 @@ UNCOUNTED: Final[LiteralString] = """
 # Such a table that has pages all the same, as after pg_upgrade to 17 or older. It stats a file, and waits for a lock.
 UNKNOWN_ROWS: Final[LiteralString] = f"""
 CASE WHEN {UNCOUNTED} THEN pg_relation_size(c.oid) > 0 ELSE false END"""  # made of constants
+# What stands in a comment; `d` is its row of pg_description. A database of encoding SQL_ASCII takes any bytes for text:
+# there, what has nothing of ours is sent with those beyond ASCII written out, so that none makes the table unreadable.
+COMMENT: Final[LiteralString] = f"""
+CASE WHEN d.description IS NULL OR strpos(d.description, '{OURS}') > 0 OR getdatabaseencoding() <> 'SQL_ASCII'
+     THEN d.description ELSE encode(convert_to(d.description, 'SQL_ASCII'), 'escape') END"""  # made of constants
 # relpartbound holds no column, so that pg_get_expr takes 0 for the relation (PostgreSQL's documentation, 9.27.5);
 # with the partition's oid it would wait behind an ACCESS EXCLUSIVE lock on it, in the middle of an incident.
 _PARTITIONS: Final[LiteralString] = f"""
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, s.spcname::text AS tablespace, i.inhdetachpending AS pending,
-       pg_get_expr(c.relpartbound, 0) AS bound, d.description AS comment,
+       pg_get_expr(c.relpartbound, 0) AS bound, {COMMENT} AS comment,
        CASE WHEN {{counted}} THEN {ESTIMATED_ROWS} ELSE 0 END AS rows,
        CASE WHEN {{counted}} THEN concat_ws('/', c.relfilenode, pg_stat_get_tuples_inserted(c.oid),
             pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid)) ELSE '' END AS counters
@@ -128,7 +133,7 @@ async def inspect(session: Session, ref: TableRef, *, lock: bool = False, counte
             sql.SQL("COMMIT"),
         ]
     )
-    with translated(f"the catalog of {ref}"):
+    with translated(f"the catalog of {ref}", session.server.database):
         try:
             parent_rows, partition_rows, orphan_rows = await session.read(query)
         finally:

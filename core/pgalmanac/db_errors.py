@@ -61,15 +61,18 @@ def _named(exc: psycopg.Error) -> tuple[bool, bool]:
 
 
 @contextmanager
-def translated(what: str) -> Generator[None]:
-    """Turn the driver's errors into ours, naming *what* was being done; everything at this boundary passes here."""
+def translated(what: str, database: str | None = None) -> Generator[None]:
+    """Turn the driver's errors into ours, naming *what* was being done; everything at this boundary passes here.
+
+    *database* is the name of the one that was asked, where texts of its own are read.
+    """
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as exc:
         raise PrivilegeError(f"{what}: {one_line(exc)}", hint="grant it to this role", sqlstate=exc.sqlstate) from exc
     except psycopg.errors.CharacterNotInRepertoire as exc:  # of encoding SQL_ASCII a database takes any bytes for text
         raise ConfigError(
-            f"{what}: the database holds text that is no UTF-8 ({scrub(one_line(exc))})",
+            f"{what}: {_called(database)} holds text that is no UTF-8 ({scrub(one_line(exc))})",
             hint="correct that name, comment or value, or restore a dump of it into a database of encoding UTF8",
             sqlstate=exc.sqlstate,
         ) from exc
@@ -80,6 +83,10 @@ def translated(what: str) -> Generator[None]:
                 f"{what}: the connection was lost ({text})", hint="run it again", sqlstate=exc.sqlstate
             ) from exc
         raise ServerError(f"{what}: {text}", hint="see the server's log", sqlstate=exc.sqlstate) from exc
+
+
+def _called(database: str | None) -> str:
+    return "the database" if database is None else f"database {database}"
 
 
 def is_lost(exc: psycopg.Error) -> bool:

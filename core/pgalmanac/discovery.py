@@ -52,7 +52,7 @@ async def find(session: Session, ref: TableRef, *, lock: bool = False) -> tuple[
         schemas=sql.SQL("{}::text[]").format(schemas),
         locked=sql.SQL(_LOCK if lock else "true").format(lock_class=LOCK_CLASS),
     )
-    with translated(f"the catalog of {ref}"):
+    with translated(f"the catalog of {ref}", session.server.database):
         row = await (await session.execute(query)).fetchone()
     if row is None:
         return None
@@ -90,7 +90,7 @@ async def _spelled_out(session: Session, ref: TableRef) -> TableRef:
 
 async def discover(session: Session) -> tuple[TableName, ...]:
     """Every table that pgalmanac could maintain: partitioned by range of one time column, and no partition itself."""
-    with translated("the list of partitioned tables"):
+    with translated("the list of partitioned tables", session.server.database):
         rows = await (await session.execute(_CANDIDATES)).fetchall()
     return tuple(TableName(schema=schema, name=name) for schema, name in rows)
 

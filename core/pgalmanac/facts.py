@@ -88,7 +88,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
     ]
     homes = [a.target for a in attaches if a.target is not None]
     wanted += [replace(home, schema=table.name.schema) for home in homes]
-    with translated(f"the plan for {table.name}"):
+    with translated(f"the plan for {table.name}", session.server.database):
         taken = await _taken(session, wanted) if wanted else dict[TableName, TableName | None]()
         strays = await _strays(session, table, filled) if filled else dict[datetime, int]()
         immovable = await why_immovable(session, table) if strays and creates else None

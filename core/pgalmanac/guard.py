@@ -12,7 +12,7 @@ from psycopg import sql
 from pgalmanac.actions import Action, ActionKind, Reason, Source, Status
 from pgalmanac.attempts import LastLook
 from pgalmanac.bounds import parse_bounds
-from pgalmanac.catalog import ESTIMATED_ROWS, UNKNOWN_ROWS
+from pgalmanac.catalog import COMMENT, ESTIMATED_ROWS, UNKNOWN_ROWS
 from pgalmanac.db import Session
 from pgalmanac.locks import HOLDERS
 from pgalmanac.marks import read_mark, read_pin
@@ -23,15 +23,15 @@ from pgalmanac.view import View
 __all__ = ["GuardError", "ParentHeld", "attach_guard", "check_drop", "drop_guard", "mark_guard", "pin_guard"]
 
 # Our own look, in a transaction that runs under the role's path.
-_LOOK: Final[LiteralString] = """
+_LOOK: Final[LiteralString] = f"""
 SET LOCAL search_path = pg_catalog;
-SELECT c.oid::int8, pg_get_expr(c.relpartbound, 0), i.inhdetachpending, d.description, clock_timestamp(), {asked}
+SELECT c.oid::int8, pg_get_expr(c.relpartbound, 0), i.inhdetachpending, {COMMENT}, clock_timestamp(), {{asked}}
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = {parent}
+  LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = {{parent}}
   LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
- WHERE (c.oid, n.nspname, c.relname) IN ({wanted})
+ WHERE (c.oid, n.nspname, c.relname) IN ({{wanted}})
    AND c.relkind = 'r' AND (i.inhrelid IS NOT NULL OR NOT c.relispartition)
-"""
+"""  # made of constants
 # A pin is for whatever has that name and number, wherever it stands.
 _LOOK_AT_NAME: Final[LiteralString] = """
 SET LOCAL search_path = pg_catalog;

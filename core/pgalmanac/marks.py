@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from pgalmanac.model import Bounds, Mark, Pin
 
 __all__ = [
+    "OURS",
     "PIN_PREFIX",
     "PREFIX",
     "UNMARKED",
@@ -28,6 +29,8 @@ __all__ = [
     "rewritten",
 ]
 
+# How every line of ours begins.
+OURS: Final = "pgalmanac-"
 PREFIX: Final = "pgalmanac-mark: "
 PIN_PREFIX: Final = "pgalmanac-pin: "
 # Lines of a comment by how they begin, each instead of any that begins so; None is none.

@@ -81,7 +81,7 @@ class Run:
                 if self.session.conn.closed:
                     self.session = await _connect(self.stack, self.settings, read_only=self.read_only)
                 # A connection may be lost at any statement, also between those that say what they were about.
-                with translated(f"table {ref}"):
+                with translated(f"table {ref}", self.session.server.database):
                     await self.session.rollback()  # what broke the table before may have left its transaction open
                     reports[ref] = await one(ref)
             except TableBusyError as exc:

@@ -90,7 +90,7 @@ async def read_dress(session: Session, oid: int, name: TableName) -> Structure:
 
 async def read_structure(session: Session, table: PartitionedTable) -> Structure:
     """What a new partition of *table* needs beside LIKE and ATTACH. Asked only when one is to be created."""
-    with translated(f"the structure of {table.name}"):
+    with translated(f"the structure of {table.name}", session.server.database):
         dress = await read_dress(session, table.oid, table.name)
         schemas = list({table.name.schema, *(p.name.schema for p in table.partitions)})  # it is made in one of them
         defaults = await (await session.execute(_DEFAULTS, {"schemas": schemas})).fetchall()

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from pgalmanac.actions import Status
 from pgalmanac.apply import apply
@@ -795,7 +796,7 @@ def _in_latin1(conninfo: str, statement: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "tables", "what"),
     [
-        ("COMMENT ON TABLE log_default IS 'Käse'", ("log",), "the catalog of log"),
+        ("COMMENT ON TABLE log_default IS 'Käse\npgalmanac-pin: {}'", ("log",), "the catalog of log"),
         ('ALTER TABLE log ADD "Käse" int', ("log",), "the catalog of log"),
         ('CREATE TABLE "Käse" (ts timestamptz) PARTITION BY RANGE (ts)', (), "the list of partitioned tables"),
     ],
@@ -810,7 +811,8 @@ def test_text_that_is_no_utf_8_is_said_to_be_that(
     with pytest.raises(ConfigError) as caught:
         asyncio.run(perform(wanted, Request(command="maintain")))
 
-    assert f"{what}: the database holds text that is no UTF-8 (" in str(caught.value)
+    name = conninfo_to_dict(without_encoding)["dbname"]
+    assert f"{what}: database {name} holds text that is no UTF-8 (" in str(caught.value)
     assert "database of encoding UTF8" in str(caught.value)
 
 
@@ -833,3 +835,37 @@ def test_text_that_is_no_utf_8_is_in_no_way_where_nobody_reads_it(without_encodi
     assert (report.exit_code, report.tables[0].created, report.tables[0].dropped) == (0, 3, 1)
     assert report.tables[0].moved_rows == 9
     assert [("Käse",)] == kept
+
+
+def _commented(conninfo: str, *names: str) -> None:
+    for name in names:
+        _in_latin1(conninfo, f"COMMENT ON TABLE {name} IS 'Käse'")
+
+
+def test_a_comment_that_is_no_utf_8_bars_nobody_from_its_table(without_encoding: str) -> None:
+    """Also of a partition that is dropped, since nothing is written into its comment."""
+    old, held = (f"log_{midnight(day):%Y_%m_%d}" for day in (-9, 0))
+    _commented(without_encoding, "log_default", old, held)
+
+    report = maintain(without_encoding)
+    with psycopg.connect(without_encoding, client_encoding="LATIN1") as connection:
+        kept = connection.execute(f"SELECT obj_description('{held}'::regclass)".encode()).fetchall()
+
+    assert (report.exit_code, report.tables[0].created, report.tables[0].dropped) == (0, 3, 1), _errors(report)
+    assert kept == [("Käse",)]
+
+
+def test_a_comment_that_is_no_utf_8_is_not_written_again(without_encoding: str) -> None:
+    """What has to be written into it would change it: that partition stays, which is said, and all else is done."""
+    execute(without_encoding, "DROP TABLE log_default")
+    log_partition(without_encoding, -8)
+    odd, fine = (f"log_{midnight(day):%Y_%m_%d}" for day in (-9, -8))
+    _commented(without_encoding, odd)
+
+    report = maintain(without_encoding)
+
+    said = {o.action.partition.name: (o.status, o.error) for o in report.tables[0].outcomes}
+    assert said[fine] == (Status.DONE, None)
+    assert said[odd][0] is Status.FAILED
+    assert f"public.{odd} has text that is no UTF-8, as its comment may" in str(said[odd][1])
+    assert (report.exit_code, report.tables[0].created) == (1, 3)
