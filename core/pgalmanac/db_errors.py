@@ -76,6 +76,12 @@ def translated(what: str, database: str | None = None) -> Generator[None]:
             hint="correct that name, comment or value, or restore a dump of it into a database of encoding UTF8",
             sqlstate=exc.sqlstate,
         ) from exc
+    except psycopg.errors.UntranslatableCharacter as exc:  # as a name in a database of encoding LATIN1
+        raise ConfigError(
+            f"{what}: {_called(database)} cannot hold a text of the configuration ({scrub(one_line(exc))})",
+            hint="name tables and schemas with characters of its encoding",
+            sqlstate=exc.sqlstate,
+        ) from exc
     except psycopg.Error as exc:
         text = scrub(one_line(exc))
         if is_lost(exc):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, LiteralString
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.db_errors import translated
@@ -53,7 +53,10 @@ async def find(session: Session, ref: TableRef, *, lock: bool = False) -> tuple[
         locked=sql.SQL(_LOCK if lock else "true").format(lock_class=LOCK_CLASS),
     )
     with translated(f"the catalog of {ref}", session.server.database):
-        row = await (await session.execute(query)).fetchone()
+        try:
+            row = await (await session.execute(query)).fetchone()
+        except errors.UntranslatableCharacter:  # the database's encoding has no such name, and so no such table
+            return None
     if row is None:
         return None
     oid, schema, locked = row

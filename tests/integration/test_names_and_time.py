@@ -869,3 +869,49 @@ def test_a_comment_that_is_no_utf_8_is_not_written_again(without_encoding: str) 
     assert said[odd][0] is Status.FAILED
     assert f"public.{odd} has text that is no UTF-8, as its comment may" in str(said[odd][1])
     assert (report.exit_code, report.tables[0].created) == (1, 3)
+
+
+@pytest.fixture
+def in_latin1(server: Cluster) -> Generator[str]:
+    """Give the conninfo of a database of encoding LATIN1, which has no euro sign, with a log."""
+    name = f"test_{uuid4().hex[:12]}"
+    execute(server.conninfo(), f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    create_log(server.conninfo(name), days=(-9, 0))
+    yield server.conninfo(name)
+    execute(server.conninfo(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("table", ['"événements€"', 'public."événements€"', '"€".log'])
+def test_a_name_that_the_encoding_cannot_hold_is_that_of_no_table(in_latin1: str, table: str) -> None:
+    """It is there as little as any other that is mistyped, and bars no other table."""
+    name = conninfo_to_dict(in_latin1)["dbname"]
+    with pytest.raises(ConfigError) as caught:
+        maintain(in_latin1, table)
+
+    report = maintain(in_latin1, "log", table)
+
+    assert str(caught.value).startswith(f"there is no table {TableRef.parse(table)} in database {name}: ")
+    assert (report.tables[0].created, report.tables[0].error) == (3, None)
+    assert isinstance(report.tables[1].error, ConfigError)
+
+
+def test_a_setting_that_the_encoding_cannot_hold_is_said_to_be_that(in_latin1: str) -> None:
+    """With the character and the encoding, which the server names; it is the configuration that is wrong."""
+    name = conninfo_to_dict(in_latin1)["dbname"]
+
+    with pytest.raises(ConfigError) as caught:
+        maintain(in_latin1, trash_schema="déchets€", grace_days=7)
+
+    assert f"database {name} cannot hold a text of the configuration (character with byte" in str(caught.value)
+    assert 'has no equivalent in encoding "LATIN1"' in str(caught.value)
+
+
+def test_a_history_whose_name_the_encoding_cannot_hold_is_a_warning(in_latin1: str) -> None:
+    """As any history that is not to be had: what is wrong is said, and the partitions are made."""
+    wanted = replace(settings(in_latin1), history_table=TableRef(name="passé€"))
+
+    report = asyncio.run(perform(wanted, Request(command="maintain"))).tables[0]
+
+    said = [f.message for f in report.findings if f.code is Code.HISTORY_UNAVAILABLE]
+    assert report.created == 3
+    assert any('has no equivalent in encoding "LATIN1"' in message for message in said), said
