@@ -24,10 +24,8 @@ def coverage(seen: View) -> Iterator[Finding]:
     runway = seen.runway_days
     if runway < seen.policy.low_runway_days:
         days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
-        yield warning(
-            Code.RUNWAY_SHORT,
-            f"{seen.table.name} has partitions for {days} after today; run pgalmanac {_longer(seen)}",
-        )
+        remedy = f"run pgalmanac {_longer(seen)}" if seen.policy.premake_days else "set premake_days to 1 or more"
+        yield warning(Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {remedy}")
     if seen.unclear is not None and seen.covered_until != LATEST:
         yield warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: {seen.unclear}")
     yield from _gaps(seen)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 import psycopg
@@ -39,6 +40,8 @@ __all__ = ["Observer", "Request", "check", "past_runs", "perform", "preview"]
 
 # How long closing the history row of an interrupted run may take before the process ends all the same.
 _CLOSING_SECONDS: Final = 5
+# So long it is at most, where it runs nightly, until another run can make what is missing.
+_NEXT_RUN: Final = timedelta(days=1)
 
 
 def _one_table_only(request: Request, refs: Sequence[TableRef]) -> None:
@@ -196,11 +199,21 @@ async def _looked_again(run: Run, request: Request, seen: Inspection, report: Ta
 
 
 def _sufficed(now: View, report: TableReport) -> TableReport:
-    """A night after which inserts fail is no success, also where nothing went wrong: of today a part is covered."""
-    if report.failed or now.table.default is not None or now.coverage.covered(now.now):
+    """A night after which inserts fail before the next one is no success, also where nothing went wrong.
+
+    Of a period a part is covered then, which only fix completes.
+    """
+    needed = min(now.now + _NEXT_RUN, now.day(now.policy.premake_days + 1))
+    until = now.covered_until
+    if report.failed or now.table.default is not None or (until is not None and until >= needed):
         return report
-    message = f"{now.table.name} has no partition for now, and inserts fail"
-    return replace(report, error=ProofError(message, hint="pgalmanac fix makes what is missing of today"))
+    if until is None:
+        message = f"{now.table.name} has no partition for now, and inserts fail"
+    else:
+        message = (
+            f"{now.table.name} has no partition from {now.calendar.shown(until):%Y-%m-%d %H:%M} on, and inserts fail"
+        )
+    return replace(report, error=ProofError(message, hint="pgalmanac fix makes what is missing"))
 
 
 async def _proved(session: Session, now: View, report: TableReport) -> TableReport:

@@ -69,13 +69,16 @@ def orphans_in(seen: View, target: str) -> list[Orphan]:
 
 
 def _targets(seen: View, target: str) -> Sequence[Partition]:
-    """The partitions that a period, range or name means; a name wins, because it is exact."""
+    """The partitions that a period, range or name means. A name that is a period too must be that one's."""
     named = [p for p in seen.table.partitions if names(target, p.name)]
     if len(named) > 1:
         which = ", ".join(str(p.name) for p in named)
         msg = f"{target} is the name of {len(named)} partitions of {seen.table.name} ({which})"
         raise UsageError(msg, hint="write it with its schema")
     if named:
+        if written_interval(target) is seen.interval and parse_range(target, seen) != (named[0].bounds,):
+            msg = f"{target} is a period, and the name of a partition that holds another one"
+            raise UsageError(msg, hint=f"write {named[0].name}, or the name that the period's own partition has")
         return named
     default = seen.table.default
     if default is not None and target in {default.name.name, str(default.name)}:

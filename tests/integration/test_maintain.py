@@ -148,6 +148,25 @@ async def test_a_night_after_which_inserts_fail_is_no_success(database: str) -> 
     assert (fixed.failed, again.failed) == (False, False)
 
 
+async def test_a_night_before_a_day_with_a_hole_is_no_success(database: str) -> None:
+    """As where the zone changed: of tomorrow only the beginning has a partition, and the next night comes after it."""
+    tomorrow, after = (today() + timedelta(days=n) for n in (1, 2))
+    add_partitions(database, days=[0, *range(2, 31)])
+    begins = f"FOR VALUES FROM ('{tomorrow}') TO ('{tomorrow} 00:00:00.001')"
+    with connect(database) as connection:
+        connection.execute(f"CREATE TABLE short PARTITION OF events {begins}".encode())
+    # Where one has no day ahead by his own wish, today is enough.
+    none_ahead = await run(database, flags=Layer(values={"premake_days": 0}))
+    report = await run(database)
+    fixed = await run(database, Request(command="fix", back=0))
+    again = await run(database)
+
+    assert (none_ahead.error, report.failed) == (None, True)
+    assert str(report.error).startswith(f"public.events has no partition from {tomorrow} 00:00 on, and inserts fail")
+    assert [f"{o.action.bounds.upper:%Y-%m-%d %H:%M}" for o in fixed.outcomes] == [f"{after} 00:00"]
+    assert (fixed.failed, again.failed) == (False, False)
+
+
 async def test_a_locked_table_is_reported_and_left_alone(database: str) -> None:
     """Another run holds the advisory lock: nothing is done, nothing recorded, exit code 75."""
     with connect(database) as other:

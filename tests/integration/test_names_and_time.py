@@ -426,7 +426,7 @@ def test_the_far_future(empty_database: str, upper: str) -> None:
 def test_partitions_of_another_sessions_zone_are_continued_without_a_hole(
     empty_database: str, zone: dict[str, Any]
 ) -> None:
-    """Bounds written in one session's zone are instants: UTC days that overlap them in part are a finding, no error."""
+    """Bounds written in one session's zone are instants: a UTC day that they cover in part is an error until fix."""
     execute(empty_database, "CREATE TABLE log (ts timestamptz NOT NULL) PARTITION BY RANGE (ts)")
     with connect(empty_database) as connection:
         connection.execute(b"SET TimeZone = 'Asia/Kolkata'")
@@ -439,7 +439,8 @@ def test_partitions_of_another_sessions_zone_are_continued_without_a_hole(
     report = maintain(empty_database, **zone)
     fixed = maintain(empty_database, request=Request(command="fix", back=1, ahead=3), **zone)
 
-    assert report.exit_code == 0, _errors(report)
+    assert (report.exit_code, _errors(report)) == (1, [])
+    assert "inserts fail: pgalmanac fix" in str(report.tables[0].error)
     assert fixed.exit_code == 0, _errors(fixed)
     assert Code.GAP in {f.code for f in report.tables[0].findings}
     assert Code.GAP not in {f.code for f in fixed.tables[0].findings}

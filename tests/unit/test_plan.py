@@ -284,6 +284,18 @@ def test_two_may_always_go_however_long_and_a_few_days_beside_a_month() -> None:
     assert len(dropped(plan_maintain(events([*years, *map(day, range(-31, 31))]), POLICY).actions)) == 2
 
 
+def test_a_name_that_is_another_period_drops_neither() -> None:
+    """Whoever types a day means that day; the partition of that name is had with its schema."""
+    days = [partition(day(n), oid=300 + n) for n in range(-4, 1)]
+    there = [partition(day(-5), oid=200, name="2025-10-20"), partition(day(-13), oid=201), *days]
+    right = [partition(day(-13), oid=201, name="2025-10-20"), *days]
+
+    with pytest.raises(UsageError, match="is a period, and the name of a partition that holds another one"):
+        plan_drop(events(there), POLICY, target="2025-10-20")
+    for table, target, oid in ((there, 'public."2025-10-20"', 200), (right, "2025-10-20", 201)):
+        assert [oid] == [a.oid for a in plan_drop(events(table), POLICY, target=target).actions]
+
+
 def test_too_many_gaps_do_not_keep_today_from_being_made() -> None:
     """An ancient partition kept for ever asks for thousands of days: those are refused, the coming ones are not."""
     policy = replace(POLICY, retention_days=None)
