@@ -224,7 +224,8 @@ exit codes (check has its own: 0 ok, 1 warning, 2 critical, 3 bad usage):
  64 bad usage                            69 no server answers
  70 internal error                       75 a table is locked by another run
  77 permission denied                    78 configuration, or no such table
-130 interrupted                         143 terminated"""
+129 the terminal went away             130 interrupted
+143 terminated"""
 
 
 def flag(name: str) -> str:

@@ -11,6 +11,7 @@
     ├── BusyError           75  another process of ours holds the lock
     │   └── TableBusyError  75  another run holds the table
     ├── ServerError         70  the server refused something it should not have
+    ├── HungUp             129  SIGHUP
     ├── Interrupted        130  SIGINT
     └── Terminated         143  SIGTERM
 
@@ -117,6 +118,12 @@ class TableBusyError(BusyError):
 
 class ServerError(PgalmanacError):
     """A statement of ours failed in a way that no rule above foresees."""
+
+
+class HungUp(PgalmanacError):  # noqa: N818  # as its siblings
+    """SIGHUP, for the terminal is gone, ended the run; the step under way was undone or completed."""
+
+    exit_code = 129
 
 
 class Interrupted(PgalmanacError):  # noqa: N818  # the field's word for SIGINT is not "InterruptedError", which is OSError's

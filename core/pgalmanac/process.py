@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pgalmanac.actions import Status
 from pgalmanac.config import Settings
-from pgalmanac.errors import ConnectError, Interrupted, PgalmanacError, Terminated
+from pgalmanac.errors import ConnectError, HungUp, Interrupted, PgalmanacError, Terminated
 from pgalmanac.log import Stderr
 from pgalmanac.notify import notify_status
 from pgalmanac.plan import Plan
@@ -79,9 +79,11 @@ async def patiently(work: Callable[[], Coroutine[Any, Any, RunReport]], seconds:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end. SIGINT and SIGTERM cancel it, which undoes the step under way on the server too.
+    """Run *work* to its end. A signal cancels it, which undoes the step under way on the server too.
 
-    Only the first signal counts: a second one would break into the cleaning up that closes the history.
+    SIGINT and SIGTERM do, and SIGHUP unless it is ignored, as under nohup: a line that broke must leave nothing
+    detached that an archive was read from, and no run open. Only the first signal counts: a second one would break into
+    the cleaning up that closes the history.
     """
 
     async def guarded() -> T:
@@ -95,6 +97,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
         loop.add_signal_handler(signal.SIGINT, stop, Interrupted("interrupted"))
         loop.add_signal_handler(signal.SIGTERM, stop, Terminated("terminated"))
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, stop, HungUp("the terminal went away"))
         try:
             return await work
         except asyncio.CancelledError as exc:

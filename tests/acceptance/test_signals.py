@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in the middle of a run: the exit code, the closed history, and nothing half done."""
+"""Ctrl-C, SIGTERM and a hangup in the middle of a run: the exit code, the closed history, and nothing half done."""
 
 from __future__ import annotations
 
@@ -39,7 +39,12 @@ OURS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgalmanac' AND 
 
 
 @pytest.mark.parametrize(
-    ("expected", "word", "number"), [(130, "interrupted", signal.SIGINT), (143, "terminated", signal.SIGTERM)]
+    ("expected", "word", "number"),
+    [
+        (129, "the terminal went away", signal.SIGHUP),
+        (130, "interrupted", signal.SIGINT),
+        (143, "terminated", signal.SIGTERM),
+    ],
 )
 def test_a_signal_in_the_middle(
     database: str, program: str, environment: Mapping[str, str], on: On, expected: int, word: str, number: int
@@ -87,6 +92,23 @@ def test_a_second_signal_does_not_break_the_cleaning_up(
 
     assert process.returncode == 130
     assert [("error",)] == rows(database, "SELECT status FROM housekeeper_runs")
+
+
+def test_who_ignores_a_hangup_goes_on(database: str, program: str, environment: Mapping[str, str], on: On) -> None:
+    """As nohup has it: what was started to go on without its terminal does."""
+    add_partitions(database, days=[-100, 0])
+    on(database, "init")
+    with connect(database) as blocker:
+        blocker.execute("BEGIN; SELECT count(*) FROM events")
+        command = ("sh", "-c", 'trap "" HUP; exec "$0" maintain', program)
+        with started(command[0], {**environment, "PGALMANAC_DSN": database}, *command[1:]) as process:
+            wait_until(database, "SELECT 1 FROM housekeeper_run_actions HAVING count(*) >= 30")
+            process.send_signal(signal.SIGHUP)
+            blocker.rollback()
+            process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert [("success",)] == rows(database, "SELECT status FROM housekeeper_runs")
 
 
 def test_check_has_no_other_codes_even_then(database: str, program: str, environment: Mapping[str, str]) -> None:
