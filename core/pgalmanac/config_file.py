@@ -101,6 +101,8 @@ def _parse(shown: str, path: Path) -> dict[str, Any]:
         raise ConfigError(f"{shown} is not a text in UTF-8", hint="save it as UTF-8") from exc
     except (FileNotFoundError, NotADirectoryError):
         raise
+    except IsADirectoryError as exc:
+        raise ConfigError(f"{shown} is a folder", hint="name the file in it") from exc
     except OSError as exc:
         raise ConfigError(f"{shown} cannot be read ({exc.strerror})", hint="make it readable for this user") from exc
     except (ValueError, RecursionError) as exc:  # tomllib's own error is a ValueError, and not its only one

@@ -43,7 +43,7 @@ def connection_error(exc: psycopg.Error) -> PgalmanacError:
         )
     if missing or database:
         return ConfigError(f"cannot connect ({text})", hint="name an existing one with --dsn or PGDATABASE")
-    if re.search(r"invalid (connection option|sslmode|port|integer|channel|value)|missing \"=\"", text):
+    if re.search(r"invalid (connection option|sslmode|port|integer|channel|value)|missing \"=\"|bad value for", text):
         return ConfigError(f"cannot connect ({text})", hint="correct --dsn or the PG* variables")
     return ConnectError(
         f"cannot reach the database ({text})", hint="is it running, and are --dsn or the PG* variables right?"

@@ -21,7 +21,7 @@ from pgalmanac.ddl import qualified, with_parameters
 from pgalmanac.model import PartitionedTable
 from pgalmanac.periods import Calendar
 from pgalmanac.results import Outcome
-from pgalmanac.table_names import TableName, TableRef
+from pgalmanac.table_names import TableName, TableRef, quote
 
 __all__ = ["History", "HistoryError", "PruneError", "task_name"]
 
@@ -87,6 +87,11 @@ class PruneError(HistoryError):
     """The run is recorded, and what is older than it is to be kept could not be removed: its cause says why."""
 
 
+async def _is_schema(session: Session, name: str) -> bool:
+    row = await (await session.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name])).fetchone()
+    return row is not None
+
+
 def task_name(table: PartitionedTable) -> str:
     """`events-partition-maintenance`; with the schema in front when it is not the first of the search path."""
     name = table.name.name if table.on_path else f"{table.name.schema}.{table.name.name}"
@@ -119,6 +124,8 @@ class History:
         wanted = {"name": ref.name, "schemas": schemas, "beside": beside}
         rows = await (await session.execute(_FIND, wanted)).fetchall()
         if not rows:
+            if ref.schema is not None and not await _is_schema(session, ref.schema):
+                raise HistoryError(f"there is no schema {quote(ref.schema)} for the run history; set history.table")
             return None
         schema = rows[0][0]
         columns = {name: (kind, default) for found, name, kind, default, *_ in rows if found == schema}

@@ -90,8 +90,10 @@ def test_bad_environment_and_missing_file(database: str, on: On) -> None:
     variable = on(database, "maintain", PGALMANAC_RETENTION_DAYS="0")
     own = on(database, "maintain", EVENTS_RETENTION_DAYS="abc")
     file = on(database, "maintain", "--config", "/nowhere/config.toml")
+    timeout = on(database, "maintain", PGCONNECT_TIMEOUT="abc")
 
-    assert [78, 78, 78] == [r.code for r in (variable, own, file)]
+    assert [78, 78, 78, 78] == [r.code for r in (variable, own, file, timeout)]
+    assert "correct --dsn or the PG* variables" in sentence(timeout)
     assert sentence(variable).startswith("PGALMANAC_RETENTION_DAYS is 0: ")
     assert sentence(own).startswith('EVENTS_RETENTION_DAYS is "abc": ')
     assert sentence(file).startswith("there is no configuration file '/nowhere/config.toml': ")

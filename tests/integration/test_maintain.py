@@ -384,6 +384,18 @@ async def test_a_role_with_no_schema_for_the_history_is_told_so_and_not_to_run_a
     assert [(f.code, "set history.table" in f.message) for f in table.findings] == [(Code.HISTORY_UNAVAILABLE, True)]
 
 
+async def test_a_history_in_a_schema_that_is_not_there_is_no_reason_to_run_again(database: str) -> None:
+    """As above; the schema is named."""
+    settings = Settings(dsn=database, history_table=TableRef(schema="No Such", name="runs"))
+    (done,) = (await maintain.perform(settings, MAINTAIN)).tables
+    (table,) = (await maintain.check(settings)).tables
+    told = [f.message for f in table.findings if f.code is Code.HISTORY_UNAVAILABLE]
+
+    assert done.created == 31
+    assert len(told) == len(table.findings) == 1
+    assert 'there is no schema "No Such" for the run history; set history.table' in told[0]
+
+
 async def test_a_rule_of_a_table_is_called_so_and_not_a_view(database: str) -> None:
     """Who reads the sentence looks for what it names, and there is no view."""
     add_partitions(database, days=range(-91, 31))

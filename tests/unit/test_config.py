@@ -324,7 +324,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ConfigError, environ={"PGALMANAC_CONFIG": str(tmp_path / "none")}
     )
     assert "there is no configuration file" in refusal(ConfigError, environ={"PGALMANAC_CONFIG": "/dev/null/x"})
-    assert "cannot be read" in refusal(ConfigError, environ={"PGALMANAC_CONFIG": str(tmp_path)})
+    assert "is a folder: name the file in it" in refusal(ConfigError, environ={"PGALMANAC_CONFIG": str(tmp_path)})
     for content in (b"[defaults", b"a = 1\na = 2", b"\xff\xfe", b"a = " + b"[" * 100_000, b"a = " + b"9" * 5000):
         bad.write_bytes(content)
         assert str(bad) in refusal(ConfigError, environ={"PGALMANAC_CONFIG": str(bad)})
