@@ -89,7 +89,7 @@ class Action:
     locked. *target* is the name that trash and attach give the table, *keep_until* the instant up to which it can be
     had back, *makes_schema* says that the trash is still to be made. *pin* is what pin writes, and attach where today's
     retention would take the partition again; *mend* what attach has to make good first; *replaces* is the empty
-    partition whose place it takes.
+    partition whose place it takes; *after* is a table whose rows refer to it until the same plan has dropped them.
     """
 
     kind: ActionKind
@@ -109,6 +109,7 @@ class Action:
     pin: Pin | None = None
     mend: Mend | None = None
     replaces: Partition | None = None
+    after: TableName | None = None
     # Where it is archived.
     url: str | None = None
 
@@ -131,12 +132,14 @@ class Facts:
     *trash_missing* are the schemas of the trash that are still to be made, and *trash_refusals* says for each that this
     role may neither use nor make what would allow it; *mends* is what detached tables lack of their parent's structure,
     and *empties* are the partitions without a row among those that stand in their places. *schemas_gone* are those that
-    such tables came from and that are no more.
+    such tables came from and that are no more. *after* says of partitions which table's rows refer to them, where all
+    of those are about to be dropped.
     """
 
     taken: frozenset[TableName] = frozenset()
     others: Mapping[TableName, TableName] = field(default_factory=dict["TableName", "TableName"])
     blocked: Mapping[int, str] = field(default_factory=dict[int, str])
+    after: Mapping[int, TableName] = field(default_factory=dict[int, "TableName"])
     strays: Mapping[datetime, int] = field(default_factory=dict[datetime, int])
     immovable: str | None = None
     rows: Mapping[int, int] = field(default_factory=dict[int, int])

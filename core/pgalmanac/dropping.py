@@ -157,6 +157,7 @@ def drop(seen: View, partition: Partition, reason: Reason, facts: Facts, *, now:
         oid=partition.oid,
         source=Source.PENDING if partition.detach_pending else Source.ATTACHED,
         rows=facts.rows.get(partition.oid),
+        after=facts.after.get(partition.oid),
     )
     if now or not seen.policy.grace_days:
         return action

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, LiteralString
@@ -76,8 +76,11 @@ SELECT wanted.name, n.oid IS NULL,
 """
 
 
-async def read_facts(session: Session, draft: Plan) -> Facts:
-    """What a draft plan needs to know about the objects that it names. Asks nothing that the draft does not want."""
+async def read_facts(session: Session, draft: Plan, leaving: Collection[int] = ()) -> Facts:
+    """What a draft plan needs to know about the objects that it names. Asks nothing that the draft does not want.
+
+    *leaving* are the tables that are to be dropped before it is carried out: what refers from there is in nobody's way.
+    """
     table = draft.table
     creates = [a for a in draft.of(ActionKind.CREATE, ActionKind.MOVE_ROWS) if a.bounds.lower is not None]
     attaches = draft.of(ActionKind.ATTACH)
@@ -93,7 +96,8 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         strays = await _strays(session, table, filled) if filled else dict[datetime, int]()
         immovable = await why_immovable(session, table) if strays and creates else None
         oids = [a.oid for a in drops if a.oid is not None]
-        blocked = await _blocked(session, table, drops, oids) if oids else dict[int, str]()
+        nothing = (dict[int, str](), dict[int, TableName]())
+        blocked, after = await _blocked(session, table, drops, oids, leaving) if oids else nothing
         held = oids + [a.oid for a in (*attaches, *draft.of(ActionKind.ARCHIVE)) if a.oid is not None]
         rows = await _rows(session, held) if held else dict[int, int]()
         mends = {a.oid: await read_mend(session, table, a.oid, a.partition) for a in attaches if a.oid is not None}
@@ -104,6 +108,7 @@ async def read_facts(session: Session, draft: Plan) -> Facts:
         taken=frozenset(taken),
         others={n: parent for n, parent in taken.items() if parent is not None and parent != table.name},
         blocked=blocked,
+        after=after,
         strays=strays,
         immovable=immovable,
         rows=rows,
@@ -217,25 +222,35 @@ async def _strays(session: Session, table: PartitionedTable, creates: Sequence[A
 
 
 async def _blocked(
-    session: Session, table: PartitionedTable, drops: Sequence[Action], oids: Sequence[int]
-) -> dict[int, str]:
-    """Partitions whose drop would fail for a standing reason, with that reason: dependents, and referring rows."""
+    session: Session, table: PartitionedTable, drops: Sequence[Action], oids: Sequence[int], leaving: Collection[int]
+) -> tuple[dict[int, str], dict[int, TableName]]:
+    """Partitions whose drop would fail for a standing reason, with that reason: dependents, and referring rows.
+
+    And those to which only rows in tables that are *leaving* refer, with whose these are.
+    """
     blocked: dict[int, dict[str | None, list[str]]] = {}
     for oid, what, sequence in await (await session.execute(_DEPENDENTS, {"oids": oids})).fetchall():
         if what is not None:  # the server has no words for what somebody dropped meanwhile, and that blocks nothing
             blocked.setdefault(oid, {}).setdefault(sequence, []).append(what)
     reasons = {oid: "; ".join(_depends(*each) for each in by.items()) for oid, by in blocked.items()}
     if not table.referencing:
-        return reasons
+        return reasons, {}
+    after = dict[int, TableName]()
     references = await (await session.execute(REFERENCES, [table.oid])).fetchall()
     for action in drops:
         for name, schema, referring, columns, targets in references if action.source is Source.ATTACHED else ():
             if action.oid is not None and action.oid not in reasons:
                 other = TableName(schema=schema, name=referring)
                 # Unknown counts as no: the server asks again under the lock.
-                if await is_referenced(session, action.partition, other, columns, targets):
+                if not await is_referenced(session, action.partition, other, columns, targets):
+                    continue
+                if not leaving or await is_referenced(
+                    session, action.partition, other, columns, targets, leaving=leaving
+                ):
                     reasons[action.oid] = f"rows of {other} refer to it by the foreign key {name}"
-    return reasons
+                else:
+                    after[action.oid] = other
+    return reasons, after
 
 
 def _depends(sequence: str | None, what: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -120,10 +120,12 @@ async def look(
     *,
     request: Request = MAINTAIN,
     lock: bool = False,
+    leaving: Collection[int] = (),
 ) -> Inspection:
     """Inspect *ref* and plan *request* for it. With *lock* under the table's advisory lock, else TableBusyError.
 
-    A plan that wants nothing is made from the snapshot alone; another asks for the facts that it needs.
+    A plan that wants nothing is made from the snapshot alone; another asks for the facts that it needs. For *leaving*
+    see read_facts.
     """
     # Only what is carried out under the lock is reported with rows, and measured.
     table = await inspect(session, ref, lock=lock, counted=lock)
@@ -134,7 +136,7 @@ async def look(
     past = await recorder.past(table)
     clock = _distrust(table.now, past, datetime.now(UTC))
     archives = await _archives(policy, table) if request.command == "restore" else ()
-    plan = await full_plan(session, request, table, policy, clock=clock, archives=archives)
+    plan = await full_plan(session, request, table, policy, clock=clock, archives=archives, leaving=leaving)
     if request.confirmed is not None:
         plan = plan.confirmed(request.confirmed)
     plan = with_archives(plan)
@@ -151,11 +153,12 @@ async def full_plan(
     *,
     clock: str | None,
     archives: Sequence[tuple[str, Manifest]] = (),
+    leaving: Collection[int] = (),
 ) -> Plan:
     """The plan of *request* with the facts that its draft asks for; a draft that wants nothing asks nothing."""
     planned = partial(make_plan, request, table, policy, clock=clock, role=session.server.role, archives=archives)
     draft = planned()
-    return planned(await read_facts(session, draft)) if draft.actions else draft
+    return planned(await read_facts(session, draft, leaving)) if draft.actions else draft
 
 
 async def _archives(policy: Policy, table: PartitionedTable) -> Sequence[tuple[str, Manifest]]:

@@ -56,9 +56,11 @@ async def preview(settings: Settings, request: Request) -> RunReport:
     async with AsyncExitStack() as stack:
         run = await Run.open(stack, settings, read_only=True)
         _one_table_only(request, await run.tables())
+        leaving = set[int]()
 
         async def one(ref: TableRef) -> TableReport:
-            seen = await look(run.session, settings, ref, await run.recorder(), request=request)
+            seen = await look(run.session, settings, ref, await run.recorder(), request=request, leaving=leaving)
+            leaving.update(a.oid for a in seen.plan.todo if a.kind is ActionKind.DROP and a.oid is not None)
             return TableReport(
                 table=str(seen.plan.table.name),
                 view=seen.view,
@@ -66,7 +68,7 @@ async def preview(settings: Settings, request: Request) -> RunReport:
                 findings=diagnose(seen.view, await _next_plan(run.session, seen, seen.view, (), request), seen.past),
             )
 
-        return run.report(request.command, await run.each(one), dry_run=True)
+        return run.report(request.command, await run.each(one, changing=True), dry_run=True)
 
 
 async def perform(settings: Settings, request: Request, *, observer: Observer | None = None) -> RunReport:
@@ -83,7 +85,7 @@ async def perform(settings: Settings, request: Request, *, observer: Observer | 
             finally:
                 await run.session.unlock()
 
-        return run.report(request.command, await run.each(one))
+        return run.report(request.command, await run.each(one, changing=True))
 
 
 async def _perform_one(run: Run, request: Request, ref: TableRef) -> TableReport:

@@ -108,8 +108,13 @@ def _grouped(outcomes: Sequence[Outcome], *, one_by_one: bool) -> Iterator[list[
     if one_by_one:
         yield from ([o] for o in outcomes)
         return
-    for _, group in groupby(outcomes, key=lambda o: (o.status, o.action.kind, o.action.reason, o.error)):
+    for _, group in groupby(outcomes, key=_fate):
         yield list(group)
+
+
+def _fate(outcome: Outcome) -> tuple[object, ...]:
+    action = outcome.action
+    return outcome.status, action.kind, action.reason, action.after, outcome.error
 
 
 def _outcome_lines(group: Sequence[Outcome], seen: View | None, *, verbose: bool) -> Iterator[str]:
@@ -138,6 +143,8 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     if first.action.url is not None:
         place = first.action.url if len(group) == 1 else first.action.url.rpartition("/")[0]
         yield f"{'from' if first.action.kind is ActionKind.RESTORE else 'to'} {place}"
+    if first.action.after is not None and first.status is Status.PLANNED:
+        yield f"after the rows of {shown(str(first.action.after))} that refer to it"
     attempts = max(o.attempts for o in group)
     if attempts > 1:
         yield f"{attempts} attempts"

@@ -69,14 +69,17 @@ class Run:
         self._refs = self._refs or await requested_or_chosen(self.session, self.settings.requested)
         return self._refs
 
-    async def each(self, one: Callable[[TableRef], Awaitable[TableReport]]) -> tuple[TableReport, ...]:
+    async def each(
+        self, one: Callable[[TableRef], Awaitable[TableReport]], *, changing: bool = False
+    ) -> tuple[TableReport, ...]:
         """A report of every table, in the order in which they are named; one that is broken never stops another.
 
-        Alone, it raises what broke it. What changes something goes through those first that refer to others.
+        Alone, it raises what broke it. What is *changing* something, or shows what would be changed, goes through those
+        first that refer to others.
         """
         refs = await self.tables()
         reports: dict[TableRef, TableReport] = {}
-        for ref in refs if self.read_only else await referring_first(self.session, refs):
+        for ref in await referring_first(self.session, refs) if changing else refs:
             try:
                 if self.session.conn.closed:
                     self.session = await _connect(self.stack, self.settings, read_only=self.read_only)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
@@ -176,17 +176,27 @@ async def _referred(session: Session, table: PartitionedTable, default: Partitio
 
 
 async def is_referenced(
-    session: Session, partition: TableName, other: TableName, columns: Sequence[str], targets: Sequence[str]
+    session: Session,
+    partition: TableName,
+    other: TableName,
+    columns: Sequence[str],
+    targets: Sequence[str],
+    *,
+    leaving: Collection[int] = (),
 ) -> bool | None:
-    """Whether some row of *other* refers with *columns* to the *targets* of one of *partition*.
+    """Whether some row of *other*, but not of the tables *leaving*, refers with *columns* to the *targets* of one.
 
     None where that cannot be seen, or not in time: whatever is the matter with *other*, it is one answer less, and no
     end of the plan. Raises psycopg.Error when the connection is lost.
     """
-    condition = sql.SQL(" AND ").join(
+    matches = [
         sql.SQL("f.{} = p.{}").format(sql.Identifier(a), sql.Identifier(b))
         for a, b in zip(columns, targets, strict=True)
-    )
+    ]
+    if leaving:
+        stays = "f.tableoid OPERATOR(pg_catalog.<>) ALL ({}::pg_catalog.oid[])"
+        matches.append(sql.SQL(stays).format(sql.Literal(sorted(leaving))))
+    condition = sql.SQL(" AND ").join(matches)
     query = sql.SQL(
         "BEGIN; SET LOCAL statement_timeout = {timeout}; {path}"
         "SELECT EXISTS (SELECT FROM {other} f JOIN ONLY {partition} p ON {condition})"

@@ -15,6 +15,7 @@ from pgalmanac.errors import ConfigError, PgalmanacError, PrivilegeError
 from pgalmanac.exporter import observe
 from pgalmanac.findings import Code
 from pgalmanac.maintain import Request
+from pgalmanac.report_text import report_text
 from pgalmanac.results import RunReport, TableReport
 from pgalmanac.table_names import TableRef
 from support import (
@@ -297,13 +298,60 @@ async def test_what_refers_to_another_table_goes_before_what_it_refers_to(
     refs = tuple(TableRef.parse(name.replace("public.notes", "notes")) for name in listed)  # one by the search path
     settings = Settings(dsn=empty_database, requested=refs, flags=flags(retention_days=90))
 
+    shown = await maintain.preview(settings, MAINTAIN)
     report = await maintain.perform(settings, MAINTAIN)
     checked = await maintain.check(settings)
 
+    drops = [o for t in shown.tables for o in t.outcomes if o.action.kind is ActionKind.DROP]
+    assert [(Status.PLANNED, name) for name in listed] == [
+        (o.status, str(o.action.partition).removesuffix("_old")) for o in drops
+    ]
+    assert {"public.events": "public.notes", "public.notes": "apart.votes", "apart.votes": "None"} == {
+        str(o.action.partition).removesuffix("_old"): str(o.action.after) for o in drops
+    }
+    assert "after the rows of apart.votes that refer to it" in " ".join(report_text(shown).split())
     assert [(name, 1, 0) for name in listed] == [
         (t.table, t.dropped, t.count(Status.SKIPPED, ActionKind.DROP)) for t in report.tables
     ]
     assert [()] * 3 == [t.findings for t in checked.tables]
+
+
+@pytest.mark.parametrize(
+    ("stays", "policy"),
+    [("a row of another day", {}), ("a pin", {}), ("nothing", {"grace_days": 7}), ("nothing", {"max_drops": 1})],
+)
+async def test_a_plan_shows_what_its_own_drops_do_not_let_go(
+    empty_database: str, stays: str, policy: dict[str, int]
+) -> None:
+    """A partition whose referring rows stay, be it in the trash, is shown as skipped: the run says the same."""
+    old, older = today() - timedelta(days=95), today() - timedelta(days=96)
+    with connect(empty_database) as connection:
+        connection.execute("CREATE TABLE events (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)")
+        connection.execute(
+            "CREATE TABLE notes (id int, at date, of date, FOREIGN KEY (id, of) REFERENCES events)"
+            " PARTITION BY RANGE (at)"
+        )
+        connection.execute(f"CREATE TABLE events_old PARTITION OF events {for_values(old)}".encode())
+        connection.execute(f"CREATE TABLE notes_older PARTITION OF notes {for_values(older)}".encode())
+        connection.execute(f"CREATE TABLE notes_old PARTITION OF notes {for_values(old)}".encode())
+        connection.execute(f"CREATE TABLE notes_now PARTITION OF notes {for_values(today())}".encode())
+        connection.execute(f"INSERT INTO events VALUES (1, '{old}')".encode())
+        connection.execute(f"INSERT INTO notes VALUES (1, '{old}', '{old}')".encode())
+        if stays == "a row of another day":
+            connection.execute(f"INSERT INTO notes VALUES (1, '{today()}', '{old}')".encode())
+        if stays == "a pin":
+            connection.execute('COMMENT ON TABLE notes_old IS \'pgalmanac-pin: {"reason": "audit"}\'')
+    refs = tuple(map(TableRef.parse, ("events", "notes")))
+    settings = Settings(dsn=empty_database, requested=refs, flags=flags(retention_days=90, **policy))
+
+    shown, report = await maintain.preview(settings, MAINTAIN), await maintain.perform(settings, MAINTAIN)
+    planned, done = (
+        [o for o in r.tables[0].outcomes if o.action.partition.name == "events_old"] for r in (shown, report)
+    )
+
+    assert [Status.SKIPPED] * 2 == [o.status for o in (*planned, *done)]
+    assert planned[0].error == "rows of public.notes refer to it by the foreign key notes_id_of_fkey"
+    assert "refer to it by the foreign key notes_id_of_fkey" in str(done[0].error)
 
 
 async def test_a_lock_that_is_not_to_be_had_is_a_failure_that_names_its_holder(database: str) -> None:
