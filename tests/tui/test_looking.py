@@ -304,7 +304,8 @@ async def test_another_table_can_be_chosen(database: str) -> None:
         await pilot.press("o")
         await until(pilot, lambda: "CRITICAL" in shown(app) and "public.other" in shown(app))
         await until(pilot, lambda: isinstance(app.screen.focused, Listing))
-        await pilot.press("down", "enter")
+        listing(app, "tables").choose("public.other")
+        await pilot.press("enter")
         await until(pilot, lambda: app.model.name is not None and app.model.name.name == "other")
 
         assert "public.other" in text_of(app, "#header")

@@ -10,7 +10,7 @@ import pytest
 from pgalmanac.actions import ActionKind
 from pgalmanac.details import PartitionDetails, Profile
 from pgalmanac.errors import ConnectError
-from pgalmanac.findings import Code, PastRuns, warning
+from pgalmanac.findings import Code, Level, PastRuns, critical, warning
 from pgalmanac.model import Bounds, Server
 from pgalmanac.plan import plan_maintain
 from pgalmanac.policy import Policy
@@ -18,6 +18,7 @@ from pgalmanac.records import RunRecord
 from pgalmanac.results import PartitionCount
 from pgalmanac.table_names import TableName
 from pgalmanac_tui.almanac import Almanac
+from pgalmanac_tui.columns.tables import table_rows
 from pgalmanac_tui.format import Line, width
 from pgalmanac_tui.glyphs import UNICODE, Mark
 from pgalmanac_tui.model import Link, Model, profile_key
@@ -104,6 +105,56 @@ def test_a_history_that_cannot_be_read_is_not_said_to_be_empty() -> None:
         assert "the run history cannot be read" in told
         assert "permission denied for table housekeeper_runs" in told
     assert "no run is recorded" == empty("runs", found)
+
+
+def beside(*levels: Level | str | None, cells: int = 80, height: int = 3, name: str = "events") -> list[str]:
+    """The header where other tables are found to be as *levels* say."""
+    found = model(run("maintain", 5))
+    assert found.snapshot is not None
+    assert found.table is not None
+    plan = plan_maintain(events([partition(day(0), oid=100)], now=NOW, name=name), Policy())
+    names = tuple(TableName(schema="app", name=f"t{i}") for i in range(len(levels)))
+    tables = (plan.table.name, *names)
+    snapshot = replace(found.snapshot, tables=tables, table=replace(found.table, plan=plan))
+    lines = header(
+        replace(found, snapshot=snapshot, levels=dict(zip(names, levels, strict=True))), cells, height, UNICODE
+    )
+    assert {cells} >= {width(line) for line in text(lines)}
+    return text(lines)
+
+
+def test_another_table_that_is_critical_is_in_the_header() -> None:
+    """With the key that shows which, whatever has to give way; in one line too, and not where none is."""
+    assert "1 of 4 tables ✖ critical: o" in beside(None, Level.CRITICAL, Level.WARNING)[1]
+    assert "ran 5 h ago ✔" in beside(None, Level.CRITICAL, Level.WARNING)[1]
+    assert "2 of 3 tables ✖ critical: o" in beside("its key is no time", Level.CRITICAL, cells=60)[1]
+    long = beside(Level.CRITICAL, name="a_name_that_is_long_but_fits_the_line")[1]
+    assert " public.a_name_that_is_long_but_fits_the_line ▾ " in long
+    assert "1 of 2 tables ✖ critical: o" in long
+    assert "✖ 1 of 2 o" in beside(Level.CRITICAL, cells=40, height=1)[0]
+    assert not [line for line in beside(None, Level.WARNING) if "tables" in line]
+
+
+def test_of_tables_that_are_critical_the_one_in_view_is_one() -> None:
+    """It alone says so itself, at the end of the first line."""
+    found = model()
+    assert found.snapshot is not None
+    assert found.table is not None
+    other = TableName(schema="app", name="logs")
+    worst = replace(found.table, findings=(critical(Code.TODAY_MISSING, "no partition"),))
+    snapshot = replace(found.snapshot, tables=(worst.name, other), table=worst)
+
+    assert 2 == replace(found, snapshot=snapshot, levels={other: Level.CRITICAL}).critical
+    assert 0 == replace(found, snapshot=snapshot, levels={other: None, worst.name: Level.CRITICAL}).critical
+    assert 1 == replace(found, snapshot=replace(snapshot, table=None), levels={other: Level.CRITICAL}).critical
+
+
+def test_the_worst_table_is_the_first() -> None:
+    """Then those that are looked at still, and what is well at the end."""
+    names = [TableName(schema="app", name=name) for name in "abcde"]
+    levels = {names[0]: None, names[1]: Level.WARNING, names[3]: Level.CRITICAL, names[4]: "no key of time"}
+
+    assert ["app.d", "app.e", "app.b", "app.c", "app.a"] == [r.key for r in table_rows(names, levels, UNICODE)]
 
 
 def test_one_is_not_several() -> None:

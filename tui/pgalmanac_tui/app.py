@@ -22,6 +22,7 @@ from textual.worker import Worker
 from pgalmanac.config import Settings
 from pgalmanac.errors import PgalmanacError, internal
 from pgalmanac.log import scrub
+from pgalmanac_tui.around import Around
 from pgalmanac_tui.model import Counting, Link, Model, profile_key
 from pgalmanac_tui.screens.main import MainScreen
 from pgalmanac_tui.shell import Shell
@@ -96,6 +97,7 @@ class Dashboard(Shell):
         self._looked_at = 0.0
         # Whose details are shown, and when they were asked for last.
         self._closer: tuple[Entry, float] | None = None
+        self._around = Around()
         # Since when the server owes an answer, None when it owes none.
         self._asked_at: float | None = None
         self._kick = asyncio.Event()
@@ -214,11 +216,13 @@ class Dashboard(Shell):
         self.model = model
         if self.app_focus and (main := self._main) is not None:
             main.tick()
+            self._look_around()
 
     def redraw(self) -> None:
         """A fresh picture of a fresh look."""
         self.repaint()
         self._fresh = True
+        self._around.forget()
         self.poll_now()
 
     def poll_now(self) -> None:
@@ -250,12 +254,33 @@ class Dashboard(Shell):
         if table != (self._wanted or self.model.name):
             self._wanted, self._closer = table, None
             self.workers.cancel_group(self, "counts")
-            self._update(counting=None, counted={}, details={}, trends={}, profiles={})
+            before = self.model.table
+            levels = {**self.model.levels, **({} if before is None else {before.name: before.level})}
+            self._update(counting=None, counted={}, details={}, trends={}, profiles={}, levels=levels)
             self.poll_now()
 
     async def levels(self, tables: tuple[TableName, ...]) -> dict[TableName, Level | str | None]:
         """Each table's health."""
-        return dict(await self._ask(lambda g: g.levels, tables))
+        found = dict(await self._ask(lambda g: g.levels, tables))
+        levels = {**self.model.levels, **found}
+        if levels != self.model.levels:
+            self._update(levels=levels)
+        return found
+
+    def _look_around(self) -> None:
+        """See how the other tables are. Not with the first look, whose picture comes first."""
+        tables = () if self.model.snapshot is None else self.model.snapshot.tables
+        if self.model.link is Link.LIVE and self._around.due(tables, self._clock()):
+            self._around.began(tables)
+            self._instead("around", partial(self._others, tables))
+
+    async def _others(self, tables: tuple[TableName, ...]) -> None:
+        began = self._clock()
+        for name in tables:
+            if name != self.model.name and self.model.link is not Link.LOST:
+                with suppress(PgalmanacError):  # it is as it was found last; the list of tables says why
+                    await self.levels((name,))
+        self._around.ended(began, self._clock())
 
     async def run_record(self, run_id: str) -> RunRecord | None:
         """One run with its actions."""
@@ -358,6 +383,7 @@ class Dashboard(Shell):
             change.error = "broken off: the action under way was undone or had ended, and the run is closed"
             raise
         finally:
+            self._around.forget()
             self.poll_now()
 
     def undo(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from pgalmanac import counts, maintain
@@ -52,11 +53,12 @@ class ServerGateway:
         self._polling = Connection(settings.dsn)
         self._looking = Connection(settings.dsn)
         self._counting = Connection(settings.dsn)
+        self._around = Connection(settings.dsn)
         self._poll = Poll(settings)
 
     def stop(self) -> None:
         """Call off everything, undo it, and disconnect."""
-        self._engine.stop(self._polling.close, self._looking.close, self._counting.close)
+        self._engine.stop(self._polling.close, self._looking.close, self._counting.close, self._around.close)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -71,17 +73,19 @@ class ServerGateway:
     async def levels(self, tables: tuple[TableName, ...]) -> Mapping[TableName, Level | str | None]:
         """Each table's worst level, or why it cannot be told."""
 
-        async def work(session: Session) -> dict[TableName, Level | str | None]:
-            levels: dict[TableName, Level | str | None] = {}
+        async def level(session: Session, name: TableName) -> Level | str | None:
             recorder = await Recorder.open(session, self._settings.history_table)
-            for name in tables:
-                try:
-                    levels[name] = await level_of(session, self._settings, name, recorder)
-                except (ConfigError, PrivilegeError) as exc:
-                    levels[name] = exc.message
-            return levels
+            try:
+                return await level_of(session, self._settings, name, recorder)
+            except (ConfigError, PrivilegeError) as exc:
+                return exc.message
 
-        return await self._engine.run(self._looking.use(work, what="looking at the tables", seconds=_LOOK_SECONDS))
+        return {
+            name: await self._engine.run(
+                self._around.use(partial(level, name=name), what=f"looking at {name}", seconds=_LOOK_SECONDS)
+            )
+            for name in tables
+        }
 
     async def details(self, partition: Partition) -> PartitionDetails | None:
         """Figures of one partition."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pgalmanac.errors import ConnectError, PgalmanacError
 
 if TYPE_CHECKING:  # what a look at a table brings; the first picture has none
+    from pgalmanac.findings import Level
     from pgalmanac.forecast import Measured
     from pgalmanac.results import PartitionCount
     from pgalmanac.table_names import TableName
@@ -49,7 +50,8 @@ class Model:
     """All that is known. *now* is the server's clock as it runs on since the last look, *seen_at* that of the look.
 
     *problem* says why the last look failed; *retry_in* are the seconds until the next attempt, *waiting* those that the
-    server has owed an answer for so long that it is worth a word.
+    server has owed an answer for so long that it is worth a word. *levels* is how each table was found to be last: its
+    worst level, or why it cannot be told.
     """
 
     link: Link = Link.CONNECTING
@@ -61,6 +63,7 @@ class Model:
     waiting: float | None = None
     read_only: bool = False
     label: str | None = None
+    levels: Mapping[TableName, Level | str | None] = field(default_factory=dict["TableName", "Level | str | None"])
     counting: Counting | None = None
     counted: Mapping[int, PartitionCount] = field(default_factory=dict[int, "PartitionCount"])
     details: Mapping[int, PartitionDetails] = field(default_factory=dict[int, "PartitionDetails"])
@@ -76,6 +79,14 @@ class Model:
     def name(self) -> TableName | None:
         """Its name."""
         return None if self.table is None else self.table.name
+
+    @property
+    def critical(self) -> int:
+        """How many tables are critical, or cannot be told of, if another than that in view is among them; else 0."""
+        tables = () if self.snapshot is None else self.snapshot.tables
+        levels = {name: self.levels.get(name) for name in tables if name != self.name}
+        others = sum(1 for level in levels.values() if level not in {None, "warning"})
+        return others and others + (self.table is not None and self.table.level == "critical")
 
     @property
     def age(self) -> float:

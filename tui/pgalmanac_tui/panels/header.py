@@ -46,10 +46,9 @@ def spread(left: Line, right: Line, cells: int, glyphs: Glyphs) -> Line:
 
 def header(model: Model, cells: int, height: int, glyphs: Glyphs) -> tuple[Line, ...]:
     """The header; in a place of one line only the most important of the three."""
-    headline = _headline(model, cells, glyphs)
     if height == 1:
-        return (headline,)
-    return (_server(model, cells, glyphs), _table(model, cells, glyphs), headline)[:height]
+        return (_headline(model, cells, glyphs, others=True),)
+    return (_server(model, cells, glyphs), _table(model, cells, glyphs), _headline(model, cells, glyphs))[:height]
 
 
 def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
@@ -77,20 +76,35 @@ def _server(model: Model, cells: int, glyphs: Glyphs) -> Line:
 
 def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
     table, snapshot, now = model.table, model.snapshot, model.now
+    others = _others(model, glyphs)
     if table is None or snapshot is None or now is None:
-        return ()
+        return others
     several = f" {glyphs.down}" if len(snapshot.tables) > 1 else ""
     counts = table.counts.values()
     rows = rows_of(counts)
     total = sum(c.bytes or 0 for c in counts)
+    name = f" {clean(str(table.name))}{several}"
     left: Line = (
-        (f" {clean(str(table.name))}{several}", "accent"),
+        (name, "accent"),
         (f"  {table.view.interval}", "dim"),
         (f"  {counted(len(table.view.table.partitions), 'partition')}", ""),
         (f"  {amount(rows, glyphs, exact=False, short=True)} rows", ""),
         (f"  {size(total, glyphs)}", ""),
     )
-    return spread(left, (*_runs(table, snapshot, now, glyphs), (" ", "")), cells, glyphs)
+    runs = _runs(table, snapshot, now, glyphs)
+    while others and runs and width(name) + sum(width(text) for text, _ in (*others, *runs)) + 2 > cells:
+        runs = runs[:-1]
+    return spread(left, (*others, ("  " if others and runs else "", ""), *runs, (" ", "")), cells, glyphs)
+
+
+def _others(model: Model, glyphs: Glyphs, *, short: bool = False) -> Line:
+    """That tables are critical which are not in view, and the key that shows which."""
+    if not (critical := model.critical) or model.snapshot is None or model.link is Link.LOST:
+        return ()
+    ratio = f"{critical} of {len(model.snapshot.tables)}"
+    if short:
+        return (f" {glyphs.critical} {ratio}", "critical"), (" o", "key")
+    return (f" {ratio} tables {glyphs.critical} critical", "critical"), (": ", ""), ("o", "key")
 
 
 def _runs(table: TableState, snapshot: Snapshot, now: datetime, glyphs: Glyphs) -> Line:
@@ -112,9 +126,11 @@ def _runs(table: TableState, snapshot: Snapshot, now: datetime, glyphs: Glyphs) 
     return tuple(spans)
 
 
-def _headline(model: Model, cells: int, glyphs: Glyphs) -> Line:
+def _headline(model: Model, cells: int, glyphs: Glyphs, *, others: bool = False) -> Line:
+    """What matters most, and with *others* that other tables are critical."""
     glyph, text, style, key = _matter(model, glyphs)
-    return spread(((f" {glyph} {clean(text)}", style),), (*key, (" ", "")) if key else (), cells, glyphs)
+    end = (*key, *(_others(model, glyphs, short=True) if others else ()))
+    return spread(((f" {glyph} {clean(text)}", style),), (*end, (" ", "")) if end else (), cells, glyphs)
 
 
 def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from pgalmanac.errors import PgalmanacError
-from pgalmanac_tui.columns.tables import TableRow, health, tables
+from pgalmanac_tui.columns.tables import TableRow, table_rows, tables
 from pgalmanac_tui.messages import RowOpened
 from pgalmanac_tui.screens.host import Host
 from pgalmanac_tui.widgets.lines import Lines
@@ -39,12 +39,13 @@ class TablesScreen(ModalScreen["TableName | None"]):
             yield Listing[TableRow](tables(), self._host.glyphs, empty="no table could be maintained here", id="tables")
 
     def on_mount(self) -> None:
-        """Show the names at once and the health when it is known."""
+        """Show the names at once with the health as it was, and as it is when that is known."""
         self.query_one("#title", Lines).show(
             lambda _cells, _height: (((" Tables", "strong"), ("   enter", "key"), (" shows one", "dim")),)
         )
-        listing = self._listing()
-        listing.set(tuple(TableRow(key=str(n), name=n, health=("looking", "dim")) for n in self._names))
+        listing, model = self._listing(), self._host.model
+        known = dict(model.levels) if model.table is None else {**model.levels, model.table.name: model.table.level}
+        listing.set(table_rows(self._names, known, self._host.glyphs))
         if self._current is not None:
             listing.choose(str(self._current))
         listing.focus()
@@ -54,13 +55,11 @@ class TablesScreen(ModalScreen["TableName | None"]):
         return self.query_one("#tables", Listing)
 
     async def _look(self) -> None:
-        glyphs = self._host.glyphs
         try:
             levels = await self._host.levels(self._names)
         except PgalmanacError as exc:
             levels = dict.fromkeys(self._names, exc.message)
-        rows = tuple(TableRow(key=str(n), name=n, health=health(levels.get(n), glyphs)) for n in self._names)
-        self._listing().set(rows)
+        self._listing().set(table_rows(self._names, levels, self._host.glyphs))
 
     def on_row_opened(self, event: RowOpened) -> None:
         """Switch to it."""
