@@ -89,7 +89,7 @@ class Dashboard(Shell):
     ) -> None:
         """Show the server of *settings*. *settled* is called when much has come to stay: a picture, the first look."""
         super().__init__(settings.dashboard, environ)
-        self.settings, self._make_gateway, self._clock = settings, make_gateway, clock
+        self.settings, self._make_gateway, self.clock = settings, make_gateway, clock
         self.label, self.invocation = settings.label, settings.invocation.where
         self.model = Model(read_only=settings.read_only, label=settings.label)
         self._gateway: Gateway | None = None
@@ -157,7 +157,7 @@ class Dashboard(Shell):
         while True:
             await self._watching.wait()
             self._kick.clear()
-            began = self._asked_at = self._clock()
+            began = self._asked_at = self.clock()
             self.model = replace(self.model, retry_in=None)  # it is being tried
             try:
                 fresh, self._fresh = self._fresh, False
@@ -165,7 +165,7 @@ class Dashboard(Shell):
                 if self._paused or not self.app_focus:  # this look was wanted, and no further one
                     self._watching.clear()
                 retry = _FIRST_RETRY
-                pause = max(float(self.settings.dashboard.refresh_seconds), (self._clock() - began) * _SHARE)
+                pause = max(float(self.settings.dashboard.refresh_seconds), (self.clock() - began) * _SHARE)
                 pause = max(pause, _SSH_SECONDS) if self.over_ssh else pause
             except PgalmanacError as exc:
                 pause = retry * random.uniform(0.8, 1.2)  # noqa: S311  # so that many dashboards do not come back at once
@@ -184,11 +184,11 @@ class Dashboard(Shell):
             if first and almanac is not None:
                 self._settled()
                 self._instead("load", _load_screens)
-        self._looked_at, self._asked_at = self._clock(), None
+        self._looked_at, self._asked_at = self.clock(), None
         link = Link.PAUSED if self._paused else Link.LIVE
         now = snapshot.now
         self._update(link=link, snapshot=snapshot, almanac=almanac, now=now, problem=None, retry_in=None, waiting=None)
-        if self._closer is not None and self._clock() - self._closer[1] >= _CLOSER_SECONDS:
+        if self._closer is not None and self.clock() - self._closer[1] >= _CLOSER_SECONDS:
             self.look_closer(self._closer[0])
 
     async def _almanac(self, table: TableState | None) -> Almanac | None:
@@ -207,11 +207,11 @@ class Dashboard(Shell):
         """The clock runs on between two looks."""
         model = self.model
         if model.snapshot is not None:
-            now = model.snapshot.now + timedelta(seconds=int(self._clock() - self._looked_at))
+            now = model.snapshot.now + timedelta(seconds=int(self.clock() - self._looked_at))
             model = replace(model, now=now)
         if model.retry_in is not None:
             model = replace(model, retry_in=max(model.retry_in - 1, 0.0))
-        late = 0.0 if self._asked_at is None else self._clock() - self._asked_at
+        late = 0.0 if self._asked_at is None else self.clock() - self._asked_at
         model = replace(model, waiting=late if late >= _LATE_SECONDS else None)
         self.model = model
         if self.app_focus and (main := self._main) is not None:
@@ -292,7 +292,7 @@ class Dashboard(Shell):
 
     def look_closer(self, entry: Entry) -> None:
         """Fetch the details of a partition, and from now on again and again: who holds a lock on it soon is another."""
-        self._closer = entry, self._clock()
+        self._closer = entry, self.clock()
         self._instead("details", partial(self._look_closer, entry))
 
     async def _look_closer(self, entry: Entry) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.plan import Plan
@@ -15,9 +15,11 @@ from pgalmanac_tui.glyphs import Glyphs
 if TYPE_CHECKING:  # it brings the driver, and the first picture must not wait for that
     from pgalmanac.mend import Mend
 
-__all__ = ["fates", "recoverable", "stake"]
+__all__ = ["changed", "fates", "recoverable", "stake"]
 
 _VERB: Final = 9
+# Estimates move a little by themselves.
+_CLEARLY: Final = 1.1
 
 
 def fates(plan: Plan, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
@@ -41,6 +43,33 @@ def stake(plan: Plan, glyphs: Glyphs) -> str | None:
     ends += ["are archived and dropped"] if saved else []
     ends += ["go for good"] if len(trashed) + len(saved) < len(going) else []
     return f"{_amount(going, glyphs)} {' or '.join(ends)}"
+
+
+def changed(before: Plan, now: Plan, glyphs: Glyphs) -> str | None:
+    """How what is taken away has become another, or clearly more, than *before*; None where it has not."""
+    then, going = (_of(plan, *GOING, ActionKind.ARCHIVE) for plan in (before, now))
+    same = {(a.kind, a.oid) for a in then} == {(a.kind, a.oid) for a in going}
+    if same and not any(_more(_sum(then, of), _sum(going, of)) for of in ("rows", "bytes")):
+        return None
+    return f"It has changed while this stood open. Planned was: {_taken(before, glyphs)}; now: {_taken(now, glyphs)}."
+
+
+def _sum(actions: Sequence[Action], of: Literal["rows", "bytes"]) -> int | None:
+    """Of all of them, None where one is not known."""
+    known: list[int | None] = [getattr(a, of) for a in actions if a.kind in GOING]
+    return None if None in known else sum(n for n in known if n is not None)
+
+
+def _more(before: int | None, now: int | None) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return now > before * _CLEARLY
+
+
+def _taken(plan: Plan, glyphs: Glyphs) -> str:
+    """What goes, and how much it is."""
+    going = _of(plan, *GOING)
+    return f"{_which(going)}, {stake(plan, glyphs)}" if going else "nothing goes"
 
 
 def _of(plan: Plan, *kinds: ActionKind) -> list[Action]:

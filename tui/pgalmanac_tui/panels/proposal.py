@@ -92,15 +92,21 @@ def summary(plan: Plan) -> str:
     return ", ".join(words) or "nothing to do"
 
 
-def proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    """Everything there is to read before agreeing; *invocation* are the words that say on the command line where."""
-    return tuple(_proposal(found, invocation, cells, glyphs))
+def proposal(
+    found: Proposal, invocation: Sequence[str], cells: int, glyphs: Glyphs, *, anew: str | None = None
+) -> tuple[Line, ...]:
+    """Everything there is to read before agreeing; *invocation* are the words that say on the command line where.
+
+    *anew* says why it is to be read once more.
+    """
+    why = () if anew is None else (*_signed(f" {glyphs.warning} ", clean(anew), "warning", cells), ())
+    return (*why, *_proposal(found, invocation, cells, glyphs))
 
 
 def _proposal(found: Proposal, invocation: Sequence[str], cells: int, glyphs: Glyphs) -> Iterator[Line]:  # noqa: C901  # one part of the text after the other
     plan = found.plan
     if found.blockers:
-        yield ((f" {glyphs.warning} holding a lock that this needs:", "warning"),)
+        yield ((f" {glyphs.warning} holding a lock that this needs, when it was planned:", "warning"),)
         for who in found.blockers:
             for text in wrap(clean(who), cells - 6):
                 yield (("     " + text, "warning"),)
@@ -177,11 +183,7 @@ def _action(action: Action, glyphs: Glyphs) -> Line:
     sign, style = action_sign(action.status, glyphs)
     word = ACTION_WORDS[action.kind]
     status = "" if action.status is Status.PLANNED else f"  {action.status}"
-    told = ""
-    if action.rows is not None:
-        told = f"  {amount(action.rows, glyphs, exact=action.kind in _EXACT)} rows"
-    if action.bytes is not None:
-        told += f", {size(action.bytes, glyphs)}"
+    told = _figures(action.kind, action.rows, action.bytes, glyphs)
     return (
         (f"  {sign} {word} ", style),
         (clean((action.target or action.partition).name), "strong"),
@@ -189,6 +191,13 @@ def _action(action: Action, glyphs: Glyphs) -> Line:
         (told, "warning" if action.kind in GOING else ""),
         (status, style),
     )
+
+
+def _figures(kind: ActionKind, rows: int | None, bytes_: int | None, glyphs: Glyphs) -> str:
+    """How many rows and bytes, as far as they are known."""
+    known = [] if rows is None else [f"{amount(rows, glyphs, exact=kind in _EXACT)} rows"]
+    known += [] if bytes_ is None else [size(bytes_, glyphs)]
+    return "  " + ", ".join(known) if known else ""
 
 
 def _statements(step: Step, cells: int) -> Iterator[Line]:
@@ -216,6 +225,7 @@ def outcome_line(outcome: Outcome, glyphs: Glyphs) -> Line:
         (f"  {sign} {ACTION_WORDS[outcome.action.kind]} ", style),
         (clean(str(outcome.action.partition)), ""),
         (f"  {outcome.status}", style),
+        (_figures(outcome.action.kind, outcome.rows, outcome.bytes, glyphs), ""),
         (took + tries, "dim"),
     )
 

@@ -14,10 +14,11 @@ from textual.widgets import Button, Input
 
 from pgalmanac.errors import PgalmanacError
 from pgalmanac_tui.changes import Change
-from pgalmanac_tui.format import Line, clean, duration, fit, width
+from pgalmanac_tui.format import Line, clean, duration
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
-from pgalmanac_tui.panels.fate import stake
+from pgalmanac_tui.panels.fate import changed, stake
+from pgalmanac_tui.panels.progress import STALE_SECONDS, age, bar, heading
 from pgalmanac_tui.screens.host import Changer
 from pgalmanac_tui.snapshot import Proposal, Wish
 from pgalmanac_tui.widgets.lines import Lines
@@ -32,10 +33,10 @@ __all__ = ["ChangeScreen"]
 
 # Two pictures a second are progress enough.
 _PROGRESS_SECONDS: Final = 0.5
-_BAR: Final = 24
-_STOPPING: Final = "stopping after this action; "
 # An action that takes longer is named: it waits for a lock, or has much to do.
 _LONG_SECONDS: Final = 2.0
+# How often a plan says how old it is.
+_AGES_SECONDS: Final = 10.0
 _TITLES: Final = {
     "maintain": "Maintain {table}",
     "fix": "Fix {table}: 30 days back, 30 days ahead",
@@ -65,8 +66,11 @@ class ChangeScreen(ModalScreen[bool]):
         super().__init__()
         self._changer, self._table, self._wish, self._glyphs = changer, table, wish, glyphs
         self._proposal: Proposal | None = None
+        self._planned_at = 0.0
         self._name: str | None = None
         self._change: Change | None = None
+        # Whether what was agreed to is looked at anew.
+        self._busy = False
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -87,23 +91,40 @@ class ChangeScreen(ModalScreen[bool]):
         self.query_one("#text").can_focus = False
         self._title((("planning", "dim"),))
         self.query_one("#cancel").focus()
+        self._ages = self.set_interval(_AGES_SECONDS, self._aged)
         self.run_worker(self._plan(), group="plan", exit_on_error=False)
 
     # -- planning --------------------------------------------------------------------------------------------
 
     async def _plan(self) -> None:
+        if await self._propose():
+            self._offer()
+
+    async def _propose(self) -> bool:
+        """Whether there is a plan, of now; why not is said."""
+        at = self._changer.clock()
         try:
             self._proposal = await self._changer.propose(self._table, self._wish)
         except PgalmanacError as exc:
             self._say(exc)
+            return False
+        self._planned_at = at
+        return True
+
+    def _offer(self, anew: str | None = None) -> None:
+        """Show the plan, to be agreed to; *anew* says why once more."""
+        if self._proposal is None:
             return
         plan = self._proposal.plan
         name = panel.name_to_type(plan)
         # A keyboard has no key for what is shown as an escape, and what is typed loses its outer blanks.
         self._name = None if name is None else clean(name).strip()
         found, where, glyphs = self._proposal, self._changer.invocation, self._glyphs
-        self._title(((panel.summary(plan), "strong"),))
-        self._text(lambda cells: panel.proposal(found, where, cells, glyphs))
+        self._aged()
+        self._text(lambda cells: panel.proposal(found, where, cells, glyphs, anew=anew))
+        self._prompt(())
+        self.query_one("#dialog").set_class(self._name is not None, "-destructive")
+        self.query_one("#cancel").focus()
         if not plan.todo:
             self._buttons("Close", "Apply" if panel.all_the_same(found) else None)
         elif self._name is None:
@@ -111,27 +132,24 @@ class ChangeScreen(ModalScreen[bool]):
             self.query_one("#apply").focus()
         else:
             self._buttons("Cancel", "Drop" if self._wish.command == "drop" else "Apply", ready=False)
-            self.query_one("#dialog").add_class("-destructive")
             box = self.query_one("#name", Input)
+            box.clear()
             box.display = True
             box.placeholder = f"Tab, and type {self._name} to allow it"
             self._prompt(((f" {glyphs.critical} {stake(plan, glyphs) or ''}", "critical"),))
-            self.query_one("#cancel").focus()
+
+    def _aged(self) -> None:
+        """The title of a plan, which tells its age once it has one."""
+        if self._proposal is None or self._change is not None or self._busy:
+            return
+        told = age(self._changer.clock() - self._planned_at, applies=self.query_one("#apply").display)
+        self._title(((panel.summary(self._proposal.plan), "strong"), *told))
 
     def _title(self, what: Line) -> None:
         title = _TITLES[self._wish.command].format(table=self._table, target=self._wish.target)
-        where: Line = ()
-        if self._proposal is not None:
-            server = self._proposal.server
-            label = f" {clean(self._changer.label)} " if self._changer.label else ""
-            where = (
-                (label, "label"),
-                (f" {clean(server.database)}@{server.address or 'local'}", "accent"),
-                (f" as {clean(server.role)}", ""),
-            )
-        text, cut, rest = f" {clean(title)}", self._glyphs.cut, (((" ", ""), *where), ((" ", ""), *what))
+        found, label, glyphs = self._proposal, self._changer.label, self._glyphs
         self.query_one("#title", Lines).show(
-            lambda cells, _height: (((fit(text, cells - 1, cut).rstrip(), "strong"),), *rest)
+            lambda cells, _height: (*heading(title, found, label, cells, glyphs), ((" ", ""), *what))
         )
 
     def _text(self, make: Callable[[int], tuple[Line, ...]]) -> None:
@@ -152,6 +170,7 @@ class ChangeScreen(ModalScreen[bool]):
 
     def _say(self, error: PgalmanacError) -> None:
         glyphs = self._glyphs
+        self._ages.stop()
         self._title((("it cannot be done", "critical"),))
         self._text(lambda cells: panel.problem(error.message, error.hint, cells, glyphs))
         self.query_one("#name").display = False
@@ -197,11 +216,33 @@ class ChangeScreen(ModalScreen[bool]):
     # -- doing -----------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self._proposal is None or self._change is not None:
+        """Do what was read; what was read long ago, only if it would be the same now."""
+        if self._proposal is None or self._change is not None or self._busy:
             return
-        self._change = self._changer.begin(self._proposal)
         self.set_focus(None)  # an enter that was pressed twice stops nothing
         self.query_one("#name").display = False
+        if self._changer.clock() - self._planned_at < STALE_SECONDS:
+            self._do(self._proposal)
+            return
+        self._busy = True
+        self._buttons("Cancel", None)
+        self._title((("looking whether that still holds", "dim"),))
+        self.run_worker(self._look_again(self._proposal), group="plan", exit_on_error=False)
+
+    async def _look_again(self, read: Proposal) -> None:
+        try:
+            there = await self._propose()
+        finally:
+            self._busy = False
+        if there and self._proposal is not None:
+            if (anew := changed(read.plan, self._proposal.plan, self._glyphs)) is None:
+                self._do(self._proposal)
+            else:
+                self._offer(anew)
+
+    def _do(self, proposal: Proposal) -> None:
+        self._change = self._changer.begin(proposal)
+        self._ages.stop()
         self._buttons("Stop", None)
         self._timer = self.set_interval(_PROGRESS_SECONDS, self._progress)
         self._progress()
@@ -216,7 +257,7 @@ class ChangeScreen(ModalScreen[bool]):
             return
         total = max(len(self._proposal.plan.actions), 1)
         self.query_one("#prompt", Lines).show(
-            lambda cells, _height: (_bar(len(outcomes), total, cells, glyphs, stopping=change.stopping),)
+            lambda cells, _height: (bar(len(outcomes), total, cells, glyphs, stopping=change.stopping),)
         )
         if outcomes:
             lines = tuple(panel.outcome_line(o, glyphs) for o in reversed(outcomes))
@@ -249,21 +290,10 @@ class ChangeScreen(ModalScreen[bool]):
         """Leave; while it runs, stop after the action under way, and the second time break that off."""
         change = self._change
         if change is None or change.ended:
+            self.workers.cancel_node(self)  # a plan that is being looked at anew is not done behind one's back
             self.dismiss(change is not None)
         elif change.stopping:
             self._changer.undo()
         else:
             change.stopping = True
             self._progress()
-
-
-def _bar(done: int, total: int, cells: int, glyphs: Glyphs, *, stopping: bool) -> Line:
-    """How far it has come, and what escape does now: in a narrow terminal that is said before the bar gets any room."""
-    count, word = f"{done} of {total}  ", "esc again breaks it off" if stopping else "esc stops between actions"
-    left = cells - width(f"  {count}{word}")
-    if stopping and left >= width(_STOPPING):
-        word, left = _STOPPING + word, left - width(_STOPPING)
-    long = min(max(left, 0), _BAR)
-    full = min(done * long // total, long)
-    bar = ("#" if glyphs.ascii else "━") * full + glyphs.info * (long - full)
-    return (f" {bar} ", "accent"), (count, "strong"), (word, "dim")

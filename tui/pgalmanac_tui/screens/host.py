@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
 
     from pgalmanac.findings import Level
@@ -23,6 +24,8 @@ class Changer(Protocol):
 
     label: str | None
     invocation: tuple[str, ...]
+    # Seconds of this process.
+    clock: Callable[[], float]
 
     async def propose(self, table: TableName, wish: Wish) -> Proposal:
         """What would be done now."""
