@@ -27,6 +27,7 @@ __all__ = [
     "BusyError",
     "ConfigError",
     "ConnectError",
+    "HungUp",
     "Interrupted",
     "PgalmanacError",
     "PoolerError",

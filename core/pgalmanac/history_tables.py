@@ -11,7 +11,7 @@ from pgalmanac.db import Session
 from pgalmanac.db_errors import one_line
 from pgalmanac.ddl import qualified
 from pgalmanac.history import History, HistoryError
-from pgalmanac.table_names import TableName, TableRef, quote
+from pgalmanac.table_names import TableName, TableRef
 
 __all__ = ["make_history"]
 
@@ -60,10 +60,6 @@ async def make_history(session: Session, ref: TableRef, found: History | None = 
         if not found.has_stats:
             await _create(session, sql.SQL(_STATS).format(stats=qualified(found.stats)))
         found = replace(found, beside=frozenset({found.actions.name, found.stats.name}))
-    except errors.InvalidSchemaName as exc:
-        raise HistoryError(
-            f"there is no schema {quote(ref.schema or '')} for the run history; create it, or set history.table"
-        ) from exc
     except errors.InsufficientPrivilege as exc:
         raise HistoryError(
             f"the run history cannot be made ({one_line(exc)}); run pgalmanac init as its owner"

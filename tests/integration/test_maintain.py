@@ -441,7 +441,7 @@ async def test_a_history_in_a_schema_that_is_not_there_is_no_reason_to_run_again
 
     assert done.created == 31
     assert len(told) == len(table.findings) == 1
-    assert 'there is no schema "No Such" for the run history; set history.table' in told[0]
+    assert 'there is no schema "No Such" for the run history; create it, or set history.table' in told[0]
 
 
 async def test_a_rule_of_a_table_is_called_so_and_not_a_view(database: str) -> None:
