@@ -5,8 +5,8 @@ Sizes are the server's estimates of rows, and bytes with indexes and TOAST. Days
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -49,10 +49,12 @@ class Sizes:
     """The last measure of each recent partition, by oid, and the whole table as last measured.
 
     *as_of* is the instant, in UTC, of the last run that measured: what ended later was measured half. None is now.
+    *made* is when, in UTC, a run made such a partition that nothing was measured of.
     """
 
     measured: tuple[Measured, ...] = ()
     as_of: datetime | None = None
+    made: Mapping[int, datetime] = field(default_factory=dict[int, datetime])
     total_rows: int = 0
     total_bytes: int = 0
 
@@ -202,7 +204,8 @@ def _limit(seen: View, sizes: Sizes) -> Iterator[Finding]:
 def _closed(seen: View, sizes: Sizes) -> list[tuple[Partition, Measured | None]]:
     """The partitions whose period was over when runs measured, from the first on, oldest first; None held nothing.
 
-    Only a partition into which nothing was ever written has no measure, so a hole between two is an empty one.
+    Only a partition into which nothing was ever written has no measure, so a hole between two is an empty one. Not one
+    that was made when its period was over: its events had no place, and say nothing of who writes them.
     """
     found = {m.oid: m for m in sizes.measured}
     closed: list[tuple[Partition, Measured | None]] = []
@@ -214,6 +217,9 @@ def _closed(seen: View, sizes: Sizes) -> list[tuple[Partition, Measured | None]]
         measure, bounds = found.get(partition.oid), partition.bounds
         left -= measure is not None
         if bounds is None or bounds.lower is None or bounds.upper is None or bounds.upper > over:
+            continue
+        made = sizes.made.get(partition.oid)
+        if measure is None and made is not None and seen.calendar.from_instant(made) >= bounds.upper:
             continue
         closed.append((partition, measure))
     while closed and closed[-1][1] is None:

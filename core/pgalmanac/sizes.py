@@ -11,6 +11,7 @@ from typing import Any, Final, LiteralString
 
 from psycopg import errors, sql
 
+from pgalmanac.actions import ActionKind
 from pgalmanac.catalog import ESTIMATED_ROWS
 from pgalmanac.ddl import qualified
 from pgalmanac.forecast import Measured, Sizes
@@ -27,6 +28,8 @@ _MOST: Final = 1000
 # its days are compared with; and of so many of the newest, which is more where a partition is longer than a day.
 _RECENT_DAYS: Final = 64
 _RECENT: Final = 92
+
+_FILLING: Final = [ActionKind.CREATE, ActionKind.MOVE_ROWS, ActionKind.ATTACH, ActionKind.RESTORE]
 
 _NOTHING: Final[Mapping[TableName, int]] = {}
 
@@ -69,6 +72,12 @@ SELECT COALESCE(sum(l.rows), 0)::int8, COALESCE(sum(l.bytes), 0)::int8 FROM pg_i
 """
 _AS_OF: Final[LiteralString] = """
 SELECT max(started_at)::timestamptz FROM {runs} WHERE task_name = {task} AND status = 'success'
+"""
+# What runs recorded of partitions that none has measured: one that was called off did not come to it.
+_MADE: Final[LiteralString] = """
+SELECT DISTINCT ON (partition) partition, started_at, rows FROM {actions}
+ WHERE partition = ANY ({names}::text[]) AND status = 'done' AND action = ANY ({kinds}::text[])
+ ORDER BY partition, started_at DESC NULLS LAST
 """
 _TREND: Final[LiteralString] = """
 SELECT partition_oid, rows, bytes, rows_exact, measured_at FROM {stats}
@@ -114,16 +123,47 @@ def _known(partition: Partition) -> bool:
 
 
 async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Sizes:
-    """The last measures of the newest partitions that have begun, and with *total* rows and bytes of all."""
+    """The last measures of the newest partitions that have begun, and with *total* rows and bytes of all.
+
+    One more question where some that are over were never measured.
+    """
     if not history.has_stats:
         return Sizes()
+    recent = _recent(table)
     names = {"stats": qualified(history.stats), "parent": sql.Literal(table.oid)}
-    query = sql.SQL(_LAST).format(**names, oids=sql.Literal(_recent(table)))
+    query = sql.SQL(_LAST).format(**names, oids=sql.Literal([p.oid for p in recent]))
     found = await (await history.session.execute(query)).fetchall()
+    unmeasured = {p.oid for p in recent if _is_over(p, table)} - {oid for oid, *_ in found}
+    made = await _made(history, [p for p in recent if p.oid in unmeasured]) if unmeasured else ()
     row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
     total_rows, total_bytes = row or (0, 0)
     return Sizes(
-        measured=_measured(found), as_of=await _as_of(history, table), total_rows=total_rows, total_bytes=total_bytes
+        measured=(*_measured(found), *(m for m in made if m.rows)),
+        as_of=await _as_of(history, table),
+        made={m.oid: m.measured_at for m in made},
+        total_rows=total_rows,
+        total_bytes=total_bytes,
+    )
+
+
+def _is_over(partition: Partition, table: PartitionedTable) -> bool:
+    upper = None if partition.bounds is None else partition.bounds.upper
+    return upper is not None and upper <= table.now
+
+
+async def _made(history: History, partitions: Sequence[Partition]) -> tuple[Measured, ...]:
+    """When a run made or filled these last, and with how many rows, as far as that is recorded."""
+    if not history.has_actions:
+        return ()
+    oids = {str(p.name): p.oid for p in partitions}
+    query = sql.SQL(_MADE).format(
+        actions=qualified(history.actions), names=sql.Literal(list(oids)), kinds=sql.Literal(_FILLING)
+    )
+    found = await (await history.session.execute(query)).fetchall()
+    return tuple(
+        Measured(oid=oids[name], rows=rows or 0, bytes=None, exact=False, measured_at=at)
+        for name, at, rows in found
+        if at is not None
     )
 
 
@@ -134,17 +174,17 @@ async def _as_of(history: History, table: PartitionedTable) -> datetime | None:
     return row[0] if row else None
 
 
-def _recent(table: PartitionedTable) -> list[int]:
+def _recent(table: PartitionedTable) -> list[Partition]:
     """The newest partitions that have begun."""
     since = table.now - timedelta(days=_RECENT_DAYS)
-    found: list[int] = []
+    found: list[Partition] = []
     for partition in reversed(table.ranged):
         lower = None if partition.bounds is None else partition.bounds.lower
         if lower is not None and lower > table.now:
             continue
         if len(found) >= _RECENT and (lower is None or lower < since):
             break
-        found.append(partition.oid)
+        found.append(partition)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,7 @@ import pytest
 
 import support
 from pgalmanac import maintain
+from pgalmanac.actions import ActionKind
 from pgalmanac.config import Layer, Settings
 from pgalmanac.db import connect
 from pgalmanac.findings import Code, Level
@@ -17,7 +19,7 @@ from pgalmanac.forecast import forecast
 from pgalmanac.history import History
 from pgalmanac.inspection import MAINTAIN, Request
 from pgalmanac.recorder import Recorder
-from pgalmanac.results import TableReport
+from pgalmanac.results import Outcome, TableReport
 from pgalmanac.sizes import sizes, trend
 from pgalmanac.table_names import TableRef
 
@@ -29,6 +31,15 @@ async def run(conninfo: str) -> TableReport:
     if support.rows(conninfo, "SELECT current_setting('server_version_num')::int")[0][0] >= 150000:
         support.rows(conninfo, "SELECT pg_stat_force_next_flush()")
     return (await maintain.perform(Settings(dsn=conninfo), MAINTAIN)).tables[0]
+
+
+async def measured_only(conninfo: str) -> None:
+    """A run that measures what there is and makes nothing, as its period is there."""
+    with support.connect(conninfo) as connection:
+        connection.execute("ANALYZE events")
+    request = Request(command="create", target=f"{support.today()}")
+    (report,) = (await maintain.perform(Settings(dsn=conninfo), request)).tables
+    assert () == report.outcomes
 
 
 async def check(conninfo: str, **policy: object) -> TableReport:
@@ -208,6 +219,49 @@ async def test_days_that_a_run_filled_are_not_said_to_be_empty(
     )
     assert [(name, 40) for name in filled] == sorted(measured)
     assert [] == [f.message for f in seen.findings if f.code in {Code.NO_EVENTS, Code.UNUSUAL_VOLUME}]
+
+
+async def test_days_that_an_interrupted_run_filled_are_not_said_to_be_empty(database: str) -> None:
+    """It did not come to measure them, and its record says how many rows it moved."""
+    support.add_partitions(database, days=range(-50, -3), rows_a_day=40)
+    support.add_partitions(database, days=range(31))
+    await measured_only(database)
+    support.add_default(database)
+    for day in (-3, -2, -1):
+        support.add_rows(database, day=day, count=40)
+    moved: list[Outcome] = []
+
+    def call_off(event: object) -> None:
+        if isinstance(event, Outcome):
+            moved.append(event)
+            if len(moved) == 3:
+                raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await maintain.perform(Settings(dsn=database), MAINTAIN, observer=call_off)
+    with support.connect(database) as connection:
+        unmeasured = connection.execute("SELECT count(*) FROM housekeeper_partition_stats WHERE rows = 40").fetchone()
+    found = await check(database)
+
+    assert [(ActionKind.MOVE_ROWS, 40)] * 3 == [(o.action.kind, o.rows) for o in moved]
+    assert (47,) == unmeasured
+    assert Code.LAST_RUN_FAILED in {f.code for f in found.findings}
+    assert [] == [f.message for f in found.findings if f.code in {Code.NO_EVENTS, Code.UNUSUAL_VOLUME}]
+
+
+async def test_a_day_whose_partition_was_made_too_late_is_not_said_to_be_empty(database: str) -> None:
+    """Nobody stopped writing: the inserts failed. One that was there in time, and empty, is one to ask about."""
+    support.add_partitions(database, days=range(-50, -2), rows_a_day=40)
+    support.add_partitions(database, days=range(31))
+    await measured_only(database)
+    in_time, late = (support.today() + timedelta(days=d) for d in (-1, -2))
+    support.add_partitions(database, days=[-1])
+    (report,) = (await maintain.perform(Settings(dsn=database), Request(command="fix"))).tables
+
+    found = await check(database)
+
+    assert [f"events_{late:%Y_%m_%d}"] == [o.action.partition.name for o in report.outcomes]
+    assert [f"public.events_{in_time:%Y_%m_%d}"] == [f.partition for f in found.findings if f.code is Code.NO_EVENTS]
 
 
 async def test_months_that_one_command_fills_are_measured_each(database: str) -> None:

@@ -142,6 +142,31 @@ def test_a_day_that_was_never_measured_held_nothing() -> None:
     assert [(Code.NO_EVENTS, "public.events_2026_03_17")] == [(f.code, f.partition) for f in found]
 
 
+@pytest.mark.parametrize(
+    ("hours", "rows", "expected"),
+    [(-1, None, [Code.NO_EVENTS]), (0, None, []), (9, None, []), (9, 1, [Code.UNUSUAL_VOLUME]), (-1, 100, [])],
+)
+def test_a_day_that_was_made_when_it_was_over_is_judged_only_by_rows(
+    hours: int, rows: int | None, expected: list[Code]
+) -> None:
+    """An empty one had no place for its events; its partition was made so many hours after the end of the day."""
+    table = seen(range(-60, 30))
+    sizes = measured(dict.fromkeys((*range(-60, -2), -1), 100) | ({} if rows is None else {-2: rows}))
+    made = datetime(TODAY.year, TODAY.month, TODAY.day - 1, tzinfo=UTC) + timedelta(hours=hours)
+
+    assert expected == [f.code for f in unusual(table, replace(sizes, made={998: made}))]
+
+
+def test_a_day_that_could_hold_nothing_is_no_part_of_growth() -> None:
+    """What a day adds is told of those that had a place for their events."""
+    sizes = measured(dict.fromkeys((*range(-60, -2), -1), 100))
+
+    found = forecast(seen(range(-60, 30)), replace(sizes, made={998: NOW}))
+
+    assert found is not None
+    assert 100 == found.rows_a_day
+
+
 def test_weekends_are_compared_with_weekends() -> None:
     """A table that sleeps on Saturdays and Sundays is as usual on both."""
     midnight = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=UTC)
