@@ -131,8 +131,28 @@ def test_another_table_that_is_critical_is_in_the_header() -> None:
     long = beside(Level.CRITICAL, name="a_name_that_is_long_but_fits_the_line")[1]
     assert " public.a_name_that_is_long_but_fits_the_line ▾ " in long
     assert "1 of 2 tables ✖ critical: o" in long
-    assert "✖ 1 of 2 o" in beside(Level.CRITICAL, cells=40, height=1)[0]
+    assert beside(Level.CRITICAL, cells=40, height=1)[0].endswith("nothing needs doing…  ✖ 1 of 2 o ")
     assert not [line for line in beside(None, Level.WARNING) if "tables" in line]
+
+
+@pytest.mark.parametrize(
+    ("cells", "label", "begins"),
+    [
+        (60, "production", "  production  ▲ paused"),
+        (40, "production", "  product…  ▲ paused"),
+        (80, None, " app@10.0.0.7:5432 ▲ paused"),
+        (60, None, " app ▲ paused"),
+        (40, None, " app ▲ paused"),
+    ],
+)
+def test_in_one_line_it_is_said_first_which_server_it_is(cells: int, label: str | None, begins: str) -> None:
+    """Nobody drops anything of another one than he believes; before there is a connection the label is known."""
+    [line] = text(header(replace(model(), link=Link.PAUSED, label=label), cells, 1, UNICODE))
+    [early] = text(header(Model(label=label), cells, 1, UNICODE))
+
+    assert line.startswith(begins)
+    assert line.endswith("p goes on ")
+    assert early.strip().startswith("product" if label else "connecting")
 
 
 def test_of_tables_that_are_critical_the_one_in_view_is_one() -> None:

@@ -18,6 +18,8 @@ __all__ = ["header", "level_span", "style_of"]
 
 # Of a piece of text that is cut off less than this says nothing.
 _WORTH: Final = 8
+# From so many cells on a line has room for more than a sentence.
+_USUAL: Final = 60
 
 
 def style_of(level: Level | None) -> str:
@@ -45,9 +47,9 @@ def spread(left: Line, right: Line, cells: int, glyphs: Glyphs) -> Line:
 
 
 def header(model: Model, cells: int, height: int, glyphs: Glyphs) -> tuple[Line, ...]:
-    """The header; in a place of one line only the most important of the three."""
+    """The header; in a place of one line only the most important of the three, after whose it is."""
     if height == 1:
-        return (_headline(model, cells, glyphs, others=True),)
+        return (_headline(model, cells, glyphs, alone=True),)
     return (_server(model, cells, glyphs), _table(model, cells, glyphs), _headline(model, cells, glyphs))[:height]
 
 
@@ -126,11 +128,30 @@ def _runs(table: TableState, snapshot: Snapshot, now: datetime, glyphs: Glyphs) 
     return tuple(spans)
 
 
-def _headline(model: Model, cells: int, glyphs: Glyphs, *, others: bool = False) -> Line:
-    """What matters most, and with *others* that other tables are critical."""
+def _headline(model: Model, cells: int, glyphs: Glyphs, *, alone: bool = False) -> Line:
+    """What matters most; *alone*, after where that is, and with other tables that are critical."""
     glyph, text, style, key = _matter(model, glyphs)
-    end = (*key, *(_others(model, glyphs, short=True) if others else ()))
-    return spread(((f" {glyph} {clean(text)}", style),), (*end, (" ", "")) if end else (), cells, glyphs)
+    others = _others(model, glyphs, short=True) if alone else ()
+    # The key bar says what its keys do; no other line says this.
+    end = others if others and cells < _USUAL else (*key, *others)
+    begin = _where(model, cells, glyphs) if alone else ()
+    return spread((*begin, (f" {glyph} {clean(text)}", style)), (*end, (" ", "")) if end else (), cells, glyphs)
+
+
+def _where(model: Model, cells: int, glyphs: Glyphs) -> Line:
+    """The label, else database and server, else as much of the database as leaves room for a sentence."""
+    room = cells // (4 if cells >= _USUAL else 5)
+    if model.label:
+        return (" ", ""), (f" {_short(clean(model.label), room, glyphs)} ", "label")
+    if model.snapshot is None:
+        return ()
+    server = model.snapshot.server
+    whole = f"{clean(server.database)}@{server.address or 'local'}"
+    return ((f" {whole if width(whole) <= room else _short(clean(server.database), room, glyphs)}", ""),)
+
+
+def _short(text: str, cells: int, glyphs: Glyphs) -> str:
+    return text if width(text) <= cells else fit(text, cells, glyphs.cut)
 
 
 def _matter(model: Model, glyphs: Glyphs) -> tuple[str, str, str, Line]:
