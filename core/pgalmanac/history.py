@@ -125,8 +125,8 @@ class History:
         rows = await (await session.execute(_FIND, wanted)).fetchall()
         if not rows:
             if ref.schema is not None and not await _is_schema(session, ref.schema):
-                missing = f"there is no schema {quote(ref.schema)} for the run history"
-                raise HistoryError(f"{missing}; create it, or set history.table")
+                absent = f"there is no schema {quote(ref.schema)} for the run history"
+                raise HistoryError(f"{absent}; create it, or set history.table")
             return None
         schema = rows[0][0]
         columns = {name: (kind, default) for found, name, kind, default, *_ in rows if found == schema}
