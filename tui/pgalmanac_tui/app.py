@@ -270,17 +270,17 @@ class Dashboard(Shell):
     def _look_around(self) -> None:
         """See how the other tables are. Not with the first look, whose picture comes first."""
         tables = () if self.model.snapshot is None else self.model.snapshot.tables
-        if self.model.link is Link.LIVE and self._around.due(tables, self._clock()):
+        if self.model.link is Link.LIVE and self._around.due(tables, self.clock()):
             self._around.began(tables)
             self._instead("around", partial(self._others, tables))
 
     async def _others(self, tables: tuple[TableName, ...]) -> None:
-        began = self._clock()
+        began = self.clock()
         for name in tables:
             if name != self.model.name and self.model.link is not Link.LOST:
                 with suppress(PgalmanacError):  # it is as it was found last; the list of tables says why
                     await self.levels((name,))
-        self._around.ended(began, self._clock())
+        self._around.ended(began, self.clock())
 
     async def run_record(self, run_id: str) -> RunRecord | None:
         """One run with its actions."""
