@@ -54,8 +54,8 @@ WITH locked AS ({LOCKED}),
      ORDER BY now.oid DESC LIMIT {{most}})
 INSERT INTO {{stats}} (parent_oid, partition, partition_oid, bounds, measured_at, rows, rows_exact, bytes, counters)
 SELECT {{parent}}, format('%I.%I', n.nspname, c.relname), c.oid::int8, pg_get_expr(c.relpartbound, 0),
-       clock_timestamp(), GREATEST({ESTIMATED_ROWS}, filled.rows), false, pg_total_relation_size(c.oid),
-       changed.counters
+       clock_timestamp(), CASE WHEN c.oid = {{empty}} THEN 0 ELSE GREATEST({ESTIMATED_ROWS}, filled.rows) END, false,
+       pg_total_relation_size(c.oid), changed.counters
   FROM changed JOIN pg_class c ON c.oid = changed.oid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN unnest({{filled}}::oid[], {{filled_rows}}::int8[]) AS filled(oid, rows) ON filled.oid = c.oid
 """  # made of constants
@@ -90,17 +90,21 @@ async def measure(history: History, table: PartitionedTable, filled: Mapping[Tab
 
     *table* is as it was after the work. One of which the server knows no row, now or ever, is not worth a row; but the
     server forgets what it counted, as in a crash, and one that has another file than when it was measured was emptied.
-    Of those that the run itself *filled* it may not know yet, since sessions tell the counters late.
+    Of those that the run itself *filled* it may not know yet, since sessions tell the counters late; nor of a default
+    partition that its rows have left, which was seen to be empty.
     """
     rows = {p.oid: filled[p.name] for p in table.children if p.name in filled} if filled else {}
     known = [p for p in table.children if p.kind is RelationKind.TABLE and (_known(p) or p.oid in rows)]
     if not history.has_stats:
         return 0
+    empty = table.default if table.default is not None and table.default_has_rows is False else None
     query = sql.SQL(_MEASURE).format(
         stats=qualified(history.stats),
         parent=sql.Literal(table.oid),
         oids=_array(str(p.oid) for p in known),
-        counters=_array(p.counters for p in known),
+        # What the counters say of an empty one is not what is stored: where they go on to, it is looked at again.
+        counters=_array(p.counters if p is not empty or not p.rows else f"{p.counters}-" for p in known),
+        empty=0 if empty is None else empty.oid,
         filled=sql.Literal(list(rows)),
         filled_rows=sql.Literal(list(rows.values())),
         most=_MOST,

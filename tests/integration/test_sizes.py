@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -23,6 +24,7 @@ from pgalmanac.results import Outcome, TableReport
 from pgalmanac.sizes import sizes, trend
 from pgalmanac.table_names import TableRef
 
+PATIENCE_SECONDS = 60
 STATS = "SELECT partition, rows, rows_exact, bytes > 0, bounds FROM housekeeper_partition_stats ORDER BY partition"
 
 
@@ -247,6 +249,35 @@ async def test_days_that_an_interrupted_run_filled_are_not_said_to_be_empty(data
     assert (47,) == unmeasured
     assert Code.LAST_RUN_FAILED in {f.code for f in found.findings}
     assert [] == [f.message for f in found.findings if f.code in {Code.NO_EVENTS, Code.UNUSUAL_VOLUME}]
+
+
+async def test_rows_that_were_moved_count_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server comes to know of a move only later, as before 15: that the default one is empty was seen."""
+    monkeypatch.setattr("pgalmanac.db.Session.flush_counters", AsyncMock())
+    support.add_default(database)
+    support.add_partitions(database, days=[0])
+    support.add_rows(database, day=2, count=40)
+    await measured_only(database)
+
+    await maintain.perform(Settings(dsn=database), MAINTAIN)
+    async with connect(database, read_only=True) as session:
+        recorder = await Recorder.open(session, TableRef(name="housekeeper_runs"))
+        view = (await check(database)).view
+        assert view is not None
+        found = await recorder.sizes(view.table, total=True)
+    support.add_rows(database, day=-400, count=7)
+    with support.connect(database) as connection:
+        connection.execute("ANALYZE events_default")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while support.rows(database, "SELECT pg_stat_get_live_tuples('events_default'::regclass)") != [(7,)]:  # noqa: ASYNC110  # the server knows it
+            await asyncio.sleep(0.02)
+    await run(database)
+    later = support.rows(
+        database, "SELECT rows FROM housekeeper_partition_stats WHERE bounds = 'DEFAULT' ORDER BY measured_at"
+    )
+
+    assert 40 == found.total_rows
+    assert [(40,), (0,), (7,)] == later
 
 
 async def test_a_day_whose_partition_was_made_too_late_is_not_said_to_be_empty(database: str) -> None:
