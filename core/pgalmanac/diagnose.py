@@ -8,7 +8,7 @@ from typing import Final
 
 from pgalmanac.actions import GOING, Guard, Status
 from pgalmanac.amounts import byte_size
-from pgalmanac.diagnose_coverage import coverage, not_created
+from pgalmanac.diagnose_coverage import coverage, gaps, not_created
 from pgalmanac.diagnose_default import default_partition
 from pgalmanac.diagnose_replication import replication
 from pgalmanac.findings import Code, Finding, PastRuns, critical, info, warning
@@ -28,8 +28,9 @@ def diagnose(seen: View, plan: Plan | None, past: PastRuns | None) -> tuple[Find
     """Everything worth saying about a table. *plan* is what the next maintain would do, *past* its run history."""
     return (
         *coverage(seen),
+        *_left_behind(seen),  # before the gaps that it makes
+        *gaps(seen),
         *default_partition(seen, plan),
-        *_left_behind(seen),
         *_kept(seen),
         *(_planned(seen, plan) if plan is not None else ()),
         *_catalog(seen),
@@ -46,8 +47,8 @@ def of_status(seen: View) -> tuple[Finding, ...]:
 def _left_behind(seen: View) -> Iterator[Finding]:
     """What a run, or somebody, began to detach and did not end: its rows are not seen through the table."""
     for partition in seen.table.pending:
-        whose = "" if partition.mark is not None and not partition.mark.arrived else ", and not by pgalmanac"
-        message = f"detaching {partition.name} was begun{whose} and not finished; pgalmanac maintain finishes it"
+        whose = "" if partition.mark is not None and not partition.mark.arrived else ", nor begun by pgalmanac"
+        message = f"detaching {partition.name} was not finished{whose}; pgalmanac maintain finishes it"
         yield warning(Code.DETACH_PENDING, message, str(partition.name))
     for orphan in seen.table.orphans:
         if not orphan.cut_off:

@@ -11,11 +11,11 @@ from pgalmanac.model import Bounds
 from pgalmanac.plan import FIX_DAYS, Plan
 from pgalmanac.view import View, oldest_kept
 
-__all__ = ["coverage", "not_created"]
+__all__ = ["coverage", "gaps", "not_created"]
 
 
 def coverage(seen: View) -> Iterator[Finding]:
-    """Whether today has its partition, for how long there are some, and which are missing between others."""
+    """Whether today has its partition, and for how long there are some."""
     if not seen.coverage.covered(seen.now):
         rows = "go to the default partition" if seen.table.default else "fail"
         yield critical(
@@ -28,7 +28,6 @@ def coverage(seen: View) -> Iterator[Finding]:
         yield warning(Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {remedy}")
     if seen.unclear is not None and seen.covered_until != LATEST:
         yield warning(Code.INTERVAL_UNKNOWN, f"{seen.table.name}: {seen.unclear}")
-    yield from _gaps(seen)
 
 
 def _longer(seen: View) -> str:
@@ -43,7 +42,7 @@ def _longer(seen: View) -> str:
     return f"fix --ahead {ahead}" if ahead > FIX_DAYS else "fix"
 
 
-def _gaps(seen: View) -> Iterator[Finding]:
+def gaps(seen: View) -> Iterator[Finding]:
     """Missing or partly covered periods with partitions before and after them; runs of them make one finding."""
     oldest = oldest_kept(seen)
     newest = next((p.bounds for p in reversed(seen.table.ranged) if p.bounds is not None), None)

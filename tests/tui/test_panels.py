@@ -25,7 +25,7 @@ from pgalmanac_tui.model import Link, Model, profile_key
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.fate import stake
 from pgalmanac_tui.panels.header import header
-from pgalmanac_tui.screens.parts import empty
+from pgalmanac_tui.screens.parts import empty, legend_of
 from pgalmanac_tui.screens.parts import text as parts_text
 from pgalmanac_tui.snapshot import Snapshot, TableState
 from snapshots import NOW, TODAY, day, events, partition
@@ -307,3 +307,21 @@ def test_a_note_is_whole_with_its_remedy() -> None:
     lines = text(details(found, (begin, begin), None, (CELLS, 20), UNICODE))
 
     assert "drop_unaligned = true would allow it" in " ".join(lines)
+
+
+@pytest.mark.parametrize(("offset", "glyph", "legend"), [(-5, "⇣", " ⇣ detaching"), (0, "✖", " ✖ missing")])
+def test_a_gap_that_a_detach_left_is_said_to_be_one(offset: int, glyph: str, legend: str) -> None:
+    """In the calendar, the list and the legend alike; but of today that inserts fail."""
+    left = partition(day(offset), oid=1, detach_pending=True)
+    plan = plan_maintain(events([*(day(o) for o in range(-90, 31) if o != offset), left]), Policy())
+    almanac = Almanac.of(TableState(plan=plan), {})
+    there = TODAY + timedelta(days=offset)
+    rows = [e for e in almanac.entries if e.bounds == day(offset)]
+
+    assert glyph == UNICODE.mark(almanac.day(there).mark)
+    assert {None, left} == {e.partition for e in rows}
+    [drawn] = text((legend_of(almanac, 120, UNICODE),))
+    assert drawn.startswith(legend)
+    assert "gap" not in drawn
+    if offset:
+        assert ["detach pending", "gap: detach pending"] == sorted(e.word for e in rows)

@@ -122,6 +122,18 @@ def test_a_name_is_no_guard() -> None:
     assert found(events([old, *HEALTHY]), policy, facts=taken) == {Code.DROP_BLOCKED: Level.WARNING}
 
 
+@pytest.mark.parametrize("left", ["pending", "cut off"])
+def test_the_cause_of_a_gap_stands_before_it(left: str) -> None:
+    """A partition that was begun to be detached leaves a gap, of which nobody would know why."""
+    cut_off = Orphan(oid=7, name=TableName(schema="public", name="e7"), bounds=day(-5), mark=mark(day(-5), oid=7))
+    pending = [partition(day(-5), oid=1, detach_pending=True)] if left == "pending" else []
+    table = events([*(day(o) for o in range(-90, 31) if o != -5), *pending], orphans=() if pending else (cut_off,))
+    plan = plan_maintain(table, POLICY)
+    codes = [f.code for f in diagnose(plan.view, plan, None)]
+
+    assert [Code.DETACH_PENDING if pending else Code.ORPHAN_TABLE, Code.GAP] == codes[:2]
+
+
 @given(st.integers(0, 60))
 def test_the_runway_after_a_plan_is_premake(premake: int) -> None:
     """What maintain does is what the runway measures."""

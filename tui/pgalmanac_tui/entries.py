@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from pgalmanac_tui.snapshot import TableState
 
 __all__ = ["Entry", "entries"]
 
+_EMPTY: Final = {Mark.GAP, Mark.WANTED}
 _CREATING: Final = {ActionKind.CREATE, ActionKind.MOVE_ROWS}
 
 
@@ -38,7 +39,9 @@ def entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[E
     """All rows in order of time, those without bounds last; *counted* are counts that beat the estimates."""
     seen = state.view
     drops = {a.oid: a for a in state.plan.of(*GOING)}
-    timed = [_missing(seen, a) for a in state.plan.actions if a.kind in _CREATING]
+    leaving = [p.bounds for p in seen.table.pending] + [o.bounds for o in seen.table.orphans if o.cut_off]
+    absent = [_missing(seen, a, leaving) for a in state.plan.actions if a.kind in _CREATING]
+    timed = [e for e in absent if e.mark is not Mark.MISSING]
     untimed: list[Entry] = []
     for partition in seen.table.partitions:
         count = counted.get(partition.oid) or state.counts.get(partition.oid)
@@ -58,6 +61,7 @@ def entries(state: TableState, counted: Mapping[int, PartitionCount]) -> tuple[E
         for orphan in seen.table.orphans
         if orphan.cut_off
     )
+    timed.extend(e for e in absent if e.mark is Mark.MISSING)  # of what begins together the last one is its day's
     timed.sort(key=lambda e: (e.bounds.lower or EARLIEST) if e.bounds is not None else EARLIEST)
     default = seen.table.default
     if default is not None:
@@ -99,7 +103,8 @@ def _with_text(seen: View, entry: Entry) -> Entry:
     )
 
 
-def _missing(seen: View, action: Action) -> Entry:
+def _missing(seen: View, action: Action, leaving: Sequence[Bounds | None]) -> Entry:
+    """A period without a partition; where one of *leaving*, whose detach was begun, is the cause, that is said."""
     lower, upper = action.bounds.lower, action.bounds.upper
     newest = next((p.bounds for p in reversed(seen.table.ranged) if p.bounds is not None), None)
     within = newest is not None and newest.lower is not None and lower is not None and lower < newest.lower
@@ -110,6 +115,8 @@ def _missing(seen: View, action: Action) -> Entry:
     else:
         mark = Mark.GAP if within or (upper is not None and upper <= seen.now) else Mark.WANTED
     word = WORDS[mark] if mark is not Mark.STRAY else "stray rows wait"
+    if mark in _EMPTY and any(b is not None and b.overlaps(action.bounds) for b in leaving):
+        mark, word = Mark.PENDING, f"{word}: {WORDS[Mark.PENDING]}"
     if action.status is Status.REFUSED:
         word = f"{word}, refused"
     return _with_text(
