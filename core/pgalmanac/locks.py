@@ -8,14 +8,16 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
-from pgalmanac.db import Session
+from pgalmanac.amounts import duration
+from pgalmanac.db import LOCK_CLASS, Session
+from pgalmanac.results import Blocker
 from pgalmanac.table_names import TableName
 
-__all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders"]
+__all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders", "in_the_way"]
 
 # Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process, and is
 # found by the lock that it has on itself. Since when is told by a clock that stands still meanwhile, or else each lock
-# would be a line.
+# would be a line. Who holds the advisory lock of the table *run* is at work for the one who asks.
 _BLOCKERS: Final[LiteralString] = """
 SELECT l.pid, COALESCE(a.usename::text, x.owner::text, ''), COALESCE(a.application_name, x.gid, ''),
        COALESCE(a.state, a.backend_type, ''), statement_timestamp() - COALESCE(a.xact_start, x.prepared),
@@ -27,6 +29,10 @@ SELECT l.pid, COALESCE(a.usename::text, x.owner::text, ''), COALESCE(a.applicati
  WHERE l.locktype = 'relation' AND l.relation = ANY (%(oids)s::oid[]) AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.pid IS DISTINCT FROM pg_backend_pid()
+   AND NOT EXISTS (
+       SELECT FROM pg_locks r
+        WHERE r.pid = l.pid AND r.locktype = 'advisory' AND r.classid = %(lock_class)s AND r.objid = %(run)s::oid
+          AND r.objsubid = 1 AND r.granted AND r.database = l.database)
    AND (%(weak)s OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
  GROUP BY 1, 2, 3, 4, 5, 6
  ORDER BY 5 DESC NULLS LAST LIMIT 5
@@ -57,8 +63,16 @@ async def blockers(session: Session, oids: Sequence[int], *, weak: bool = True) 
 
     With *weak* False those that only read or write rows are left out: they do not block SHARE UPDATE EXCLUSIVE.
     """
-    rows = await (await session.execute(_BLOCKERS, {"oids": list(oids), "weak": weak})).fetchall()
-    return tuple(map(_line, rows))
+    return tuple(b.told for b in await in_the_way(session, oids, weak=weak))
+
+
+async def in_the_way(
+    session: Session, oids: Sequence[int], *, weak: bool = True, run: int | None = None
+) -> tuple[Blocker, ...]:
+    """The same with their processes, without the one that is at work on the table with the oid *run*."""
+    asked = {"oids": list(oids), "weak": weak, "lock_class": LOCK_CLASS, "run": run}
+    rows = await (await session.execute(_BLOCKERS, asked)).fetchall()
+    return tuple(Blocker(pid=row[0], told=_line(row)) for row in rows)
 
 
 def _line(row: tuple[Any, ...]) -> str:
@@ -66,7 +80,7 @@ def _line(row: tuple[Any, ...]) -> str:
     age: timedelta | None
     pid, user, program, state, age, query, modes, relation, relations = row
     what = relation if relations == 1 else f"{relation} and {relations - 1} more"
-    since = "" if age is None else f" for {age.total_seconds():.0f} s"
+    since = "" if age is None else f" for {duration(age.total_seconds())}"
     if pid is None:
         which = f"the prepared transaction '{program}' of {user}, there{since},"
         return f"{which} holds {modes} on {what}: COMMIT PREPARED or ROLLBACK PREPARED ends it"

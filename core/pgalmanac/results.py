@@ -15,6 +15,7 @@ from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = [
+    "Blocker",
     "CountProgress",
     "Outcome",
     "PartitionCount",
@@ -24,6 +25,14 @@ __all__ = [
     "TableReport",
     "exit_code",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """Who holds a lock, in one line; *pid* is None for a prepared transaction, which has no process."""
+
+    pid: int | None
+    told: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Sizes as PostgreSQL writes them, in one way wherever one is shown."""
+"""Sizes as PostgreSQL writes them, and lengths of time: in one way wherever one is shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pgalmanac.amounts import byte_size
+from pgalmanac.amounts import byte_size, duration
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,23 @@ ROOT = Path(__file__).parents[2]
 def test_a_size_has_two_digits_or_more(number: int, text: str) -> None:
     """A unit is left when its number would have more than four."""
     assert byte_size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.44, "0.4 s"),
+        (9.9, "9.9 s"),
+        (66, "66 s"),
+        (180, "3 min"),
+        (7_000, "117 min"),
+        (10_800, "3 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_a_length_of_time_has_the_unit_that_people_would_say_it_in(seconds: float, text: str) -> None:
+    """Who has held a lock for 10,800 seconds has held it for three hours."""
+    assert duration(seconds) == text
 
 
 def test_nobody_writes_sizes_in_a_way_of_their_own() -> None:

@@ -31,8 +31,10 @@ from pgalmanac_tui.themes import over_ssh
 if TYPE_CHECKING:
     from datetime import date
 
+    from pgalmanac.actions import Action
     from pgalmanac.findings import Level
-    from pgalmanac.results import PartitionCount
+    from pgalmanac.plan import Plan
+    from pgalmanac.results import Blocker, PartitionCount
     from pgalmanac.table_names import TableName
     from pgalmanac_tui.almanac import Almanac
     from pgalmanac_tui.changes import Change
@@ -385,6 +387,10 @@ class Dashboard(Shell):
         finally:
             self._around.forget()
             self.poll_now()
+
+    async def in_the_way(self, plan: Plan, action: Action) -> tuple[Blocker, ...]:
+        """Who holds a lock now that an action under way needs."""
+        return await self._ask(lambda g: g.in_the_way, plan, action)
 
     def undo(self) -> None:
         """Break off the action under way."""

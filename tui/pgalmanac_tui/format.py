@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 
-from pgalmanac.amounts import byte_size
+from pgalmanac.amounts import byte_size, duration
 from pgalmanac.invocation import Invocation, quoted
 
 if TYPE_CHECKING:
@@ -144,16 +144,6 @@ def counted(number: int, what: str) -> str:
 def size(count: int | None, glyphs: Glyphs) -> str:
     """Bytes, where they are known."""
     return glyphs.none if count is None else byte_size(count)
-
-
-def duration(seconds: float) -> str:
-    """A length of time in its one or two largest units: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
-    if seconds < _TEN:
-        return f"{seconds:.1f} s"
-    for limit, unit, length in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
-        if seconds < limit:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
 
 
 def took_ms(milliseconds: float) -> str:

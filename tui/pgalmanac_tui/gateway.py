@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
 from pgalmanac import counts, maintain
-from pgalmanac.actions import GOING
+from pgalmanac.actions import GOING, Action, ActionKind
 from pgalmanac.config import Settings
 from pgalmanac.db import Session
 from pgalmanac.details import PartitionDetails, Profile, partition_details, profile, pulse
@@ -19,13 +19,13 @@ from pgalmanac.findings import Level
 from pgalmanac.forecast import Measured
 from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import Request, look
-from pgalmanac.locks import blockers
+from pgalmanac.locks import in_the_way
 from pgalmanac.log import scrub
 from pgalmanac.model import Bounds, Partition, PartitionedTable
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
-from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.results import Blocker, Outcome, PartitionCount, RunReport
 from pgalmanac.sizes import trend
 from pgalmanac.steps import detaches_concurrently, shown
 from pgalmanac.table_names import TableName, TableRef
@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 # A server that is silent on an open socket answers nothing, for ever.
 _LOOK_SECONDS: Final = 20.0
+# These have much to do, and who holds a lock meanwhile is in the way of none of it.
+_LONG: Final = frozenset({ActionKind.ARCHIVE, ActionKind.RESTORE})
 
 
 class ServerGateway:
@@ -160,7 +162,7 @@ class ServerGateway:
                 )
                 for action in plan.todo
             )
-            held = await _in_the_way(session, seen.plan)
+            held = tuple(dict.fromkeys(b.told for b in await _in_the_way(session, seen.plan, seen.plan.todo)))
             beat = await pulse(session, None, self._settings.history_table)
             server = replace(session.server, standby=beat.standby)
             return Proposal(wish=wish, server=server, plan=plan, steps=steps, blockers=held)
@@ -172,6 +174,18 @@ class ServerGateway:
         table = proposal.plan.table.name
         settings = replace(self._settings, only=table.ref)
         return await self._engine.run(_perform(settings, proposal, observer))
+
+    async def in_the_way(self, plan: Plan, action: Action) -> tuple[Blocker, ...]:
+        """Who holds a lock now that *action* needs, of a *plan* that is being carried out here."""
+        if action.kind in _LONG:
+            return ()
+        return await self._engine.run(
+            self._looking.use(
+                lambda s: _in_the_way(s, plan, [action], run=plan.table.oid),
+                what="who holds a lock",
+                seconds=_LOOK_SECONDS,
+            )
+        )
 
 
 def _request(wish: Wish) -> Request:
@@ -202,15 +216,17 @@ async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[O
     return report
 
 
-async def _in_the_way(session: Session, plan: Plan) -> tuple[str, ...]:
-    """Who holds a lock now that the plan needs. Reading and writing rows is in nobody's way but a drop's."""
+async def _in_the_way(
+    session: Session, plan: Plan, actions: Sequence[Action], *, run: int | None = None
+) -> tuple[Blocker, ...]:
+    """Who holds a lock now that *actions* need. Reading and writing rows is in nobody's way but a drop's."""
     table: PartitionedTable = plan.table
-    todo = plan.todo
-    if not todo:
+    if not actions:
         return ()
-    dropped = [a.oid for a in todo if a.kind in GOING and a.oid is not None]
-    whole = bool(dropped) and not detaches_concurrently(table)
-    found = await blockers(session, [table.oid], weak=whole)
+    dropped = [a.oid for a in actions if a.kind in GOING and a.oid is not None]
+    # While it runs, a concurrent detach waits for whoever uses the table too.
+    whole = bool(dropped) and (run is not None or not detaches_concurrently(table))
+    found = await in_the_way(session, [table.oid], weak=whole, run=run)
     if dropped:
-        found += await blockers(session, dropped)
-    return tuple(dict.fromkeys(scrub(line) for line in found))
+        found += await in_the_way(session, dropped, run=run)
+    return tuple(dict.fromkeys(replace(b, told=scrub(b.told)) for b in found))

@@ -12,7 +12,7 @@ from pgalmanac.findings import Finding, Level, PastRuns, worst
 from pgalmanac.forecast import Measured, Sizes
 from pgalmanac.model import Bounds, Partition, Server
 from pgalmanac.plan import Plan
-from pgalmanac.results import Outcome, PartitionCount, RunReport
+from pgalmanac.results import Blocker, Outcome, PartitionCount, RunReport
 from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
@@ -156,6 +156,10 @@ class Gateway(Protocol):
 
         *observer* is called after each action, in another thread; when it returns False the rest is left.
         """
+        ...
+
+    async def in_the_way(self, plan: Plan, action: Action) -> tuple[Blocker, ...]:
+        """Who holds a lock now that *action* needs, of a *plan* that is being carried out here."""
         ...
 
     async def run(self, run_id: str) -> RunRecord | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pgalmanac_tui.format import Line, clean, duration, fit, width
+from pgalmanac_tui.format import Line, clean, duration, fit, width, wrap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgalmanac.results import Blocker
     from pgalmanac_tui.glyphs import Glyphs
     from pgalmanac_tui.snapshot import Proposal
 
-__all__ = ["STALE_SECONDS", "age", "bar", "heading"]
+__all__ = ["STALE_SECONDS", "age", "bar", "heading", "to_end", "waiting"]
 
 # A plan that is older says so; one so old that it is news of another hour is made anew before it is done.
 _AGED_SECONDS: Final = 10.0
@@ -50,3 +53,23 @@ def bar(done: int, total: int, cells: int, glyphs: Glyphs, *, stopping: bool) ->
     full = min(done * long // total, long)
     text = ("#" if glyphs.ascii else "━") * full + glyphs.info * (long - full)
     return (f" {text} ", "accent"), (count, "strong"), (word, "dim")
+
+
+def waiting(held: Sequence[Blocker] | None, cells: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    """Who is in the way of the action under way, and what would end them; nothing when that was not asked."""
+    if held is None:
+        return ()
+    if not held:
+        return ((f"  {glyphs.ok} nobody holds a lock in its way any more", "ok"),), ()
+    lines: list[Line] = [((f" {glyphs.warning} holding a lock that this needs, now:", "warning"),)]
+    for who in held:
+        lines += [(("     " + text, "warning"),) for text in wrap(clean(who.told), cells - 6)]
+    if text := to_end(held):
+        lines.append((("   y", "key"), (" copies what ends it, for you to run", "")))
+        lines += [(("     " + part, "sql"),) for part in wrap(text, cells - 6)]
+    return (*lines, ())
+
+
+def to_end(held: Sequence[Blocker]) -> str:
+    """What ends the sessions of these; a prepared transaction has none, and its line says what ends it."""
+    return " ".join(f"SELECT pg_terminate_backend({who.pid});" for who in held if who.pid is not None)

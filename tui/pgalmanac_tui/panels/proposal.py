@@ -208,12 +208,12 @@ def _statements(step: Step, cells: int) -> Iterator[Line]:
             yield (("        " + part, "dim"),)
 
 
-def under_way(plan: Plan, outcomes: Sequence[Outcome]) -> str | None:
+def under_way(plan: Plan, outcomes: Sequence[Outcome]) -> Action | None:
     """Whose turn it is after these outcomes; None when they are not those of the plan, which was made anew then."""
     done = [(o.action.oid, o.action.bounds) for o in outcomes]
     if len(done) >= len(plan.actions) or done != [(a.oid, a.bounds) for a in plan.actions[: len(done)]]:
         return None
-    return clean(str(plan.actions[len(done)].partition))
+    return plan.actions[len(done)]
 
 
 def outcome_line(outcome: Outcome, glyphs: Glyphs) -> Line:

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from pgalmanac.errors import PgalmanacError
-from pgalmanac_tui.changes import Change
-from pgalmanac_tui.format import Line, clean, duration
+from pgalmanac_tui.format import clean
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels import proposal as panel
 from pgalmanac_tui.panels.fate import changed, stake
-from pgalmanac_tui.panels.progress import STALE_SECONDS, age, bar, heading
+from pgalmanac_tui.panels.progress import STALE_SECONDS, age
 from pgalmanac_tui.screens.host import Changer
+from pgalmanac_tui.screens.work import WorkScreen
 from pgalmanac_tui.snapshot import Proposal, Wish
-from pgalmanac_tui.widgets.lines import Lines
 from pgalmanac_tui.widgets.pager import Pager
 
 if TYPE_CHECKING:
-    from textual.timer import Timer
-
     from pgalmanac.table_names import TableName
 
 __all__ = ["ChangeScreen"]
 
-# Two pictures a second are progress enough.
-_PROGRESS_SECONDS: Final = 0.5
-# An action that takes longer is named: it waits for a lock, or has much to do.
-_LONG_SECONDS: Final = 2.0
 # How often a plan says how old it is.
 _AGES_SECONDS: Final = 10.0
-_TITLES: Final = {
-    "maintain": "Maintain {table}",
-    "fix": "Fix {table}: 30 days back, 30 days ahead",
-    "create": "Create {target} of {table}",
-    "drop": "Drop {target} of {table}",
-    "undrop": "Bring back {target} of {table} from the trash",
-    "restore": "Bring back {target} of {table} from the archive",
-    "pin": "Pin {target} of {table}: nothing drops it",
-    "unpin": "Unpin {target} of {table}: it may be dropped again",
-}
 
 
-class ChangeScreen(ModalScreen[bool]):
+class ChangeScreen(WorkScreen):
     """One wish from its plan to its end. Its result says whether anything was begun."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,26 +41,11 @@ class ChangeScreen(ModalScreen[bool]):
 
     def __init__(self, changer: Changer, table: TableName, wish: Wish, glyphs: Glyphs) -> None:
         """Ask for *wish* on *table*."""
-        super().__init__()
-        self._changer, self._table, self._wish, self._glyphs = changer, table, wish, glyphs
-        self._proposal: Proposal | None = None
+        super().__init__(changer, table, wish, glyphs)
         self._planned_at = 0.0
         self._name: str | None = None
-        self._change: Change | None = None
         # Whether what was agreed to is looked at anew.
         self._busy = False
-        self._timer: Timer | None = None
-
-    def compose(self) -> ComposeResult:
-        """A title, the text, the name to be typed, and two buttons."""
-        with Vertical(id="dialog"):
-            yield Lines(id="title")
-            yield Pager(id="text")
-            yield Lines(id="prompt")
-            yield Input(id="name", placeholder="the name", compact=True)
-            with Horizontal(id="buttons"):
-                yield Button("Cancel", id="cancel", compact=True)
-                yield Button("Apply", id="apply", compact=True, disabled=True)
 
     def on_mount(self) -> None:
         """Show the frame at once and plan meanwhile."""
@@ -145,29 +108,6 @@ class ChangeScreen(ModalScreen[bool]):
         told = age(self._changer.clock() - self._planned_at, applies=self.query_one("#apply").display)
         self._title(((panel.summary(self._proposal.plan), "strong"), *told))
 
-    def _title(self, what: Line) -> None:
-        title = _TITLES[self._wish.command].format(table=self._table, target=self._wish.target)
-        found, label, glyphs = self._proposal, self._changer.label, self._glyphs
-        self.query_one("#title", Lines).show(
-            lambda cells, _height: (*heading(title, found, label, cells, glyphs), ((" ", ""), *what))
-        )
-
-    def _text(self, make: Callable[[int], tuple[Line, ...]]) -> None:
-        """Another text, to be read from its beginning, wherever the one before was scrolled to."""
-        pager = self.query_one("#text", Pager)
-        pager.show(make)
-        pager.scroll_home(animate=False)
-
-    def _prompt(self, line: Line) -> None:
-        self.query_one("#prompt", Lines).show(lambda _cells, _height: (line,))
-
-    def _buttons(self, cancel: str, apply: str | None, *, ready: bool = True) -> None:
-        self.query_one("#cancel", Button).label = cancel
-        button = self.query_one("#apply", Button)
-        button.display = apply is not None
-        button.label = apply or ""
-        button.disabled = not ready
-
     def _say(self, error: PgalmanacError) -> None:
         glyphs = self._glyphs
         self._ages.stop()
@@ -222,7 +162,7 @@ class ChangeScreen(ModalScreen[bool]):
         self.set_focus(None)  # an enter that was pressed twice stops nothing
         self.query_one("#name").display = False
         if self._changer.clock() - self._planned_at < STALE_SECONDS:
-            self._do(self._proposal)
+            self._begin_with(self._proposal)
             return
         self._busy = True
         self._buttons("Cancel", None)
@@ -236,55 +176,13 @@ class ChangeScreen(ModalScreen[bool]):
             self._busy = False
         if there and self._proposal is not None:
             if (anew := changed(read.plan, self._proposal.plan, self._glyphs)) is None:
-                self._do(self._proposal)
+                self._begin_with(self._proposal)
             else:
                 self._offer(anew)
 
-    def _do(self, proposal: Proposal) -> None:
-        self._change = self._changer.begin(proposal)
+    def _begin_with(self, proposal: Proposal) -> None:
         self._ages.stop()
-        self._buttons("Stop", None)
-        self._timer = self.set_interval(_PROGRESS_SECONDS, self._progress)
-        self._progress()
-
-    def _progress(self) -> None:
-        change, glyphs = self._change, self._glyphs
-        if change is None or self._proposal is None:
-            return
-        outcomes = tuple(change.outcomes)
-        if change.ended:
-            self._finished(change)
-            return
-        total = max(len(self._proposal.plan.actions), 1)
-        self.query_one("#prompt", Lines).show(
-            lambda cells, _height: (bar(len(outcomes), total, cells, glyphs, stopping=change.stopping),)
-        )
-        if outcomes:
-            lines = tuple(panel.outcome_line(o, glyphs) for o in reversed(outcomes))
-            self.query_one("#text", Pager).show(lambda _cells: lines)
-        now = panel.under_way(self._proposal.plan, outcomes)
-        seconds = monotonic() - change.since
-        long = now is not None and seconds >= _LONG_SECONDS
-        self._title((("at work", "accent"), (f" on {now} for {duration(seconds)}" if long else "", "")))
-
-    def _finished(self, change: Change) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        outcomes, report, glyphs = tuple(change.outcomes), change.report, self._glyphs
-        self._prompt(())
-        self._buttons("Close", None)
-        if report is not None:
-            failed = any(t.failed for t in report.tables)
-            word: Line = (("done, with trouble" if failed else "done", "critical" if failed else "ok"),)
-            self._title(word)
-            self._text(lambda cells: panel.report(report, outcomes, cells, glyphs))
-        else:
-            error = change.error or ""
-            self._title((("not done, or not all of it", "critical"),))
-            self._text(
-                lambda cells: (*panel.problem(error, None, cells, glyphs), (), *panel.ended(outcomes, cells, glyphs))
-            )
-        self.query_one("#cancel").focus()
+        self._watch(proposal)
 
     def action_leave(self) -> None:
         """Leave; while it runs, stop after the action under way, and the second time break that off."""

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
+    from pgalmanac.actions import Action
     from pgalmanac.findings import Level
+    from pgalmanac.plan import Plan
+    from pgalmanac.results import Blocker
     from pgalmanac.table_names import TableName
     from pgalmanac_tui.changes import Change
     from pgalmanac_tui.entries import Entry
@@ -33,6 +36,14 @@ class Changer(Protocol):
 
     def begin(self, proposal: Proposal) -> Change:
         """Start doing it."""
+        ...
+
+    async def in_the_way(self, plan: Plan, action: Action) -> tuple[Blocker, ...]:
+        """Who holds a lock now that an action under way needs."""
+        ...
+
+    def copy(self, text: str) -> None:
+        """Send text to the terminal's clipboard."""
         ...
 
     def undo(self) -> None:
@@ -72,10 +83,6 @@ class Host(Changer, Protocol):
 
     def stop_counting(self) -> None:
         """Break a count off."""
-        ...
-
-    def copy(self, text: str) -> None:
-        """Send text to the terminal's clipboard."""
         ...
 
     async def run_record(self, run_id: str) -> RunRecord | None:
