@@ -130,7 +130,9 @@ def _history(arguments: Arguments, settings: Settings) -> Answer:
     runs = run(maintain.past_runs(settings, limit=arguments.limit or 10, run_id=arguments.run))
     if arguments.run is not None and not runs:
         raise UsageError(f"the history has no run {arguments.run}", hint="pgalmanac history lists the last ones")
-    return Answer(text=render_history(runs, as_json=arguments.json, with_actions=arguments.run is not None))
+    one = arguments.run is not None
+    text = render_history(runs, as_json=arguments.json, with_actions=one, verbose=arguments.verbose > 0)
+    return Answer(text=text)
 
 
 def _archives(arguments: Arguments, settings: Settings) -> Answer:

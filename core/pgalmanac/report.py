@@ -42,15 +42,15 @@ def render(report: RunReport, *, as_json: bool, verbose: bool = False) -> str:
     return report_text(report, verbose=verbose)
 
 
-def render_history(runs: Sequence[RunRecord], *, as_json: bool, with_actions: bool) -> str:
-    """The answer of history; *with_actions* when one run was asked for."""
+def render_history(runs: Sequence[RunRecord], *, as_json: bool, with_actions: bool, verbose: bool = False) -> str:
+    """The answer of history; *with_actions* when one run was asked for, *verbose* with their statements."""
     if as_json:
         from pgalmanac.report_json import history_document, to_text  # noqa: PLC0415  # see above
 
         return to_text(history_document(runs, with_actions=with_actions))
     from pgalmanac.report_text import history_text  # noqa: PLC0415  # see above
 
-    return history_text(runs, with_actions=with_actions)
+    return history_text(runs, with_actions=with_actions, verbose=verbose)
 
 
 def render_init(tables: Sequence[str], configuration: str, *, as_json: bool) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finding_lines", "history_text", "init_text", "report_text"]
 
+_COUNTED: Final = {ActionKind.MOVE_ROWS, ActionKind.RESTORE}
 _GLYPHS: Final = {Level.INFO: "·", Level.WARNING: "!", Level.CRITICAL: "✗"}
 
 
@@ -81,7 +82,7 @@ def _run(table: TableReport, report: RunReport, *, verbose: bool) -> Iterator[st
         yield from _summary(table)
     if seen is not None:
         yield from _coverage(seen)
-        if table.statistics is not None and report.command == "maintain":
+        if table.statistics is not None:
             yield from _statistics(table.statistics, seen)
     yield from _findings(table.findings, "  ")
 
@@ -136,7 +137,7 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     first = group[0]
     rows = [o.rows for o in group if o.rows is not None]
     if rows:
-        yield row_count(sum(rows), exact=first.action.kind is ActionKind.MOVE_ROWS)
+        yield row_count(sum(rows), exact=_counted(first.action.kind, first.status))
     sizes = [o.bytes for o in group if o.bytes is not None]
     if sizes:
         yield byte_size(sum(sizes))
@@ -149,6 +150,11 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     if attempts > 1:
         yield f"{attempts} attempts"
     yield from kept_facts(first.action, seen)
+
+
+def _counted(kind: str, status: str) -> bool:
+    """Whether the rows of such an action were counted, and not estimated: as it ran, or as it was archived."""
+    return kind in _COUNTED or (kind, status) == (ActionKind.ARCHIVE, Status.DONE)
 
 
 def _summary(table: TableReport) -> Iterator[str]:
@@ -251,8 +257,8 @@ def _findings(findings: Iterable[Finding], indent: str) -> Iterator[str]:
         yield from finding_lines(finding, indent)
 
 
-def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False) -> str:
-    """The runs, newest first; *with_actions* adds what each did."""
+def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False, verbose: bool = False) -> str:
+    """The runs, newest first; *with_actions* adds what each did, *verbose* with its statements."""
     if not runs:
         return "no run is recorded"
     ids = max(3, *(len(str(run.id)) for run in runs))
@@ -267,18 +273,25 @@ def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False) -> st
         for text in (run.output, run.error):
             lines += [line for part in (text or "").splitlines() for line in wrapped(part, indent)]
         if with_actions:
-            lines += [line for action in run.actions for line in _action_lines(action, indent)]
+            lines += [line for action in run.actions for line in _action_lines(action, indent, verbose)]
     return "\n".join(lines)
 
 
-def _action_lines(action: ActionRecord, indent: str) -> Iterator[str]:
+def _action_lines(action: ActionRecord, indent: str, verbose: bool) -> Iterator[str]:  # noqa: FBT001  # passed on
     took = MISSING if action.duration_ms is None else duration(action.duration_ms)
     yield (
         f"{indent}{shown(action.status):<7}  {shown(action.action):<9}  {shown(action.partition):<39}  "
         f"{took:>8}  {shown(action.reason)}"
     )
+    figures = [] if action.rows is None else [row_count(action.rows, exact=_counted(action.action, action.status))]
+    figures += [] if action.bytes is None else [byte_size(action.bytes)]
+    figures += [f"{action.attempts} attempts"] if action.attempts > 1 else []
+    if figures:
+        yield f"{indent}         {', '.join(figures)}"
     if action.error:
         yield from wrapped(action.error, indent + "         ")
+    if verbose and action.sql:
+        yield f"{indent}    {shown(' '.join(action.sql.splitlines()))};"
 
 
 def init_text(tables: Sequence[str], configuration: str) -> str:

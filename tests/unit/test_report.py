@@ -447,6 +447,41 @@ def test_text_has_the_statistics() -> None:
     assert "over the last 7 days:\n      120,000  order.placed" in exact
 
 
+@pytest.mark.parametrize("command", ["drop", "fix", "undrop", "restore", "archive", "create", "pin"])
+def test_text_has_the_statistics_that_the_document_has(command: str) -> None:
+    """Whoever dropped by hand is told what the table holds now."""
+    figures = Statistics(partitions=33, rows=12, exact=False)
+    told = report(TableReport(table="t", view=seen(), statistics=figures), command=command)
+
+    assert "  33 partitions, events_2025_10_31 .. events_2025_12_02\n  ≈12 rows" in render(told, as_json=False)
+    assert json.loads(render(told, as_json=True))["tables"][0]["statistics"]["rows"] == 12
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (ActionKind.DROP, Status.DONE, "≈7 rows"),
+        (ActionKind.ATTACH, Status.DONE, "≈7 rows"),
+        (ActionKind.MOVE_ROWS, Status.DONE, " 7 rows"),
+        (ActionKind.RESTORE, Status.PLANNED, " 7 rows"),
+        (ActionKind.ARCHIVE, Status.PLANNED, "≈7 rows"),
+        (ActionKind.ARCHIVE, Status.FAILED, "≈7 rows"),
+        (ActionKind.ARCHIVE, Status.DONE, " 7 rows"),
+    ],
+)
+def test_text_marks_rows_that_were_not_counted(kind: ActionKind, status: Status, expected: str) -> None:
+    """What was moved, archived or comes out of an archive was counted; in a report and in the history."""
+    done = outcome(status=status)
+    one = replace(done, action=replace(done.action, kind=kind), rows=7)
+    record = replace(RUN.actions[0], action=str(kind), status=str(status), rows=7, bytes=None, attempts=1)
+
+    told = render(report(TableReport(table="t", outcomes=(one,))), as_json=False)
+    recorded = render_history([replace(RUN, actions=(record,))], as_json=False, with_actions=True)
+
+    assert expected in told
+    assert f"{expected}\n" in recorded
+
+
 def test_text_of_status() -> None:
     """A line a partition: rows with a mark where they are estimated, size, oldest and newest."""
     counts = (
@@ -475,8 +510,13 @@ def test_text_of_history() -> None:
         "     public.events: 1 created",
         "     drop public.p failed: it was locked",
         "     failed   drop       public.p                                   600 ms  retention",
+        "              ≈10 rows, 8.0 kB, 3 attempts",
         "              it was locked",
     ]
+    assert (
+        "         DROP TABLE p;"
+        == render_history([RUN], as_json=False, with_actions=True, verbose=True).splitlines()[-1]
+    )
     assert render_history([], as_json=False, with_actions=False) == "no run is recorded"
     assert "failed   drop" not in render_history([RUN], as_json=False, with_actions=False)
 
