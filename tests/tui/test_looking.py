@@ -120,6 +120,31 @@ async def test_the_calendar_goes_to_the_row_that_a_filter_leaves(database: str) 
         await until(pilot, lambda: calendar(app).begin == wanted)
 
 
+async def test_the_calendar_stays_with_the_row_when_a_filter_ends(database: str) -> None:
+    """Escape shows all rows again, around the one that was found; with none found the cursor is where it was."""
+    add_partitions(database, days=range(-95, 1))
+    wanted = today() - timedelta(days=40)
+
+    async with opened(database) as (app, pilot):
+        await pilot.press("slash")
+        await typed(pilot, f"{wanted}")
+        await until(pilot, lambda: len(listing(app).rows) == 1)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(listing(app).rows) > 1 and calendar(app).day == wanted)
+        await until(pilot, lambda: day_title(wanted) in text_of(app, "#details"))
+        await pilot.press("slash")
+        await typed(pilot, "nothing like that")
+        await until(pilot, lambda: not listing(app).rows)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(listing(app).rows) > 1)
+        await at_rest(pilot)
+        row = listing(app).chosen
+
+        assert row is not None
+        assert calendar(app).day == wanted
+        assert f"events_{wanted:%Y_%m_%d}" == row.name
+
+
 async def test_the_filter_looks_at_name_date_and_state(database: str) -> None:
     """Each word has to be found; escape shows all again."""
     add_partitions(database, days=range(-95, 1), rows_a_day=1)

@@ -282,6 +282,12 @@ class MainScreen(KeyedScreen):
         if self._host.model.counting is not None:
             self._host.stop_counting()
         elif box is not None and box.display:
+            none = self._lists.partitions.chosen is None
+            self._agree()
+            self._lists.words = ()
+            self._lists.sift()
+            if none and self._calendar.day is not None:
+                self._lists.follow(self._calendar.day)
             box.value = ""
             box.display = False
             self._lists.shown.focus()
@@ -316,6 +322,10 @@ class MainScreen(KeyedScreen):
         if not event.value:
             event.input.display = False
         self._lists.shown.focus()
+        self._agree()
+
+    def _agree(self) -> None:
+        """Bring the calendar to the row that a filter left."""
         if (day := self._lists.day_of(self._lists.partitions.chosen)) is not None:
             self._calendar.choose(day)
 
