@@ -82,7 +82,7 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
             cells=11,
             right=True,
             show=rows,
-            order=lambda e: -1 if e.count is None or e.count.rows is None else e.count.rows,
+            order=lambda e: None if e.count is None else e.count.rows,
         ),
         Column(
             title="size",
@@ -90,21 +90,21 @@ def partitions(glyphs: Glyphs, calendar: Callable[[], Calendar | None]) -> tuple
             right=True,
             least=50,
             show=lambda e: (size(e.count.bytes if e.count else None, glyphs), ""),
-            order=lambda e: -1 if e.count is None or e.count.bytes is None else e.count.bytes,
+            order=lambda e: None if e.count is None else e.count.bytes,
         ),
         Column(
             title="oldest",
             cells=10,
             least=88,
             show=lambda e: (moment(e.count.oldest if e.count else None, day_of(e)), "dim"),
-            order=lambda e: (e.count.oldest if e.count else None) or EARLIEST,
+            order=lambda e: None if e.count is None else e.count.oldest,
         ),
         Column(
             title="newest",
             cells=10,
             least=78,
             show=lambda e: (moment(e.count.newest if e.count else None, day_of(e)), "dim"),
-            order=lambda e: (e.count.newest if e.count else None) or EARLIEST,
+            order=lambda e: None if e.count is None else e.count.newest,
         ),
         Column(title="state", cells=18, more=42, least=60, show=state, order=lambda e: SEVERITY.index(e.mark)),
     )

@@ -61,8 +61,8 @@ def runs(glyphs: Glyphs) -> tuple[Column[RunRow], ...]:
     return (
         Column(title="when", cells=11, show=lambda r: (r.age, ""), order=lambda r: r.run.started_at),
         Column(title="status", cells=9, show=status, order=lambda r: r.run.status),
-        Column(title="took", cells=7, right=True, show=took, order=lambda r: r.run.duration_ms or 0),
-        Column(title="", cells=_BAR, least=60, show=bar, order=lambda r: r.run.duration_ms or 0),
+        Column(title="took", cells=7, right=True, show=took, order=lambda r: r.run.duration_ms),
+        Column(title="", cells=_BAR, least=60, show=bar, order=lambda r: r.run.duration_ms),
         Column(
             title="by",
             cells=9,

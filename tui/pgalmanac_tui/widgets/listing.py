@@ -38,6 +38,8 @@ _ENOUGH: Final = 32
 class Column(Generic[R]):
     """One column: *cells* wide, or all that is left for 0; shown only in lists of at least *least* cells.
 
+    What has no *order*, None, stands below what has, whichever way round that is.
+
     It takes up to *more* cells of what is left once a column that takes the rest has enough for most names. What is too
     long is cut off at its end, with *ends* in its middle.
     """
@@ -133,7 +135,10 @@ class Listing(ScrollView, Generic[R], can_focus=True):
         before = self.chosen
         rows = list(self._all) if self._keep is None else [r for r in self._all if self._keep(r)]
         if self.sort is not None:
-            rows.sort(key=self._columns[self.sort].order, reverse=self.descending)
+            order = self._columns[self.sort].order
+            ordered = [r for r in rows if order(r) is not None]
+            ordered.sort(key=order, reverse=self.descending)
+            rows = ordered if len(ordered) == len(rows) else [*ordered, *(r for r in rows if order(r) is None)]
         self.rows = tuple(rows)
         if before is not None:
             key = before.key
