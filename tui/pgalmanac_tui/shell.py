@@ -14,6 +14,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.color import Color, ColorParseError
 from textual.filter import Monochrome, NoColor
+from textual.notifications import Notify
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
@@ -118,6 +119,12 @@ class Shell(App[int]):
         if self.screen_stack:
             self.clear_notifications()
         return super().push_screen(screen, *others, **how)
+
+    def on_notify(self, event: Notify) -> None:
+        """What answers a key takes the place of what answered the one before; an error stays until it is over."""
+        for former in list(self._notifications):
+            if former.severity == event.notification.severity == "information":
+                self._unnotify(former, refresh=False)
 
     def _fatal_error(self) -> None:
         """End on an error of ours, and leave it to whoever ran this to say so.
