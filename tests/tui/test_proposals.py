@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from pgalmanac.actions import Status
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.diagnose import diagnose
 from pgalmanac.findings import Code, Finding, Level, PastRuns
 from pgalmanac.model import Bounds, Interval, Server
@@ -173,3 +173,16 @@ def test_a_finding_that_no_key_mends_can_be_read_whole_with_one() -> None:
     state = TableState(plan=plan_maintain(events([day(0)]), Policy()), findings=(finding,))
 
     assert (grant, (("2", "key"), (" findings", ""))) == (health(state, UNICODE)[1], health(state, UNICODE)[3])
+
+
+@pytest.mark.parametrize(("cells", "lines"), [(72, 2), (100, 1)])
+def test_what_a_drop_took_away_and_how_often_it_was_tried_is_said_whole(cells: int, lines: int) -> None:
+    """In a narrow terminal in a line of its own."""
+    action = plan_fix(events([]), Policy(), back=1, ahead=1).actions[0]
+    action = replace(action, kind=ActionKind.DROP)
+    done = Outcome(action=action, status=Status.DONE, rows=7_452, bytes=2_202_010, duration_ms=16_000, attempts=12)
+
+    told = text(tuple(panel.ended([done], cells, UNICODE)), cells)
+
+    assert lines == len(told)
+    assert "  ".join(part.strip() for part in told).endswith("  done  ≈7,452 rows, 2.1 MB  16 s, 12 attempts")

@@ -88,7 +88,7 @@ async def test_a_drop_that_stood_open_is_asked_about_anew_when_rows_came_meanwhi
         assert name(-1) in partition_names(database)
         await agreed(pilot, name(-1))
         await ended(pilot, dialog)
-        assert "≈5,500 rows, " in next(line for line in text_of(app, "#text").splitlines() if "drop public." in line)
+        assert f"drop public.{name(-1)}  done  ≈5,500 rows, " in text_of(app, "#text")
 
     assert name(-1) not in partition_names(database)
 

@@ -226,7 +226,9 @@ async def _in_the_way(
     dropped = [a.oid for a in actions if a.kind in GOING and a.oid is not None]
     # While it runs, a concurrent detach waits for whoever uses the table too.
     whole = bool(dropped) and (run is not None or not detaches_concurrently(table))
-    found = await in_the_way(session, [table.oid], weak=whole, run=run)
-    if dropped:
-        found += await in_the_way(session, dropped, run=run)
+    if whole:
+        found = await in_the_way(session, [table.oid, *dropped], run=run)
+    else:
+        found = await in_the_way(session, [table.oid], weak=False, run=run)
+        found += await in_the_way(session, dropped, run=run) if dropped else ()
     return tuple(dict.fromkeys(replace(b, told=scrub(b.told)) for b in found))

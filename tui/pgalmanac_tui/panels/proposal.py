@@ -10,7 +10,7 @@ from typing import Final
 from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome, RunReport
-from pgalmanac_tui.format import Line, amount, clean, command_lines, size, took_ms, wrap
+from pgalmanac_tui.format import Line, amount, clean, command_lines, size, took_ms, width, wrap
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.panels.fate import fates, recoverable
 from pgalmanac_tui.snapshot import Proposal, Step
@@ -233,7 +233,9 @@ def outcome_line(outcome: Outcome, glyphs: Glyphs) -> Line:
 def ended(outcomes: Sequence[Outcome], cells: int, glyphs: Glyphs) -> Iterator[Line]:
     """Each action that has ended, with its error; first of all those that somebody has to look at."""
     for outcome in sorted(outcomes, key=lambda o: o.status not in _TROUBLE):
-        yield outcome_line(outcome, glyphs)
+        line = outcome_line(outcome, glyphs)
+        whole = sum(width(text) for text, _ in line) <= cells
+        yield from (line,) if whole else (line[:-2], (("    ", ""), *line[-2:]))
         for text in wrap(clean(outcome.error), cells - 8) if outcome.error else ():
             yield (("      " + text, "warning"),)
 
