@@ -325,3 +325,19 @@ def test_a_gap_that_a_detach_left_is_said_to_be_one(offset: int, glyph: str, leg
     assert "gap" not in drawn
     if offset:
         assert ["detach pending", "gap: detach pending"] == sorted(e.word for e in rows)
+
+
+def test_of_an_hour_it_is_not_said_that_the_day_is_missing() -> None:
+    """In the list, where it is one row of 24."""
+    hours = [
+        Bounds(lower=at, upper=at + timedelta(hours=1)) for at in (NOW.replace(hour=h, minute=0) for h in range(24))
+    ]
+    table = events([h for h in hours if not h.contains(NOW)])
+    found = Almanac.of(TableState(plan=plan_maintain(table, Policy())), {})
+
+    assert ["missing now"] == [e.word for e in found.entries if e.mark is Mark.MISSING]
+    assert ["missing today"] == [
+        e.word
+        for e in Almanac.of(TableState(plan=plan_maintain(events([day(-1)]), Policy())), {}).entries
+        if e.mark is Mark.MISSING
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from pgalmanac.actions import GOING, Action, ActionKind, Status
@@ -16,6 +17,7 @@ from pgalmanac_tui.snapshot import TableState
 
 __all__ = ["Entry", "entries"]
 
+_DAY: Final = timedelta(days=1)
 _EMPTY: Final = {Mark.GAP, Mark.WANTED}
 _CREATING: Final = {ActionKind.CREATE, ActionKind.MOVE_ROWS}
 
@@ -108,13 +110,15 @@ def _missing(seen: View, action: Action, leaving: Sequence[Bounds | None]) -> En
     lower, upper = action.bounds.lower, action.bounds.upper
     newest = next((p.bounds for p in reversed(seen.table.ranged) if p.bounds is not None), None)
     within = newest is not None and newest.lower is not None and lower is not None and lower < newest.lower
+    short = lower is not None and upper is not None and upper - lower < _DAY
     if action.bounds.contains(seen.now):
         mark = Mark.MISSING
     elif action.kind is ActionKind.MOVE_ROWS:
         mark = Mark.STRAY
     else:
         mark = Mark.GAP if within or (upper is not None and upper <= seen.now) else Mark.WANTED
-    word = WORDS[mark] if mark is not Mark.STRAY else "stray rows wait"
+    word = "missing now" if mark is Mark.MISSING and short else WORDS[mark]
+    word = "stray rows wait" if mark is Mark.STRAY else word
     if mark in _EMPTY and any(b is not None and b.overlaps(action.bounds) for b in leaving):
         mark, word = Mark.PENDING, f"{word}: {WORDS[Mark.PENDING]}"
     if action.status is Status.REFUSED:
