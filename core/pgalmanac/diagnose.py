@@ -89,7 +89,7 @@ def _kept(seen: View) -> Iterator[Finding]:
     yield info(
         Code.TRASH,
         f"{len(trash)} dropped {noun} of {seen.table.name} can be had back from {schemas}"
-        f" (about {byte_size(size)}), the first until {until.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M};"
+        f" (about {byte_size(size)}), the first until {until.astimezone(seen.policy.timezone):%Y-%m-%d %H:%M %Z};"
         " pgalmanac trash lists them",
     )
 

@@ -76,7 +76,7 @@ async def test_a_dropped_day_is_back_with_one_key(database: str) -> None:
         assert f"kept until {today() + timedelta(days=8)}" in text_of(app, "#details")
         await pilot.press("5")
         await until(pilot, lambda: name(-1) in shown(app))
-        assert f"{today() + timedelta(days=8)} 00:00" in shown(app)
+        assert f"{today() + timedelta(days=8)} 00:00 UTC" in shown(app)
         await pilot.press("D")
         await until(pilot, lambda: any("was dropped already" in n.message for n in app._notifications))
         await pilot.press("u")
@@ -125,11 +125,11 @@ async def test_each_step_of_a_drop_has_a_line(database: str, tmp_path: Path) -> 
         lines = text_of(app, "#text").splitlines()
         prompt = text_of(app, "#prompt")
 
-    until_when = f"{today() + timedelta(days=8)} 00:00"
+    until_when = f"{today() + timedelta(days=8)} 00:00 UTC"
     first = lines.index("  what becomes of it")
     assert lines[first + 1].startswith(f"    detach   {name(-1)}: ≈4 rows, ")
     assert lines[first + 2 : first + 6] == [
-        f"    keep     until {until_when} in pgalmanac_trash; u undoes it",
+        f"    keep     until {until_when} in pgalmanac_trash; undo: u",
         f"    archive  then to {url}",
         "    drop     then, once the archive is proved; u brings the rows back",
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,7 @@ __all__ = [
     "command_line",
     "command_lines",
     "counted",
+    "dated",
     "day_title",
     "duration",
     "fit",
@@ -163,6 +164,11 @@ def in_time(moment: datetime, now: datetime) -> str:
     if left < timedelta(0):
         return "due now" if left > timedelta(minutes=-2) else f"overdue by {duration(-left.total_seconds())}"
     return f"in {duration(max(left.total_seconds(), _TEN))}"
+
+
+def dated(instant: datetime, zone: tzinfo) -> str:
+    """An instant as the people of a zone write it, with the zone: `2025-12-01 00:00 CET`."""
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def command_line(invocation: Sequence[str], table: TableName, wish: Wish) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pgalmanac.bounds import EARLIEST
 from pgalmanac.model import Orphan
 from pgalmanac.plan import Plan
-from pgalmanac_tui.format import Span, clean, size
+from pgalmanac_tui.format import Span, clean, dated, size
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.widgets.listing import Column
 
@@ -45,7 +45,7 @@ def _until(orphan: Orphan, zone: ZoneInfo) -> str:
         return "taken out"
     if orphan.mark.keep_until is None:
         return "not kept"
-    return f"{orphan.mark.keep_until.astimezone(zone):%Y-%m-%d %H:%M}"
+    return dated(orphan.mark.keep_until, zone)
 
 
 def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:
@@ -60,7 +60,7 @@ def trash(glyphs: Glyphs) -> tuple[Column[TrashRow], ...]:
         Column(
             title="period", cells=13, show=lambda r: (r.period, ""), order=lambda r: r.orphan.bounds.lower or EARLIEST
         ),
-        Column(title="kept until", cells=16, show=lambda r: (r.until, ""), order=lambda r: r.until),
+        Column(title="kept until", cells=21, show=lambda r: (r.until, ""), order=lambda r: r.until),
         Column(
             title="size",
             cells=8,

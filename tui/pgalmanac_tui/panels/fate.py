@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.plan import Plan
 from pgalmanac.results import Outcome
-from pgalmanac_tui.format import Line, amount, clean, size, wrap
+from pgalmanac_tui.format import Line, amount, clean, dated, size, wrap
 from pgalmanac_tui.glyphs import Glyphs
 
 if TYPE_CHECKING:  # it brings the driver, and the first picture must not wait for that
@@ -88,7 +88,7 @@ def _trashed(plan: Plan, glyphs: Glyphs) -> Iterator[tuple[str, str]]:
         return
     policy = plan.view.policy
     yield "detach", f"{_which(actions)}: {_amount(actions, glyphs)}"
-    yield "keep", f"until {_until(actions, policy.timezone)} in {policy.trash_schema}; u undoes it"
+    yield "keep", f"until {_until(actions, policy.timezone)} in {policy.trash_schema}; undo: u"
     if policy.archive is not None:
         yield "archive", f"then to {policy.archive.url}"
         yield "drop", "then, once the archive is proved; u brings the rows back"
@@ -144,7 +144,7 @@ def _amount(actions: Sequence[Action], glyphs: Glyphs) -> str:
 
 def _until(actions: Sequence[Action], zone: tzinfo) -> str:
     """Until when all of them can be had back, as people of the zone write it."""
-    return f"{min(a.keep_until for a in actions if a.keep_until is not None).astimezone(zone):%Y-%m-%d %H:%M}"
+    return dated(min(a.keep_until for a in actions if a.keep_until is not None), zone)
 
 
 def _lacks(mend: Mend) -> bool:
