@@ -110,7 +110,8 @@ async def choose(session: Session) -> TableRef:
     if not found:
         raise ConfigError(
             f"database {session.server.database} has no table that is partitioned by range of one time column",
-            hint="create one with PARTITION BY RANGE (docs/takeover.md: of a plain table), or name another with --dsn",
+            hint="create one with PARTITION BY RANGE, to which a plain table can be attached as its DEFAULT partition, "
+            "or name another database with --dsn",
         )
     names = ", ".join(str(t) for t in events or found)
     raise ConfigError(

@@ -101,7 +101,10 @@ PINNED = table(*range(-92, 31), pins={-92: CASE, -91: CASE, -12: CASE, -11: CASE
 GROWING = table(*range(-90, 31), policy=Policy(retention_days=3650, disk_limit_gb=1))
 CRITICAL = table(*range(-95, -40), *range(-39, 0))
 
-NO_TABLE = "create one with PARTITION BY RANGE (docs/takeover.md: of a plain table), or name another with --dsn"
+NO_TABLE = (
+    "create one with PARTITION BY RANGE, to which a plain table can be attached as its DEFAULT partition, "
+    "or name another database with --dsn"
+)
 
 
 class Frozen:
