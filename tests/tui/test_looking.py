@@ -662,12 +662,15 @@ async def test_the_label_has_the_colour_of_the_configuration(database: str) -> N
 @pytest.mark.parametrize(
     ("keys", "name", "sql", "command"),
     [
-        ("up", "events_{day}", "SELECT count(*) FROM public.events_{day};", "drop events_{day}"),
+        ("up", "events_{day}", "SELECT count(*) FROM public.events_{day};", "drop events_{day} --dry-run"),
         ("down", "events_{day}", "SELECT count(*) FROM public.events;", "create {iso}"),
     ],
 )
 async def test_what_can_be_copied_of_a_day(database: str, keys: str, name: str, sql: str, command: str) -> None:
-    """Of a day that has no partition its name to be, a question that can be asked, and the command that makes it."""
+    """Of a day that has no partition its name to be, a question that can be asked, and the command that makes it.
+
+    Of one that has, the command that shows what a drop would do: it may be pasted where it is not read.
+    """
     add_partitions(database, days=range(-3, 1))
     day = today() + timedelta(days=-1 if keys == "up" else 1)
     words = {"day": f"{day:%Y_%m_%d}", "iso": f"{day}"}

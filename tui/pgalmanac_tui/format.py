@@ -171,9 +171,12 @@ def dated(instant: datetime, zone: tzinfo) -> str:
     return f"{instant.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
-def command_line(invocation: Sequence[str], table: TableName, wish: Wish) -> str:
-    """The command that does the same, as a shell reads it; a drop without a terminal would need --yes."""
-    return " ".join(map(quoted, _words(invocation, table, wish)))
+def command_line(invocation: Sequence[str], table: TableName, wish: Wish, *, dry: bool = False) -> str:
+    """The command that does the same, as a shell reads it; a drop without a terminal would need --yes.
+
+    One that is *dry* shows what it would do.
+    """
+    return " ".join(map(quoted, _words(invocation, table, wish, dry=dry)))
 
 
 def command_lines(invocation: Sequence[str], table: TableName, wish: Wish, cells: int) -> list[str]:
@@ -196,8 +199,9 @@ def command_lines(invocation: Sequence[str], table: TableName, wish: Wish, cells
     return [*lines, at]
 
 
-def _words(invocation: Sequence[str], table: TableName, wish: Wish) -> list[str]:
-    options = [("--table", str(table))]
+def _words(invocation: Sequence[str], table: TableName, wish: Wish, *, dry: bool = False) -> list[str]:
+    options: list[tuple[str, str | None]] = [("--dry-run", None)] if dry else []
+    options += [("--table", str(table))]
     options += [("--reason", wish.reason)] if wish.reason else []
     options += [("--until", str(wish.until))] if wish.until is not None else []
     return Invocation(where=tuple(invocation)).words(wish.command, wish.target, options)

@@ -162,7 +162,7 @@ def to_pin(choice: Choice) -> Wish | str:
 
 
 def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """What can be copied, under a key each: what it is called, and the text."""
+    """What can be copied, under a key each: what it is called, and the text; none of it takes anything away."""
     if choice.orphan is not None:
         name = choice.orphan.name
         return {
@@ -178,5 +178,5 @@ def copies(choice: Choice, table: TableName, invocation: Sequence[str]) -> dict[
     }
     wish = to_create(choice) if there is None else to_drop(choice)
     if not isinstance(wish, str) and not choice.timeless:  # the default partition is never dropped
-        texts["c"] = ("command", command_line(invocation, table, wish))
+        texts["c"] = ("command", command_line(invocation, table, wish, dry=wish.command == "drop"))
     return texts
