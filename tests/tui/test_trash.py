@@ -247,6 +247,26 @@ async def test_keys_act_on_the_row_of_the_trash_and_on_no_day(database: str) -> 
     assert [name(d) for d in (-3, -2, 0, 1)] == partition_names(database)
 
 
+async def test_the_key_that_matters_in_the_trash_is_in_the_key_bar(database: str) -> None:
+    """First, in 80 columns too; and the details of what is kept offer nothing that is off."""
+    add_partitions(database, days=range(-3, 2), rows_a_day=4)
+    await maintain.perform(Settings(dsn=database, **GRACE), Request(command="drop", target=name(-1)))
+
+    async with opened(database, size=(80, 24), **GRACE) as (app, pilot):
+        assert "u undrop" not in text_of(app, "#keys")
+        await pilot.press("5")
+        await until(pilot, lambda: text_of(app, "#keys").startswith(" u undrop  c create "))
+        await until(pilot, lambda: "dropped by hand" in text_of(app, "#details"))
+        details = text_of(app, "#details")
+        assert "? help" in text_of(app, "#keys")
+        await pilot.press("1")
+        await until(pilot, lambda: "u undrop" not in text_of(app, "#keys"))
+
+    assert name(-1) in details
+    assert "u bring it back" in details
+    assert "create" not in details
+
+
 async def test_keys_act_on_the_default_partition_and_on_no_day(database: str) -> None:
     """It is counted; it has no period that could be created or brought back, and is never dropped."""
     add_partitions(database, days=[0])

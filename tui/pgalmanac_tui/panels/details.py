@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.actions import Status
+from pgalmanac.model import Orphan
 from pgalmanac.plan import FIX_DAYS
 from pgalmanac.view import View
 from pgalmanac_tui.almanac import Almanac, Day
@@ -33,17 +34,19 @@ _BAD: Final = {Mark.MISSING: "critical", Mark.GAP: "warning", Mark.STRAY: "warni
 
 
 def details(
-    model: Model, span: tuple[date, date], entry: Entry | None, room: tuple[int, int], glyphs: Glyphs
+    model: Model, span: tuple[date, date], row: Entry | Orphan | None, room: tuple[int, int], glyphs: Glyphs
 ) -> tuple[Line, ...]:
-    """The lines of the details: of the row *entry*, if the list has the keys, else of the days, which may be many.
+    """The lines of the details: of the *row*, if a list has the keys, else of the days, which may be many.
 
     *room* is how many cells and lines there are.
     """
     almanac, (cells, height) = model.almanac, room
     if almanac is None:
         lines = _advice(model, cells, glyphs)
-    elif entry is not None:
-        lines = _row(model, almanac, entry, cells, glyphs)
+    elif isinstance(row, Orphan):
+        lines = _orphan(almanac, row, cells, glyphs)
+    elif row is not None:
+        lines = _row(model, almanac, row, cells, glyphs)
     elif span[0] != span[1]:
         lines = _range(almanac, span, glyphs)
     else:
@@ -103,18 +106,35 @@ def _day(model: Model, almanac: Almanac, day: date, cells: int, glyphs: Glyphs) 
 
 def _dropped(almanac: Almanac, day: date) -> Iterator[Line]:
     """What may be had back of a day that has no partition: it comes with its rows, and a new one would be empty."""
-    bounds, zone = almanac.bounds(day), almanac.view.policy.timezone
+    bounds = almanac.bounds(day)
     for orphan in almanac.view.table.orphans:
-        until = orphan.mark.keep_until
-        if orphan.bounds.overlaps(bounds) and (orphan.taken_out or until is not None):
-            where = f"in {orphan.name.schema}"
-            if until is not None and not orphan.taken_out:
-                where = f"until {until.astimezone(zone):%Y-%m-%d}"
-            yield (("u", "key"), (" bring it back", ""))
-            yield ((f"  kept {where}", "dim"),)
+        if orphan.bounds.overlaps(bounds) and (orphan.taken_out or orphan.mark.keep_until is not None):
+            yield from _back(almanac, orphan)
             return
     if almanac.view.policy.archive is not None and day < almanac.today:
         yield (("u", "key"), (" look in the archive", ""))
+
+
+def _back(almanac: Almanac, orphan: Orphan) -> Iterator[Line]:
+    """The key that brings it back, and until when or where it is kept."""
+    until = orphan.mark.keep_until
+    where = f"kept in {clean(orphan.name.schema)}"
+    if until is not None and not orphan.taken_out:
+        where = f"kept until {until.astimezone(almanac.view.policy.timezone):%Y-%m-%d}"
+    yield (("u", "key"), (" bring it back", ""))
+    yield ((f"  {where}", "dim"),)
+
+
+def _orphan(almanac: Almanac, orphan: Orphan, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    """A row of the trash: nothing is created or dropped in its place."""
+    if orphan.bounds.lower is not None:
+        yield _title(almanac, almanac.view.calendar.day(orphan.bounds.lower))
+    yield ((fit(clean(orphan.name.name), cells - 1, glyphs.cut, ends=True).rstrip(), "accent"),)
+    yield (("dropped by hand" if orphan.mark.manual else "dropped, past retention", ""),)
+    if orphan.pin is not None:
+        yield from _pin(almanac.view, orphan.pin, cells)
+    yield ((size(orphan.bytes, glyphs), ""),)
+    yield from _back(almanac, orphan)
 
 
 def _several(found: Day, today: date, glyphs: Glyphs) -> Iterator[Line]:

@@ -97,6 +97,10 @@ class KeyedScreen(Screen[None]):
         """Stop looking, or go on."""
         self._host.pause()
 
+    def _first_keys(self) -> frozenset[str]:
+        """What the keys do that matter most here, whichever of them are shown elsewhere."""
+        return frozenset({"undrop"}) if self._whole and self._lists.orphan is not None else frozenset()
+
     # -- keys that are off -----------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's own

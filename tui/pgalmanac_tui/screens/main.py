@@ -68,7 +68,7 @@ class MainScreen(KeyedScreen):
             yield Lines(id="details")
         yield TabBar(self._glyphs, id="tabs")
         yield Lists(self._host.model, self._glyphs, id="body")
-        yield KeyBar(id="keys")
+        yield KeyBar(self._first_keys, id="keys")
 
     def on_mount(self) -> None:
         """The calendar has the keys at first."""
@@ -125,18 +125,14 @@ class MainScreen(KeyedScreen):
         self.query_one("#legend", Lines).show(lambda cells, _height: (legend_of(almanac, cells, self._glyphs),))
 
     def _show_details(self) -> None:
-        model, glyphs, entry = self._host.model, self._glyphs, self._lists.entry
+        model, glyphs, row = self._host.model, self._glyphs, self._lists.entry or self._lists.orphan
         span = self._calendar.span or (date.min, date.min)
         if model.snapshot is None and model.problem is None:
             self.query_one("#details", Lines).show(_nothing)
             return
         from pgalmanac_tui.screens.parts import details
 
-        if entry is None and (day := self._lists.day) is not None:  # of the trash: what is said of its day
-            span = day, day
-        self.query_one("#details", Lines).show(
-            lambda cells, height: details(model, span, entry, (cells, height), glyphs)
-        )
+        self.query_one("#details", Lines).show(lambda cells, height: details(model, span, row, (cells, height), glyphs))
 
     # -- moving ----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,11 @@ Key = tuple[str, str, bool]
 class KeyBar(Lines):
     """Made from the bindings of the screen, which are made once and shown here, in the help and in the palette."""
 
+    def __init__(self, first: Callable[[], frozenset[str]], *, id: str | None = None) -> None:  # noqa: A002  # Textual's own name
+        """Begin with the keys whose actions are *first* at the moment."""
+        super().__init__(id=id)
+        self._first = first
+
     def on_mount(self) -> None:
         """Follow the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._renew)
@@ -35,11 +40,16 @@ class KeyBar(Lines):
         shown: list[Key] = []
         # Where somebody types every other key is a letter.
         typed_in = focused if isinstance(focused := self.screen.focused, Input) else None
-        for key, active in self.screen.active_bindings.items():
+        first = self._first()
+        for key, active in sorted(
+            self.screen.active_bindings.items(), key=lambda item: item[1].binding.action not in first
+        ):
             binding = active.binding
             if typed_in is not None and active.node is not typed_in:
                 continue
-            if binding.show and not any(known[1] == binding.description for known in shown):
+            if (binding.show or binding.action in first) and not any(
+                known[1] == binding.description for known in shown
+            ):
                 shown.append((binding.key_display or key, binding.description, active.enabled))
         self.show(lambda cells, _height: (_keys(shown, cells),))
 
