@@ -27,3 +27,14 @@ async def test_what_is_said_of_a_key_takes_the_place_of_what_was_said_before(dat
         await at_rest(pilot)
 
         assert ["the count broke", "maintain is off: the dashboard was started with --read-only"] == said(app)
+
+
+async def test_ctrl_z_says_that_it_does_nothing(database: str) -> None:
+    """Before a dialog too, where somebody types."""
+    add_partitions(database, days=range(-3, 31))
+
+    async with opened(database) as (app, pilot):
+        for keys in (["ctrl+z"], ["g", "ctrl+z"]):
+            await pilot.press(*keys)
+            await until(pilot, lambda: any("cannot be suspended" in text for text in said(app)))
+            app.clear_notifications()

@@ -46,6 +46,7 @@ class Shell(App[int]):
         ),
         # Before a dialog and a place to type in, from which Textual's own never comes as far as here.
         Binding("ctrl+c", "help_quit", show=False, priority=True, system=True),
+        Binding("ctrl+z", "stay", show=False, priority=True, system=True),
     ]
 
     def __init__(self, wanted: Wanted, environ: dict[str, str] | None) -> None:
@@ -138,6 +139,10 @@ class Shell(App[int]):
         """Ctrl-C: say how one leaves."""
         away = isinstance(self.screen, ModalScreen) or isinstance(self.focused, Input)
         self.notify("esc leaves this, and then q quits" if away else "q quits")
+
+    def action_stay(self) -> None:
+        """Ctrl-Z: a program that is stopped in the midst of a change would keep its locks."""
+        self.notify("this cannot be suspended: a change under way would keep its locks")
 
     def copy(self, text: str) -> None:
         """Send text to the terminal's clipboard."""
