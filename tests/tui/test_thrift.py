@@ -30,6 +30,7 @@ OVERRIDDEN: Final = {
     "_compositor.CompositorUpdate.render_segments": ("console",),
     "app.App._display": ("screen", "renderable"),
     "app.App._fatal_error": (),
+    "app.App.on_event": ("event",),
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.color import Color, ColorParseError
@@ -20,6 +21,7 @@ from textual.widgets import Input
 
 from pgalmanac.config import Dashboard as Wanted
 from pgalmanac_tui.clipboard import osc52
+from pgalmanac_tui.keyboard import Keyboard
 from pgalmanac_tui.plain import Plain
 from pgalmanac_tui.themes import THEMES, choose_glyphs, choose_theme, over_ssh
 from pgalmanac_tui.thrift import Thrift
@@ -58,6 +60,7 @@ class Shell(App[int]):
         self.glyphs = choose_glyphs(wanted, encoding, self._environ)
         self._thrift, self._plain, self._colourless = Thrift(), Plain(), NoColor()
         self.fault: BaseException | None = None
+        self._keyboard = Keyboard(self, super().on_event)
         self.over_ssh = over_ssh(self._environ)
         if self.over_ssh:
             self.animation_level = "none"
@@ -85,6 +88,13 @@ class Shell(App[int]):
         for number, code in ((signal.SIGHUP, _HANGUP), (signal.SIGTERM, _TERMINATED)):
             with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread, as under test
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, code)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Textual's own, but keys wait for one another."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            self._keyboard.press(event)
+        else:
+            await super().on_event(event)
 
     def on_resize(self) -> None:
         """A terminal of another size shows who knows what."""
