@@ -43,6 +43,10 @@ class Window:
         """Press a key, as tmux names it. What it does has to be waited for before the next one, as a person does."""
         self._call("send-keys", key)
 
+    def burst(self, *keys: str) -> None:
+        """Press keys all at once, faster than any of them is handled."""
+        self._call("send-keys", *keys)
+
     def write(self, text: str) -> None:
         """Type a text."""
         self._call("send-keys", "-l", text)
@@ -123,6 +127,25 @@ def title(days: int) -> str:
 def name(days: int) -> str:
     """The partition of the day that is so many days from today."""
     return f"events_{today() + timedelta(days=days):%Y_%m_%d}"
+
+
+def test_keys_that_come_all_at_once_act_as_each_would_alone(window: Window) -> None:
+    """A filter that is typed ahead opens no drop, a date is one, and what follows a tab moves the list."""
+    window.shows("heap")
+    window.burst("/", "D", "e", "c", "2")
+    window.shows(" Dec2")
+    window.shows("enter keep it")
+    window.press("Escape")
+    window.shows("c create")
+    window.burst("g", "-", "5", "Enter")
+    window.shows(title(-5))
+    window.burst("Tab", "Down", "Down", "Down")
+    window.shows(f"▸ {name(-8)}")
+    window.shows(title(-8))
+    window.burst("D", "c", "m")
+    window.shows(f"Drop {name(-8)} of public.events")
+    window.press("Escape")
+    window.shows("c create")
 
 
 def test_from_the_first_picture_to_the_last(database: str, window: Window) -> None:
