@@ -35,6 +35,11 @@ async def run(conninfo: str) -> TableReport:
     return (await maintain.perform(Settings(dsn=conninfo), MAINTAIN)).tables[0]
 
 
+async def empty_days(conninfo: str) -> list[str | None]:
+    """The partitions that check calls empty."""
+    return [f.partition for f in (await check(conninfo)).findings if f.code is Code.NO_EVENTS]
+
+
 async def measured_only(conninfo: str) -> None:
     """A run that measures what there is and makes nothing, as its period is there."""
     with support.connect(conninfo) as connection:
@@ -289,10 +294,39 @@ async def test_a_day_whose_partition_was_made_too_late_is_not_said_to_be_empty(d
     support.add_partitions(database, days=[-1])
     (report,) = (await maintain.perform(Settings(dsn=database), Request(command="fix"))).tables
 
-    found = await check(database)
+    with support.connect(database) as connection:  # as of one of that name that was dropped
+        connection.execute(
+            "INSERT INTO housekeeper_run_actions (run_id, seq, action, partition, reason, status, attempts, started_at)"
+            " SELECT 0, 1, action, partition, reason, status, 1, started_at - interval '40 days'"
+            " FROM housekeeper_run_actions"
+        )
+
+    found = await empty_days(database)
 
     assert [f"events_{late:%Y_%m_%d}"] == [o.action.partition.name for o in report.outcomes]
-    assert [f"public.events_{in_time:%Y_%m_%d}"] == [f.partition for f in found.findings if f.code is Code.NO_EVENTS]
+    assert [f"public.events_{in_time:%Y_%m_%d}"] == found
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "UPDATE housekeeper_run_actions SET started_at = NULL",
+        "UPDATE housekeeper_run_actions SET status = 'failed'",
+        "UPDATE housekeeper_run_actions SET action = 'pin'",
+        "DROP TABLE housekeeper_run_actions",
+    ],
+)
+async def test_an_empty_day_of_whose_partition_nothing_is_recorded_is_asked_about(database: str, record: str) -> None:
+    """Only that a run made it, and when, says that its events had no place."""
+    support.add_partitions(database, days=range(-50, -1), rows_a_day=40)
+    support.add_partitions(database, days=range(31))
+    await measured_only(database)
+    await maintain.perform(Settings(dsn=database), Request(command="fix"))
+    before = await empty_days(database)
+    with support.connect(database) as connection:
+        connection.execute(record.encode())
+
+    assert ([], 1) == (before, len(await empty_days(database)))
 
 
 async def test_months_that_one_command_fills_are_measured_each(database: str) -> None:
