@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
 from pgalmanac import default_rows, exporter
 from pgalmanac.actions import ActionKind, Status
+from pgalmanac.attempts import Budget, under_locks
 from pgalmanac.findings import Code, Level
 from pgalmanac.inspection import Request
 from pgalmanac.maintain import perform
@@ -189,6 +190,7 @@ def test_a_default_partition_in_which_rows_are_hard_to_find_holds_up_nobody(
         assert (Level.WARNING, "rows such as of" in finding.message) == (finding.level, True)
     else:
         assert (Level.INFO, "could not be seen within 1 s" in finding.message) == (finding.level, True)
+        assert [None] == [t.stray_rows for t in asyncio.run(exporter.observe(settings(empty_database))).tables]
         assert maintain(empty_database).tables[0].moved_rows == 10, "ATTACH meets them"
 
 
@@ -301,6 +303,78 @@ def test_no_update_of_a_moving_row_is_lost(empty_database: str, days: tuple[int,
     )
 
 
+def test_whoever_waits_for_a_moving_row_is_let_go_at_once(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that holds what the move wants, and wants one of its rows, would wait for as long as it pauses."""
+    create_log(empty_database, days=(0,), rows_a_day=1, default=True)
+    _stray(empty_database, 1, first=101)
+    paused: list[tuple[float, ...]] = []
+    pause = Budget.pause
+
+    async def noted(budget: Budget, *most: float) -> bool:
+        paused.append(most)
+        return await pause(budget, *most)
+
+    with connect(empty_database) as writer:
+        writer.execute("BEGIN")
+        writer.execute("UPDATE log SET note = 'held' WHERE id = 1")
+
+        def want() -> None:
+            writer.execute("UPDATE log SET note = 'wanted' WHERE id = 105")
+            writer.execute("COMMIT")
+
+        wants = threading.Thread(target=want)
+
+        async def wanted(*args: Any, **options: Any) -> int:  # noqa: ANN401  # as they come
+            if wants.ident is None:
+                wants.start()
+                while not rows(empty_database, "SELECT FROM pg_locks WHERE NOT granted AND pid = %s", waiter):  # noqa: ASYNC110  # the server knows it
+                    await asyncio.sleep(0.01)
+            return await under_locks(*args, **options)
+
+        waiter = writer.info.backend_pid
+        monkeypatch.setattr("pgalmanac.attempts.Budget.pause", noted)
+        monkeypatch.setattr("pgalmanac.moving.under_locks", wanted)
+        report = maintain(empty_database, retry_seconds=60, lock_timeout_ms=100)
+        wants.join()
+
+    assert report.exit_code == 0, _errors(report)
+    assert set(paused) == {()}, "a pause in which rows stay locked has a limit of its own"
+    assert rows(empty_database, "SELECT count(*) FROM log WHERE note IN ('held', 'wanted')") == [(2,)]
+
+
+def test_a_move_whose_locks_are_never_to_be_had_is_a_failure_that_names_their_holder(empty_database: str) -> None:
+    """However often it was tried with the rows held and anew: nothing has moved, and the run goes on to its end."""
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1)
+    with connect(empty_database) as holder:
+        pid = holder.info.backend_pid
+        holder.execute("BEGIN; LOCK TABLE log_default IN ROW EXCLUSIVE MODE")
+        report = maintain(empty_database, premake_days=1, retry_seconds=3, lock_timeout_ms=20)
+        holder.execute("ROLLBACK")
+    (failed,) = [o for o in report.tables[0].outcomes if o.status is Status.FAILED]
+
+    assert failed.action.kind is ActionKind.MOVE_ROWS
+    assert str(pid) in str(failed.error)
+    assert _in_default(empty_database) == 10
+
+
+def test_more_rows_than_fit_into_a_deadline_are_moved_beforehand(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving them under the locks would end at the deadline each time."""
+
+    async def too_long(*_: object) -> int:
+        raise errors.QueryCanceled
+
+    create_log(empty_database, days=(0,), default=True)
+    _stray(empty_database, 1, count=10)
+    monkeypatch.setattr("pgalmanac.moving._at_once", too_long)
+    report = maintain(empty_database, retry_seconds=0)
+
+    assert report.exit_code == 0, _errors(report)
+    assert (report.tables[0].moved_rows, _in_default(empty_database)) == (10, 0)
+
+
 def test_no_delete_or_insert_of_a_moving_row_is_lost(empty_database: str) -> None:
     """A deleted row stays deleted and an inserted one is there, whatever side of the move they met."""
     create_log(empty_database, days=(0,), default=True)
@@ -411,9 +485,22 @@ def test_a_move_that_the_server_forbids_says_what_to_do(empty_database: str) -> 
     assert _in_default(empty_database) == 1
 
 
+@pytest.mark.parametrize("beforehand", [True, False])
 @pytest.mark.parametrize("action", ["CASCADE", "SET NULL", "RESTRICT", "NO ACTION"])
-def test_referring_rows_are_not_touched_by_a_move(empty_database: str, action: str) -> None:
-    """Moving a row is not deleting it: with ON DELETE CASCADE the row that refers to it stays, as with the others."""
+def test_referring_rows_are_not_touched_by_a_move(
+    empty_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    beforehand: bool,  # noqa: FBT001  # pytest passes it by name
+) -> None:
+    """Moving a row is not deleting it: with ON DELETE CASCADE the row that refers to it stays, as with the others.
+
+    So it is where rows cannot be had *beforehand*, and move under the locks.
+    """
+
+    async def held(*_: object) -> int:
+        raise errors.LockNotAvailable
+
     create_log(empty_database, days=(0,), default=True)
     _stray(empty_database, 1)
     execute(
@@ -423,7 +510,9 @@ def test_referring_rows_are_not_touched_by_a_move(empty_database: str, action: s
     )
     before = rows(empty_database, "SELECT * FROM referring ORDER BY 1")
 
-    report = maintain(empty_database)
+    if not beforehand:
+        monkeypatch.setattr("pgalmanac.moving._once", held)
+    report = maintain(empty_database, retry_seconds=120)
 
     assert report.exit_code == 0, _errors(report)
     assert len(before) == 10

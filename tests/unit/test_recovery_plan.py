@@ -315,6 +315,18 @@ def test_a_half_detached_partition_that_somebody_pinned_is_not_dropped() -> None
     assert [(a.kind, a.source) for a in plan.actions] == [("finalize", Source.PENDING)]
 
 
+def test_what_a_drop_left_detached_and_somebody_pinned_is_not_dropped() -> None:
+    """A run without a grace was cut off behind its detach; the plan says what keeps the table."""
+    left = orphan(day(-100), oid=1, ends=None, pin=Pin(reason="x", until=TODAY))
+    ended = orphan(day(-101), oid=2, ends=None, pin=Pin(reason="past", until=date(2000, 1, 1)))
+    plan = plan_maintain(events([*map(day, range(-9, 31))], orphans=(left, ended)), Policy())
+
+    assert [(a.oid, a.kind, a.status, a.note) for a in plan.actions] == [
+        (1, "drop", Status.SKIPPED, f"pinned: x (until {TODAY})"),
+        (2, "drop", Status.PLANNED, None),
+    ]
+
+
 def test_the_trash_refuses_what_it_has_no_place_for() -> None:
     """A name that is taken refuses that one; a missing privilege all of them; both with what to do."""
     table = events([day(-92), day(-91), *map(day, range(-90, 31))])
