@@ -120,6 +120,7 @@ LAYERS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
                 "metrics",
                 "report",
                 "report_json",
+                "report_history",
                 "report_kept",
                 "report_nagios",
                 "report_text",

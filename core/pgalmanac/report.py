@@ -48,7 +48,7 @@ def render_history(runs: Sequence[RunRecord], *, as_json: bool, with_actions: bo
         from pgalmanac.report_json import history_document, to_text  # noqa: PLC0415  # see above
 
         return to_text(history_document(runs, with_actions=with_actions))
-    from pgalmanac.report_text import history_text  # noqa: PLC0415  # see above
+    from pgalmanac.report_history import history_text  # noqa: PLC0415  # see above
 
     return history_text(runs, with_actions=with_actions, verbose=verbose)
 

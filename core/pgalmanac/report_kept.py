@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
-from pgalmanac.actions import Action, ActionKind, Status
+from pgalmanac.actions import GOING, Action, ActionKind, Status
 from pgalmanac.amounts import byte_size
 from pgalmanac.log import shown
 from pgalmanac.model import Orphan, Partition, Pin
@@ -39,7 +39,10 @@ def kept_action(outcome: Outcome, seen: View | None) -> dict[str, Any]:
         more["target"] = str(action.target)
     if action.keep_until is not None:
         more["keep_until"] = _instant(action.keep_until, seen)
+    if action.kind in GOING or outcome.rows is not None or outcome.bytes is not None:
         more |= {"rows": outcome.rows, "bytes": outcome.bytes}
+    if action.url is not None:
+        more["url"] = action.url
     if action.pin is not None:
         more["pin"] = _pin(action.pin)
     if action.mend is not None and action.mend.beyond:

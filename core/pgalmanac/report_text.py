@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import MAXYEAR
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import humanize
 
@@ -23,6 +23,7 @@ from pgalmanac.report_words import (
     MISSING,
     ago,
     duration,
+    is_counted,
     local_minute,
     local_second,
     row_count,
@@ -33,12 +34,8 @@ from pgalmanac.report_words import (
 from pgalmanac.results import Outcome, PartitionCount, RunReport, Statistics, TableReport
 from pgalmanac.view import View
 
-if TYPE_CHECKING:
-    from pgalmanac.records import ActionRecord, RunRecord
+__all__ = ["finding_lines", "init_text", "report_text"]
 
-__all__ = ["finding_lines", "history_text", "init_text", "report_text"]
-
-_COUNTED: Final = {ActionKind.MOVE_ROWS, ActionKind.RESTORE}
 _GLYPHS: Final = {Level.INFO: "·", Level.WARNING: "!", Level.CRITICAL: "✗"}
 
 
@@ -137,7 +134,7 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     first = group[0]
     rows = [o.rows for o in group if o.rows is not None]
     if rows:
-        yield row_count(sum(rows), exact=_counted(first.action.kind, first.status))
+        yield row_count(sum(rows), exact=is_counted(first.action.kind, first.status))
     sizes = [o.bytes for o in group if o.bytes is not None]
     if sizes:
         yield byte_size(sum(sizes))
@@ -150,11 +147,6 @@ def _facts(group: Sequence[Outcome], seen: View | None) -> Iterator[str]:
     if attempts > 1:
         yield f"{attempts} attempts"
     yield from kept_facts(first.action, seen)
-
-
-def _counted(kind: str, status: str) -> bool:
-    """Whether the rows of such an action were counted, and not estimated: as it ran, or as it was archived."""
-    return kind in _COUNTED or (kind, status) == (ActionKind.ARCHIVE, Status.DONE)
 
 
 def _summary(table: TableReport) -> Iterator[str]:
@@ -255,43 +247,6 @@ def finding_lines(finding: Finding, indent: str = "") -> list[str]:
 def _findings(findings: Iterable[Finding], indent: str) -> Iterator[str]:
     for finding in findings:
         yield from finding_lines(finding, indent)
-
-
-def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False, verbose: bool = False) -> str:
-    """The runs, newest first; *with_actions* adds what each did, *verbose* with its statements."""
-    if not runs:
-        return "no run is recorded"
-    ids = max(3, *(len(str(run.id)) for run in runs))
-    lines = [f"{'run':>{ids}}  {'started (UTC)':<19}  {'took':>9}  {'by':<9}  {'status':<7}  task"]
-    for run in runs:
-        took = MISSING if run.duration_ms is None else duration(run.duration_ms)
-        lines.append(
-            f"{shown(str(run.id)):>{ids}}  {utc_second(run.started_at):<19}  {took:>9}  "
-            f"{shown(run.triggered_by or MISSING):<9}  {shown(run.status):<7}  {shown(run.task_name)}"
-        )
-        indent = " " * (ids + 2)
-        for text in (run.output, run.error):
-            lines += [line for part in (text or "").splitlines() for line in wrapped(part, indent)]
-        if with_actions:
-            lines += [line for action in run.actions for line in _action_lines(action, indent, verbose)]
-    return "\n".join(lines)
-
-
-def _action_lines(action: ActionRecord, indent: str, verbose: bool) -> Iterator[str]:  # noqa: FBT001  # passed on
-    took = MISSING if action.duration_ms is None else duration(action.duration_ms)
-    yield (
-        f"{indent}{shown(action.status):<7}  {shown(action.action):<9}  {shown(action.partition):<39}  "
-        f"{took:>8}  {shown(action.reason)}"
-    )
-    figures = [] if action.rows is None else [row_count(action.rows, exact=_counted(action.action, action.status))]
-    figures += [] if action.bytes is None else [byte_size(action.bytes)]
-    figures += [f"{action.attempts} attempts"] if action.attempts > 1 else []
-    if figures:
-        yield f"{indent}         {', '.join(figures)}"
-    if action.error:
-        yield from wrapped(action.error, indent + "         ")
-    if verbose and action.sql:
-        yield f"{indent}    {shown(' '.join(action.sql.splitlines()))};"
 
 
 def init_text(tables: Sequence[str], configuration: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 import humanize
 
+from pgalmanac.actions import ActionKind, Status
 from pgalmanac.log import shown
 from pgalmanac.table_names import TableName
 from pgalmanac.view import View
@@ -18,6 +19,7 @@ __all__ = [
     "WIDTH",
     "ago",
     "duration",
+    "is_counted",
     "local_minute",
     "local_second",
     "row_count",
@@ -29,6 +31,7 @@ __all__ = [
 
 WIDTH: Final = 80
 MISSING: Final = "-"
+_COUNTED: Final = {ActionKind.MOVE_ROWS, ActionKind.RESTORE}
 
 
 def short_name(name: TableName, seen: View | None) -> str:
@@ -54,6 +57,11 @@ def wrapped(text: str, head: str, *, hang: str | None = None) -> Iterator[str]:
 def row_count(number: int, *, exact: bool) -> str:
     """`1,234 rows`, with ≈ in front of an estimate."""
     return f"{'' if exact else '≈'}{humanize.intcomma(number)} row{'' if number == 1 else 's'}"
+
+
+def is_counted(kind: str, status: str) -> bool:
+    """Whether the rows of such an action were counted, and not estimated: as it ran, or as it was archived."""
+    return kind in _COUNTED or (kind, status) == (ActionKind.ARCHIVE, Status.DONE)
 
 
 def duration(milliseconds: float) -> str:

@@ -125,6 +125,7 @@ def test_json_of_a_run() -> None:
         bounds=Bounds(lower=None, upper=day(0)),
         reason=Reason.RETENTION,
     )
+    copied = replace(unbounded, kind=ActionKind.ARCHIVE, url="file:///cold/old")
     table = TableReport(
         table="public.events",
         view=seen(),
@@ -132,6 +133,7 @@ def test_json_of_a_run() -> None:
         outcomes=(
             outcome(statements=("CREATE TABLE …", "ALTER TABLE …"), attempts=1, duration_ms=4.123),
             Outcome(action=unbounded, status=Status.SKIPPED, error="it is unbounded below"),
+            Outcome(action=copied, status=Status.DONE, attempts=1, rows=5, bytes=8192),
         ),
         findings=(WARNING,),
     )
@@ -158,6 +160,7 @@ def test_json_of_a_run() -> None:
                 "skipped": 1,
                 "refused": 0,
                 "failed": 0,
+                "archived": 1,
                 "actions": [
                     {
                         "action": "create",
@@ -182,6 +185,23 @@ def test_json_of_a_run() -> None:
                         "attempts": 0,
                         "duration_ms": None,
                         "error": "it is unbounded below",
+                        "rows": None,
+                        "bytes": None,
+                    },
+                    {
+                        "action": "archive",
+                        "partition": "public.old",
+                        "lower": None,
+                        "upper": "2025-11-02T00:00:00+00:00",
+                        "reason": "retention",
+                        "status": "done",
+                        "sql": [],
+                        "attempts": 1,
+                        "duration_ms": None,
+                        "error": None,
+                        "rows": 5,
+                        "bytes": 8192,
+                        "url": "file:///cold/old",
                     },
                 ],
                 "findings": [
