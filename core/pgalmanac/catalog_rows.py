@@ -103,7 +103,7 @@ def _key(row: ParentRow) -> PartitionKey:
     if row.kind != RelationKind.PARTITIONED or row.strategy is None:
         raise ConfigError(
             f"{name} is not a partitioned table",
-            hint="create it with PARTITION BY RANGE (a time column); docs/takeover.md makes a plain table one",
+            hint="create another with PARTITION BY RANGE (a time column), and attach this one as its DEFAULT partition",
         )
     if row.strategy != "r":
         how = {"l": "LIST", "h": "HASH"}.get(row.strategy, row.strategy)

@@ -47,8 +47,8 @@ def of_status(seen: View) -> tuple[Finding, ...]:
 def _left_behind(seen: View) -> Iterator[Finding]:
     """What a run, or somebody, began to detach and did not end: its rows are not seen through the table."""
     for partition in seen.table.pending:
-        whose = "" if partition.mark is not None and not partition.mark.arrived else ", nor begun by pgalmanac"
-        message = f"detaching {partition.name} was not finished{whose}; pgalmanac maintain finishes it"
+        whose = "" if partition.mark is not None and not partition.mark.arrived else "begun by somebody else and "
+        message = f"detaching {partition.name} was {whose}not finished; pgalmanac maintain finishes it"
         yield warning(Code.DETACH_PENDING, message, str(partition.name))
     for orphan in seen.table.orphans:
         if not orphan.cut_off:

@@ -22,7 +22,7 @@ def coverage(seen: View) -> Iterator[Finding]:
             Code.TODAY_MISSING, f"{seen.table.name} has no partition for now: inserts {rows}; run pgalmanac fix"
         )
     runway = seen.runway_days
-    if runway < seen.policy.low_runway_days:
+    if runway < seen.low_runway_days:
         days = "no day" if runway == 0 else "1 day" if runway == 1 else f"{runway} days"
         remedy = f"run pgalmanac {_longer(seen)}" if seen.policy.premake_days else "set premake_days to 1 or more"
         yield warning(Code.RUNWAY_SHORT, f"{seen.table.name} has partitions for {days} after today; {remedy}")

@@ -36,7 +36,7 @@ def replication(seen: View) -> Iterator[Finding]:
 def _near(seen: View, partition: Partition) -> bool:
     """Whether it begins within the days for which the runway is watched; what premake has just made does not."""
     lower = partition.bounds.lower if partition.bounds is not None else None
-    return lower is not None and lower < seen.day(seen.policy.low_runway_days)
+    return lower is not None and lower < seen.day(max(seen.policy.low_runway_days, 1))
 
 
 def _stale(seen: View, listing: Listing, newest: Partition, later: list[Partition]) -> Finding:

@@ -202,9 +202,9 @@ def guarded(
     """
     planned = [a for a in actions if a.status is Status.PLANNED]
     allowed = seen.policy.fuse(seen.interval)
-    fuse = str(allowed) if len(planned) > allowed else None
+    fuse = f" due and the fuse is {allowed}" if len(planned) > allowed else None
     if fuse is None and seen.policy.past_fuse([a.bounds for a in planned]):
-        fuse = "a month's worth, which these are more than"
+        fuse = " due, which are more than a month's worth of time"
     if clock is not None:
         note, guard = clock, Guard.CLOCK
     elif fuse is not None:
@@ -215,7 +215,7 @@ def guarded(
             ("--max-drops", str(len(planned))),
         ]
         remedy = seen.policy.invocation.line(command, operand, how)
-        note, guard = f"{len(planned)} {verb} due and the fuse is {fuse}; allow it with: {remedy}", Guard.FUSE
+        note, guard = f"{len(planned)} {verb}{fuse}; allow it with: {remedy}", Guard.FUSE
     else:
         return list(actions)
     return [a.refused(note, guard) if a.status is Status.PLANNED else a for a in actions]

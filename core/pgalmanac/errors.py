@@ -59,7 +59,7 @@ class PgalmanacError(Exception):
 
 
 class ProofError(PgalmanacError):
-    """An insert for now would not find a partition; the sentence says what the server answered."""
+    """An insert for now, or before the next night, would not find a partition; the sentence says since when."""
 
     exit_code = 1
 

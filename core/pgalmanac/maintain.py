@@ -157,7 +157,7 @@ def _filled(outcomes: Sequence[Outcome]) -> dict[TableName, int]:
 
 async def _closed(run: Run, recorder: Recorder, report: TableReport) -> TableReport:
     """Record the end of the run; a history that could not be written, or pruned, becomes a finding of the report."""
-    if report.view is not None and report.error is None:
+    if report.view is not None and (report.error is None or isinstance(report.error, ProofError)):
         await recorder.measure(report.view.table, _filled(report.outcomes))
     await recorder.finish(
         error=why_failed(report),
@@ -213,7 +213,7 @@ def _sufficed(now: View, report: TableReport) -> TableReport:
         message = f"{now.table.name} has no partition for now, and inserts fail"
     else:
         message = (
-            f"{now.table.name} has no partition from {now.calendar.shown(until):%Y-%m-%d %H:%M} on, and inserts fail"
+            f"{now.table.name} has no partition from {now.calendar.shown(until):%Y-%m-%d %H:%M %Z} on, and inserts fail"
         )
     return replace(report, error=ProofError(message, hint="pgalmanac fix makes what is missing"))
 

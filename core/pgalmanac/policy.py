@@ -80,11 +80,8 @@ class Policy:
 
     @property
     def low_runway_days(self) -> int:
-        """The runway, in days, below which a warning is due; never more than what premake can reach, but one.
-
-        Without a day ahead inserts fail from midnight until a run makes the new one.
-        """
-        return max(min(LOW_RUNWAY_DAYS, self.premake_days), 1)
+        """The runway, in days, below which a warning is due; never more than what premake can reach."""
+        return min(LOW_RUNWAY_DAYS, self.premake_days)
 
     @property
     def breakdown_column(self) -> str:

@@ -82,7 +82,7 @@ def _perfdata(table: TableReport) -> Iterator[str]:
     if seen is None:
         return
     today = int(seen.coverage.covered(seen.now))
-    yield f"{_label(table, 'runway')}={seen.runway_days};{seen.policy.low_runway_days}:;0:;0"
+    yield f"{_label(table, 'runway')}={seen.runway_days};{seen.low_runway_days}:;0:;0"
     yield f"{_label(table, 'today')}={today};;1:;0;1"
     yield f"{_label(table, 'partitions')}={len(seen.table.partitions)};;;0"
 

@@ -76,7 +76,8 @@ SELECT max(started_at)::timestamptz FROM {runs} WHERE task_name = {task} AND sta
 # What runs recorded of partitions that none has measured: one that was called off did not come to it.
 _MADE: Final[LiteralString] = """
 SELECT DISTINCT ON (partition) partition, started_at, rows FROM {actions}
- WHERE partition = ANY ({names}::text[]) AND status = 'done' AND action = ANY ({kinds}::text[])
+ WHERE run_id IN (SELECT id FROM {runs} WHERE task_name = {task} AND started_at >= {since})
+   AND partition = ANY ({names}::text[]) AND status = 'done' AND action = ANY ({kinds}::text[])
  ORDER BY partition, started_at DESC NULLS LAST
 """
 _TREND: Final[LiteralString] = """
@@ -138,7 +139,7 @@ async def sizes(history: History, table: PartitionedTable, *, total: bool) -> Si
     query = sql.SQL(_LAST).format(**names, oids=sql.Literal([p.oid for p in recent]))
     found = await (await history.session.execute(query)).fetchall()
     unmeasured = {p.oid for p in recent if _is_over(p, table)} - {oid for oid, *_ in found}
-    made = await _made(history, [p for p in recent if p.oid in unmeasured]) if unmeasured else ()
+    made = await _made(history, table, [p for p in recent if p.oid in unmeasured]) if unmeasured else ()
     row = await (await history.session.execute(sql.SQL(_TOTAL).format(**names))).fetchone() if total else None
     total_rows, total_bytes = row or (0, 0)
     return Sizes(
@@ -155,15 +156,28 @@ def _is_over(partition: Partition, table: PartitionedTable) -> bool:
     return upper is not None and upper <= table.now
 
 
-async def _made(history: History, partitions: Sequence[Partition]) -> tuple[Measured, ...]:
-    """When a run made or filled these last, and with how many rows, as far as that is recorded."""
+async def _made(history: History, table: PartitionedTable, partitions: Sequence[Partition]) -> tuple[Measured, ...]:
+    """When a run made or filled these last, and with how many rows, as far as that is recorded and may be read.
+
+    Of runs since their time began: what was made ahead of it tells nothing.
+    """
     if not history.has_actions:
         return ()
     oids = {str(p.name): p.oid for p in partitions}
+    begins = min(p.bounds.lower or p.bounds.upper or table.now for p in partitions if p.bounds is not None)
     query = sql.SQL(_MADE).format(
-        actions=qualified(history.actions), names=sql.Literal(list(oids)), kinds=sql.Literal(_FILLING)
+        actions=qualified(history.actions),
+        runs=qualified(history.runs),
+        task=sql.Literal(task_name(table)),
+        since=sql.Literal(begins),
+        names=sql.Literal(list(oids)),
+        kinds=sql.Literal(_FILLING),
     )
-    found = await (await history.session.execute(query)).fetchall()
+    try:
+        found = await (await history.session.execute(query)).fetchall()
+    except errors.InsufficientPrivilege:  # what was measured is told all the same
+        await history.session.rollback()
+        return ()
     return tuple(
         Measured(oid=oids[name], rows=rows or 0, bytes=None, exact=False, measured_at=at)
         for name, at, rows in found

@@ -81,7 +81,7 @@ def _targets(seen: View, target: str) -> Sequence[Partition]:
             raise UsageError(msg, hint=f"write {named[0].name}, or the name that the period's own partition has")
         return named
     default = seen.table.default
-    if default is not None and target in {default.name.name, str(default.name)}:
+    if default is not None and names(target, default.name):
         msg = f"{default.name} is the default partition, which is never dropped"
         raise UsageError(msg, hint="detach it yourself, once its rows are where they belong")
     first = target.partition("..")[0]

@@ -90,6 +90,14 @@ class View:
         last = self.calendar.day(min(until, self.day(_FAR)))
         return max((last - self.today).days - 1, 0)
 
+    @property
+    def low_runway_days(self) -> int:
+        """The runway, in days, below which a warning is due; a day at least, where no default partition takes the rows.
+
+        Without one ahead inserts fail from midnight until a run makes the new one.
+        """
+        return max(self.policy.low_runway_days, 0 if self.table.default is not None else 1)
+
     def holes(self, lower: datetime, upper: datetime) -> Iterator[tuple[Bounds, tuple[Bounds, ...]]]:
         """Every period with a moment in `[lower, upper)` that is not covered, and what of it is not; oldest first."""
         last: Bounds | None = None

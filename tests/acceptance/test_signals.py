@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,12 +14,21 @@ import pytest
 from acceptance.running import On
 from support import add_partitions, connect, partition_names, rows
 
+# What these tests are run by may ignore a hangup, as nohup does, and its children inherit that.
+_UNDER_A_TERMINAL = (
+    "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+
 
 @contextmanager
 def started(program: str, environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start pgalmanac and leave it running; kill it at the end if it still runs."""
     process = subprocess.Popen(
-        [program, *arguments], env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _UNDER_A_TERMINAL, program, *arguments],
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         yield process

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from unittest.mock import AsyncMock
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import support
 from pgalmanac import maintain
@@ -283,6 +285,24 @@ async def test_rows_that_were_moved_count_once(database: str, monkeypatch: pytes
 
     assert 40 == found.total_rows
     assert [(40,), (0,), (7,)] == later
+
+
+async def test_who_may_not_read_what_runs_did_sees_what_they_measured(
+    database: str, make_role: Callable[[], str]
+) -> None:
+    """One who only looks is told of an empty day all the same; how it came to be empty he may not know."""
+    support.add_partitions(database, days=range(-50, -1), rows_a_day=40)
+    support.add_partitions(database, days=range(-1, 31))
+    await measured_only(database)
+    role = make_role()
+    with support.connect(database) as connection:
+        grant = f"GRANT SELECT ON housekeeper_runs, housekeeper_partition_stats TO {role}"
+        connection.execute(grant.encode())
+    found = await check(make_conninfo(database, user=role))
+
+    assert [f"public.events_{support.today() - timedelta(days=1):%Y_%m_%d}"] == [
+        f.partition for f in found.findings if f.code is Code.NO_EVENTS
+    ]
 
 
 async def test_a_day_whose_partition_was_made_too_late_is_not_said_to_be_empty(database: str) -> None:

@@ -159,6 +159,7 @@ def test_without_a_day_ahead_somebody_is_told_before_midnight() -> None:
         "public.events has partitions for no day after today; set premake_days to 1 or more"
     ]
     assert found(events([day(o) for o in range(-90, 2)]), policy) == {}
+    assert found(events([day(o) for o in range(-90, 1)], default=True), policy) == {}
 
 
 def test_stray_rows_are_a_warning_and_critical_where_they_block() -> None:

@@ -266,7 +266,7 @@ def test_the_fuse_is_a_month_of_time_also_where_partitions_were_longer_once() ->
 
     assert len(refused) == 12
     assert refused[0] == (
-        "12 are due and the fuse is a month's worth, which these are more than; allow it with: pgalmanac maintain"
+        "12 are due, which are more than a month's worth of time; allow it with: pgalmanac maintain"
         " --table public.events --max-drops 12"
     )
     assert len(dropped(plan_maintain(events([*months, *days]), replace(POLICY, max_drops=12)).actions)) == 12
