@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, LiteralString
@@ -19,7 +18,7 @@ from pgalmanac.guard import GuardError, attach_guard
 from pgalmanac.log import scrub
 from pgalmanac.marks import read_mark
 from pgalmanac.recovery import way_back
-from pgalmanac.steps import script
+from pgalmanac.steps import Needs, needs, script
 from pgalmanac.table_names import TableName
 from pgalmanac.trash import bound
 from pgalmanac.view import View
@@ -32,24 +31,22 @@ SELECT i.inhrelid IS NOT NULL, COALESCE(i.inhdetachpending, false), obj_descript
 """
 
 
-async def attach(
-    session: Session, view: View, action: Action, budget: Budget, oids: Sequence[int]
-) -> tuple[int, int, int | None]:
+async def attach(session: Session, view: View, action: Action, budget: Budget) -> tuple[int, int, int | None]:
     """Make the table what a partition must be, while nobody waits for it; then attach it, which does not scan it.
 
-    Returns the attempts, bytes and estimated rows. Raises GaveUp, with the holders of locks on *oids*, and GuardError.
+    Returns the attempts, bytes and estimated rows. Raises GaveUp, with the holders of locks in its way, and GuardError.
     """
     table, run = view.table, partial(run_script, session, deadline_ms=budget.deadline_ms)
     for statement in () if action.mend is None else ddl_trash.mended(action.partition, action.mend):
-        await retried(session, budget, [action.oid or 0], partial(run, Script(work=(statement,))))
+        await retried(session, budget, Needs(taken=(action.oid or 0,)), partial(run, Script(work=(statement,))))
     await bound(session, table, action.oid or 0, action.partition, action.bounds)
     seen: list[tuple[int, int | None]] = []
     attempt = partial(run, script(view, action, None), guard=attach_guard(view, action, seen.append))
     if action.replaces is None or table.scanned_default is None:
-        _, attempts = await retried(session, budget, oids, attempt)
+        _, attempts = await retried(session, budget, needs(view, action), attempt)
     else:  # also where it was seen empty: rows may come since, and pages from which rows went are looked through too
         what = f"{table.scanned_default} is looked through for rows of its period while all wait for {table.name}"
-        _, attempts = await retried(session, budget, oids, partial(attempt, bounded=True), bounded=what)
+        _, attempts = await retried(session, budget, needs(view, action), partial(attempt, bounded=True), bounded=what)
     return attempts, *seen[-1]
 
 
@@ -76,7 +73,7 @@ async def put_back(session: Session, view: View, action: Action) -> str:
     budget = Budget(seconds=view.policy.retry_seconds, deadline_ms=view.policy.lock_timeout_ms)
     again = replace(action, kind=ActionKind.ATTACH, source=Source.DETACHED, target=name)
     try:
-        await attach(session, view, again, budget, [oid, table.oid])
+        await attach(session, view, again, budget)
     except (GuardError, GaveUp, Error) as exc:
         if isinstance(exc, Error) and is_lost(exc):
             raise

@@ -14,6 +14,7 @@ from psycopg import errors, sql
 from pgalmanac.db import Session
 from pgalmanac.ddl import Remark, Script, Statement, qualified
 from pgalmanac.locks import blockers
+from pgalmanac.steps import Needs
 
 __all__ = ["LOCK_ERRORS", "Budget", "GaveUp", "LastLook", "begin", "retried", "run_script", "send", "under_locks"]
 
@@ -84,7 +85,7 @@ class GaveUp(Exception):  # noqa: N818  # not an error of the program but the en
 async def retried(
     session: Session,
     budget: Budget,
-    oids: Sequence[int],
+    needs: Needs,
     attempt: Callable[[], Awaitable[T]],
     *,
     attempts: int = 0,
@@ -93,7 +94,7 @@ async def retried(
     """The result of *attempt* and how many there were, after so many *attempts* before.
 
     *bounded* says what all writers wait for, of work that is to be done within the deadline: it is not tried for long.
-    Raises GaveUp with the holders of locks on *oids*.
+    Raises GaveUp with the holders of locks in the way of *needs*.
     """
     too_long = 0
     while True:
@@ -110,7 +111,7 @@ async def retried(
                 raise GaveUp(
                     attempts=attempts, sqlstate=exc.sqlstate, blockers=(), why=f"{bounded}, which {remedy}"
                 ) from exc
-            who = await blockers(session, oids)
+            who = await blockers(session, needs)
             if not await budget.pause():
                 raise GaveUp(attempts=attempts, sqlstate=exc.sqlstate, blockers=who) from exc
 

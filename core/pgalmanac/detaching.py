@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,7 +15,7 @@ from pgalmanac.attempts import LOCK_ERRORS, Budget, GaveUp, retried, run_script
 from pgalmanac.db import LOCK_TIMEOUT, Session
 from pgalmanac.guard import ParentHeld, mark_guard
 from pgalmanac.locks import blockers, holders
-from pgalmanac.steps import marking
+from pgalmanac.steps import Needs, marking
 from pgalmanac.view import View
 
 __all__ = ["SETTLE", "Detaching", "settle"]
@@ -39,13 +38,13 @@ async def settle(session: Session) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detaching:
-    """The first half of a drop that nobody waits for. *oids* are the relations whose holders would be to blame."""
+    """The first half of a drop that nobody waits for. Who holds what it *needs* would be to blame."""
 
     session: Session
     view: View
     budget: Budget
     run_id: str | None
-    oids: Sequence[int]
+    needs: Needs
 
     async def detach(self, action: Action) -> int:
         """Mark the partition and detach it; the number of attempts. The session is left for SETTLE to set right.
@@ -84,7 +83,7 @@ class Detaching:
             guard = mark_guard(self.view, action, quiet=quiet)
             await run_script(self.session, steps, deadline_ms=self.budget.deadline_ms, guard=guard, last=patient)
 
-        mark_it = partial(retried, self.session, self.budget, self.oids)
+        mark_it = partial(retried, self.session, self.budget, self.needs)
         try:
             _, attempts = await mark_it(partial(attempt, quiet=True))
         except ParentHeld as exc:
@@ -106,5 +105,5 @@ class Detaching:
                 return attempts
             before = now
             if not self.budget.left:
-                raise GaveUp(attempts=attempts, sqlstate=None, blockers=await blockers(self.session, self.oids))
+                raise GaveUp(attempts=attempts, sqlstate=None, blockers=await blockers(self.session, self.needs))
             attempts += 1

@@ -15,6 +15,7 @@ from pgalmanac.ddl import key_literal, qualified
 from pgalmanac.locks import LOCKED, blockers
 from pgalmanac.marks import PREFIX
 from pgalmanac.model import Bounds, KeyType, Partition
+from pgalmanac.steps import Needs
 from pgalmanac.table_names import TableRef
 from pgalmanac.view import View
 
@@ -137,7 +138,7 @@ async def partition_details(session: Session, oid: int) -> PartitionDetails | No
         async with session.conn.cursor() as cursor:
             await cursor.execute(_DETAILS, {"oid": oid})
             row = await cursor.fetchone()
-        holders = await blockers(session, [oid])
+        holders = await blockers(session, Needs(taken=(oid,)))
     except errors.LockNotAvailable:
         return None
     if row is None:

@@ -26,7 +26,7 @@ from pgalmanac.locks import blockers, half_detached
 from pgalmanac.log import scrub
 from pgalmanac.moving import move
 from pgalmanac.results import Progress
-from pgalmanac.steps import comment_of, detached, detaches_concurrently, script
+from pgalmanac.steps import Needs, comment_of, detached, detaches_concurrently, needs, script
 from pgalmanac.trash import bound, make_trash
 from pgalmanac.view import View
 
@@ -85,7 +85,7 @@ class Executor:
             case ActionKind.RESTORE:
                 return await self._restore(action)
             case ActionKind.ATTACH:
-                attempts, size, rows = await attach(self.session, self.view, action, self.budget, self._oids(action))
+                attempts, size, rows = await attach(self.session, self.view, action, self.budget)
                 return Done(attempts=attempts, bytes=size, rows=rows)
             case ActionKind.PIN | ActionKind.UNPIN:
                 return await self._simple(action, guard=pin_guard(action))
@@ -94,18 +94,12 @@ class Executor:
     def _deadline_ms(self) -> int:
         return self.budget.deadline_ms
 
-    def _oids(self, action: Action | None = None) -> list[int]:
-        """The relations whose holders are to blame when a lock is not to be had."""
-        table = self.view.table
-        found = [table.oid, table.default.oid if table.default else 0, action.oid or 0 if action else 0]
-        return [oid for oid in found if oid]
-
     async def _simple(self, action: Action, *, guard: LastLook | None = None) -> Done:
         steps = script(self.view, action, self.structure)
         _, attempts = await retried(
             self.session,
             self.budget,
-            self._oids(action),
+            needs(self.view, action),
             lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard),
         )
         return Done(attempts=attempts)
@@ -121,9 +115,7 @@ class Executor:
         return await self._move(action)
 
     async def _move(self, action: Action) -> Done:
-        rows, attempts = await move(
-            self.session, self.view, action, self.structure, budget=self.budget, oids=self._oids()
-        )
+        rows, attempts = await move(self.session, self.view, action, self.structure, budget=self.budget)
         return Done(attempts=attempts, rows=rows, moved=True)
 
     async def _take_away(self, action: Action) -> Done:
@@ -144,7 +136,7 @@ class Executor:
             _, attempts = await retried(
                 self.session,
                 self.budget,
-                [action.oid or 0] if source is Source.DETACHED else self._oids(action),
+                needs(self.view, replace(action, source=source)),
                 lambda: run_script(self.session, steps, deadline_ms=self._deadline_ms, guard=guard, first=first),
             )
         size, rows = seen[-1]
@@ -171,8 +163,9 @@ class Executor:
         """
         if action.kind is ActionKind.DROP:
             _not_refused("DROP TABLE", self.undropped)
+        needed = needs(self.view, action)
         detaching = Detaching(
-            session=self.session, view=self.view, budget=self.budget, run_id=self.run_id, oids=self._oids(action)
+            session=self.session, view=self.view, budget=self.budget, run_id=self.run_id, needs=needed
         )
         try:
             attempts = await detaching.detach(action)
@@ -196,7 +189,7 @@ class Executor:
 
     async def _interrupted(self, action: Action, sqlstate: str | None) -> Done:
         """The detach was given up: drop what is pending if its locks are to be had, else leave it to the next run."""
-        who = await blockers(self.session, self._oids(action))
+        who = await blockers(self.session, needs(self.view, action))
         cursor = await self.session.execute(
             "SELECT inhdetachpending FROM pg_catalog.pg_inherits WHERE inhrelid = %s", [action.oid]
         )
@@ -246,7 +239,7 @@ class Executor:
                 self.session, self.view, action, run_id=self.run_id, progress=self.progress
             )
 
-        manifest, attempts = await retried(self.session, self.budget, [action.oid or 0], attempt)
+        manifest, attempts = await retried(self.session, self.budget, Needs(taken=(action.oid or 0,)), attempt)
         if action.reason is not Reason.COPY and action.oid is not None:
             self.held.add(action.oid)
         return Done(attempts=attempts, rows=manifest.rows, bytes=manifest.bytes)
@@ -269,7 +262,7 @@ class Executor:
                 self.session, self.view, action, self.structure, progress=self.progress
             )
 
-        rows, attempts = await retried(self.session, self.budget, self._oids(), attempt)
+        rows, attempts = await retried(self.session, self.budget, needs(self.view, action), attempt)
         return Done(attempts=attempts, rows=rows)
 
     async def secure(self, action: Action) -> None:

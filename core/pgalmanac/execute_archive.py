@@ -36,6 +36,7 @@ from pgalmanac.locks import blockers
 from pgalmanac.marks import edges
 from pgalmanac.plan_archive import folder_for, period_of, target_of
 from pgalmanac.results import Progress
+from pgalmanac.steps import needs
 from pgalmanac.view import View
 
 __all__ = ["archive", "drop_held", "probe", "restore"]
@@ -149,7 +150,7 @@ async def drop_held(session: Session, view: View, action: Action) -> tuple[int, 
             await under_locks(session, steps, deadline_ms=policy.lock_timeout_ms)
         except LOCK_ERRORS as exc:
             await session.execute("ROLLBACK TO SAVEPOINT archived")
-            who = await blockers(session, [action.oid or 0])
+            who = await blockers(session, needs(view, action))
             if not await budget.pause():
                 raise GaveUp(attempts=attempts, sqlstate=exc.sqlstate, blockers=who) from exc
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, LiteralString
 
@@ -11,13 +10,16 @@ from psycopg import sql
 from pgalmanac.amounts import duration
 from pgalmanac.db import LOCK_CLASS, Session
 from pgalmanac.results import Blocker
+from pgalmanac.steps import Needs
 from pgalmanac.table_names import TableName
 
 __all__ = ["HOLDERS", "LOCKED", "blockers", "half_detached", "holders", "in_the_way"]
 
-# Whoever holds a lock on one of the relations, oldest transaction first. A prepared transaction has no process, and is
-# found by the lock that it has on itself. Since when is told by a clock that stands still meanwhile, or else each lock
-# would be a line. Who holds the advisory lock of the table *run* is at work for the one who asks.
+# Whoever holds a lock on one of the relations that somebody else wants, oldest transaction first; on those that are
+# *kept* still, which is SHARE UPDATE EXCLUSIVE, who only reads or writes rows is in nobody's way. A prepared
+# transaction has no process, and is found by the lock that it has on itself. Since when is told by a clock that stands
+# still meanwhile, or else each lock would be a line. Who holds the advisory lock of the table *run* is at work for the
+# one who asks.
 _BLOCKERS: Final[LiteralString] = """
 SELECT l.pid, COALESCE(a.usename::text, x.owner::text, ''), COALESCE(a.application_name, x.gid, ''),
        COALESCE(a.state, a.backend_type, ''), statement_timestamp() - COALESCE(a.xact_start, x.prepared),
@@ -26,14 +28,15 @@ SELECT l.pid, COALESCE(a.usename::text, x.owner::text, ''), COALESCE(a.applicati
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN (pg_locks t JOIN pg_prepared_xacts x ON x.transaction = t.transactionid)
          ON l.pid IS NULL AND t.pid IS NULL AND t.virtualtransaction = l.virtualtransaction
- WHERE l.locktype = 'relation' AND l.relation = ANY (%(oids)s::oid[]) AND l.granted
+ WHERE l.locktype = 'relation' AND l.granted
+   AND (l.relation = ANY (%(taken)s::oid[])
+        OR l.relation = ANY (%(kept)s::oid[]) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND l.pid IS DISTINCT FROM pg_backend_pid()
    AND NOT EXISTS (
        SELECT FROM pg_locks r
         WHERE r.pid = l.pid AND r.locktype = 'advisory' AND r.classid = %(lock_class)s AND r.objid = %(run)s::oid
           AND r.objsubid = 1 AND r.granted AND r.database = l.database)
-   AND (%(weak)s OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
  GROUP BY 1, 2, 3, 4, 5, 6
  ORDER BY 5 DESC NULLS LAST LIMIT 5
 """
@@ -58,19 +61,14 @@ SELECT relation FROM pg_locks
 _QUERY_CHARS: Final = 80
 
 
-async def blockers(session: Session, oids: Sequence[int], *, weak: bool = True) -> tuple[str, ...]:
-    """One line for each session that holds a lock on one of the relations, at most five.
-
-    With *weak* False those that only read or write rows are left out: they do not block SHARE UPDATE EXCLUSIVE.
-    """
-    return tuple(b.told for b in await in_the_way(session, oids, weak=weak))
+async def blockers(session: Session, needs: Needs) -> tuple[str, ...]:
+    """One line for each session that holds a lock in the way of what *needs* these, at most five."""
+    return tuple(b.told for b in await in_the_way(session, needs))
 
 
-async def in_the_way(
-    session: Session, oids: Sequence[int], *, weak: bool = True, run: int | None = None
-) -> tuple[Blocker, ...]:
+async def in_the_way(session: Session, needs: Needs, *, run: int | None = None) -> tuple[Blocker, ...]:
     """The same with their processes, without the one that is at work on the table with the oid *run*."""
-    asked = {"oids": list(oids), "weak": weak, "lock_class": LOCK_CLASS, "run": run}
+    asked = {"taken": list(needs.taken), "kept": list(needs.kept), "lock_class": LOCK_CLASS, "run": run}
     rows = await (await session.execute(_BLOCKERS, asked)).fetchall()
     return tuple(Blocker(pid=row[0], told=_line(row)) for row in rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
 from typing import Final
@@ -14,7 +13,7 @@ from pgalmanac.ddl import Script
 from pgalmanac.ddl_create import move_rows_at_once
 from pgalmanac.ddl_structure import Structure
 from pgalmanac.guard import GuardError
-from pgalmanac.steps import script
+from pgalmanac.steps import needs, script
 from pgalmanac.strays import can_silence_triggers, why_immovable
 from pgalmanac.view import View
 
@@ -27,11 +26,11 @@ _MOVE_ATTEMPTS: Final = 3
 
 
 async def move(
-    session: Session, view: View, action: Action, structure: Structure | None, *, budget: Budget, oids: Sequence[int]
+    session: Session, view: View, action: Action, structure: Structure | None, *, budget: Budget
 ) -> tuple[int, int]:
     """Make the partition of *action* with the rows that stand in the default one: how many these were, and attempts.
 
-    Raises GaveUp, with the holders of locks on *oids*, and GuardError where rows of this table cannot be moved.
+    Raises GaveUp, with the holders of locks in its way, and GuardError where rows of this table cannot be moved.
     """
     if (why := await why_immovable(session, view.table)) is not None:
         raise GuardError(why)
@@ -39,7 +38,8 @@ async def move(
     if table.default is None or structure is None:
         msg = "moving rows needs the default partition and the parent's structure"
         raise ValueError(msg)
-    steps = script(view, replace(action, kind=ActionKind.MOVE_ROWS), structure)
+    moving = replace(action, kind=ActionKind.MOVE_ROWS)
+    steps = script(view, moving, structure)
     at_once = move_rows_at_once(table, table.default.name, action.partition, action.bounds, structure)
     if await can_silence_triggers(session):
         steps, at_once = steps.quiet, at_once.quiet
@@ -53,7 +53,7 @@ async def move(
         f"its rows in {table.default.name} are published by {structure.published}, so that writers would wait"
         " for all of them to move"
     )
-    return await retried(session, budget, oids, attempt, bounded=bounded)
+    return await retried(session, budget, needs(view, moving), attempt, bounded=bounded)
 
 
 async def _at_once(session: Session, steps: Script, budget: Budget) -> int:

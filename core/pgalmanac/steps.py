@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pgalmanac import ddl, ddl_create, ddl_trash
 from pgalmanac.actions import GOING, Action, ActionKind, Reason, Source
@@ -15,10 +15,12 @@ from pgalmanac.table_names import TableName
 from pgalmanac.view import View
 
 __all__ = [
+    "Needs",
     "comment_of",
     "detached",
     "detaches_concurrently",
     "marking",
+    "needs",
     "new_pin",
     "pin_of",
     "script",
@@ -33,6 +35,51 @@ def detaches_concurrently(table: PartitionedTable) -> bool:
     would lock the other table without a deadline.
     """
     return table.default is None and not table.pending and not table.referencing and not table.referenced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """The relations whose locks a step needs: nobody else may have one on those that are *taken*.
+
+    Those that are *kept* still others may read and write meanwhile.
+    """
+
+    taken: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
+
+
+def needs(view: View, action: Action) -> Needs:  # noqa: PLR0911  # a table of cases
+    """The relations whose holders are to blame when a lock of this step is not to be had.
+
+    Of a table that is attached a concurrent detach waits for whoever uses its parent, as the other one does.
+    """
+    table, oid = view.table, action.oid or 0
+    default = () if table.scanned_default is None or table.default is None else (table.default.oid,)
+    match action.kind:
+        case ActionKind.CREATE | ActionKind.RESTORE:
+            return Needs(taken=default, kept=(table.oid,))
+        case ActionKind.MOVE_ROWS:
+            return Needs(taken=(table.oid, *default))
+        case ActionKind.FINALIZE if action.source is Source.PENDING:
+            return Needs(taken=(oid,), kept=(table.oid,))
+        case ActionKind.FINALIZE | ActionKind.PIN | ActionKind.UNPIN:
+            return Needs(kept=(oid,))
+        case ActionKind.ATTACH if action.replaces is not None:
+            return Needs(taken=(table.oid, *default, action.replaces.oid, oid))
+        case ActionKind.ATTACH:
+            return Needs(taken=(*default, oid), kept=(table.oid,))
+        case ActionKind.ARCHIVE if action.reason is Reason.COPY or action.source is not Source.ATTACHED:
+            return Needs(taken=(oid,))
+        case ActionKind.DROP if view.policy.archive is not None:  # it was detached to be archived
+            return Needs(taken=(oid,))
+        case ActionKind.DROP | ActionKind.TRASH | ActionKind.ARCHIVE:
+            return _needs_to_go(table, action.source, oid, default)
+
+
+def _needs_to_go(table: PartitionedTable, source: Source, oid: int, default: tuple[int, ...]) -> Needs:
+    if source is Source.DETACHED:
+        return Needs(taken=(oid,))
+    return Needs(taken=(table.oid, *(default if source is Source.ATTACHED else ()), oid))
 
 
 def _relation(view: View, action: Action) -> Partition | Orphan | None:

@@ -29,7 +29,7 @@ from pgalmanac.table_names import TableRef
 from support import add_partitions, connect, leave_pending, partition_names, rows, today
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pgalmanac.db import Session
     from pgalmanac.model import PartitionedTable
     from pgalmanac.periods import Calendar
+    from pgalmanac.steps import Needs
 
 PATIENCE_SECONDS = 60
 
@@ -125,9 +126,9 @@ async def test_every_attempt_at_a_drop_is_counted(database: str, monkeypatch: py
         reader.execute("BEGIN")
         reader.execute("SELECT FROM ONLY events")
 
-        async def released(session: Session, oids: Sequence[int]) -> tuple[str, ...]:
+        async def released(session: Session, needs: Needs) -> tuple[str, ...]:
             analyst.execute("COMMIT")
-            return await blockers(session, oids)
+            return await blockers(session, needs)
 
         async def left(session: Session, oid: int) -> frozenset[str]:
             reader.execute("COMMIT")
@@ -315,10 +316,10 @@ async def test_a_detach_given_up_in_its_second_half_is_ended_or_stays_ours(
         reader.execute("BEGIN")
         reader.execute("SELECT FROM events LIMIT 1")
 
-        async def left(session: Session, oids: Sequence[int]) -> tuple[str, ...]:
+        async def left(session: Session, needs: Needs) -> tuple[str, ...]:
             if leaves:
                 reader.execute("COMMIT")
-            return await blockers(session, oids)
+            return await blockers(session, needs)
 
         monkeypatch.setattr("pgalmanac.detaching.holders", AsyncMock(return_value=frozenset()))
         monkeypatch.setattr("pgalmanac.execute.blockers", left)

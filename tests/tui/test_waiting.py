@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from dashboards import ended, opened, planned, shown, text_of, typed, until
+from pgalmanac import maintain
+from pgalmanac.actions import ActionKind, Source
+from pgalmanac.config import Layer, Settings
+from pgalmanac.inspection import Request
 from pgalmanac.results import Blocker
+from pgalmanac.table_names import TableName
+from pgalmanac_tui.gateway import ServerGateway
 from pgalmanac_tui.glyphs import UNICODE
 from pgalmanac_tui.panels.progress import to_end, waiting
-from support import add_partitions, connect, partition_names, today
+from pgalmanac_tui.snapshot import Wish
+from support import add_default, add_partitions, connect, partition_names, today
 
 
 def name(days: int) -> str:
@@ -85,6 +97,62 @@ async def test_a_creation_does_not_wait_for_who_reads_and_writes(database: str) 
         assert "waits for a lock" not in text_of(app, "#title")
         await pilot.press("escape", "escape")
         await ended(pilot, dialog)
+
+
+async def blamed(database: str, wish: Wish, locks: dict[str, str], *, gone: bool = False) -> set[str]:
+    """Those of the relations whose lock, each in a mode, is said to be in the way of what is wished, while it runs.
+
+    With *gone* it is the drop of the table that the wish would bring back.
+    """
+    gateway = ServerGateway(Settings(dsn=database))
+    try:
+        plan = (await gateway.propose(TableName(schema="public", name="events"), wish)).plan
+        (action,) = plan.todo
+        if gone:
+            action = replace(action, kind=ActionKind.DROP, source=Source.DETACHED)
+        with ExitStack() as open_till_here:
+            pids: dict[int | None, str] = {}
+            for relation, mode in locks.items():
+                holder = open_till_here.enter_context(connect(database))
+                holder.execute(f"BEGIN; LOCK TABLE ONLY {relation} IN {mode} MODE".encode())
+                pids[holder.info.backend_pid] = relation
+            return {pids[blocker.pid] for blocker in await gateway.in_the_way(plan, action)}
+    finally:
+        await asyncio.to_thread(gateway.stop)
+
+
+async def test_who_reads_the_default_partition_is_in_the_way_of_a_creation(database: str) -> None:
+    """That one is locked while it is looked through; who uses the table itself goes on."""
+    add_partitions(database, days=[0])
+    add_default(database)
+    wish = Wish(command="create", target=str(today() + timedelta(days=3)))
+    locks = {"events": "ROW EXCLUSIVE", "events_default": "ACCESS SHARE"}
+
+    assert {"events_default"} == await blamed(database, wish, locks)
+    assert {"events"} == await blamed(database, wish, {"events": "SHARE"})
+
+
+async def test_who_looks_after_a_partition_is_in_the_way_of_its_pin_and_nobody_else(database: str) -> None:
+    """A pin is written on the partition, and nothing is asked of its table."""
+    add_partitions(database, days=[-1, 0])
+    wish, at = Wish(command="pin", target=name(-1), reason="kept for a while"), name(-1)
+
+    assert {at} == await blamed(database, wish, {"events": "SHARE", at: "SHARE UPDATE EXCLUSIVE"})
+    assert set() == await blamed(database, wish, {at: "ROW EXCLUSIVE"})
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_who_reads_what_is_in_the_trash_is_in_the_way_of_its_end_and_of_its_return(
+    database: str, *, gone: bool
+) -> None:
+    """Who uses the table that it came from is in the way of neither."""
+    add_partitions(database, days=[-1, 0])
+    grace = Settings(dsn=database, defaults=Layer(values={"grace_days": 7}))
+    await maintain.perform(grace, Request(command="drop", target=name(-1)))
+    trashed = f"pgalmanac_trash.{name(-1)}"
+
+    locks = {"events": "ROW EXCLUSIVE", trashed: "ACCESS SHARE"}
+    assert {trashed} == await blamed(database, Wish(command="undrop", target=name(-1)), locks, gone=gone)
 
 
 def test_a_prepared_transaction_has_no_process_to_end() -> None:

@@ -21,13 +21,13 @@ from pgalmanac.history import History, HistoryError
 from pgalmanac.inspection import Request, look
 from pgalmanac.locks import in_the_way
 from pgalmanac.log import scrub
-from pgalmanac.model import Bounds, Partition, PartitionedTable
+from pgalmanac.model import Bounds, Partition
 from pgalmanac.plan import Plan
 from pgalmanac.recorder import Recorder
 from pgalmanac.records import RunRecord, read_runs
 from pgalmanac.results import Blocker, Outcome, PartitionCount, RunReport
 from pgalmanac.sizes import trend
-from pgalmanac.steps import detaches_concurrently, shown
+from pgalmanac.steps import Needs, detaches_concurrently, needs, shown
 from pgalmanac.table_names import TableName, TableRef
 from pgalmanac.view import View
 from pgalmanac_tui.connection import Connection
@@ -219,16 +219,15 @@ async def _perform(settings: Settings, proposal: Proposal, observer: Callable[[O
 async def _in_the_way(
     session: Session, plan: Plan, actions: Sequence[Action], *, run: int | None = None
 ) -> tuple[Blocker, ...]:
-    """Who holds a lock now that *actions* need. Reading and writing rows is in nobody's way but a drop's."""
-    table: PartitionedTable = plan.table
+    """Who holds a lock now that *actions* need."""
     if not actions:
         return ()
-    dropped = [a.oid for a in actions if a.kind in GOING and a.oid is not None]
-    # While it runs, a concurrent detach waits for whoever uses the table too.
-    whole = bool(dropped) and (run is not None or not detaches_concurrently(table))
-    if whole:
-        found = await in_the_way(session, [table.oid, *dropped], run=run)
-    else:
-        found = await in_the_way(session, [table.oid], weak=False, run=run)
-        found += await in_the_way(session, dropped, run=run) if dropped else ()
-    return tuple(dict.fromkeys(replace(b, told=scrub(b.told)) for b in found))
+    each = [needs(plan.view, action) for action in actions]
+    taken = {oid for needed in each for oid in needed.taken}
+    kept = {oid for needed in each for oid in needed.kept} - taken
+    alone = detaches_concurrently(plan.table) and all(a.replaces is None for a in actions)
+    if run is None and alone and plan.table.oid in taken:
+        # Who uses the table now is a reason to wait while it runs, and not to wait with it.
+        taken, kept = taken - {plan.table.oid}, kept | {plan.table.oid}
+    found = await in_the_way(session, Needs(taken=tuple(taken), kept=tuple(kept)), run=run)
+    return tuple(replace(b, told=scrub(b.told)) for b in found)
