@@ -127,12 +127,12 @@ def test_another_table_that_is_critical_is_in_the_header() -> None:
     """With the key that shows which, whatever has to give way; in one line too, and not where none is."""
     assert "1 of 4 tables ✖ critical: o" in beside(None, Level.CRITICAL, Level.WARNING)[1]
     assert "ran 5 h ago ✔" in beside(None, Level.CRITICAL, Level.WARNING)[1]
-    assert "2 of 3 tables ✖ critical: o" in beside("its key is no time", Level.CRITICAL, cells=60)[1]
+    assert "1 of 3 tables ✖ critical: o" in beside("its key is no time", Level.CRITICAL, cells=60)[1]
     long = beside(Level.CRITICAL, name="a_name_that_is_long_but_fits_the_line")[1]
     assert " public.a_name_that_is_long_but_fits_the_line ▾ " in long
     assert "1 of 2 tables ✖ critical: o" in long
     assert beside(Level.CRITICAL, cells=40, height=1)[0].endswith("nothing needs doing…  ✖ 1 of 2 o ")
-    assert not [line for line in beside(None, Level.WARNING) if "tables" in line]
+    assert not [line for line in beside(None, Level.WARNING, "its key is no time") if "tables" in line]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,11 @@ def test_of_tables_that_are_critical_the_one_in_view_is_one() -> None:
     assert 2 == replace(found, snapshot=snapshot, levels={other: Level.CRITICAL}).critical
     assert 0 == replace(found, snapshot=snapshot, levels={other: None, worst.name: Level.CRITICAL}).critical
     assert 1 == replace(found, snapshot=replace(snapshot, table=None), levels={other: Level.CRITICAL}).critical
+    unknown = "schema app is not usable by this role"
+    assert 0 == replace(found, snapshot=snapshot, levels={other: unknown}).critical
+    third = TableName(schema="app", name="clicks")
+    more = replace(snapshot, tables=(worst.name, other, third))
+    assert 2 == replace(found, snapshot=more, levels={other: unknown, third: Level.CRITICAL}).critical
 
 
 def test_the_worst_table_is_the_first() -> None:
