@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from textual.widgets import Button, Input
 
 from dashboards import at_rest, ended, opened, planned, text_of, typed, until
 from pgalmanac.actions import ActionKind
+from pgalmanac.config import Settings
 from pgalmanac.plan import Plan, plan_drop
 from pgalmanac.policy import Policy
+from pgalmanac_tui.app import Dashboard
 from pgalmanac_tui.glyphs import UNICODE
 from pgalmanac_tui.panels.fate import changed
 from pgalmanac_tui.screens import change
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from pgalmanac.table_names import TableName
-    from pgalmanac_tui.app import Dashboard
     from pgalmanac_tui.screens.change import ChangeScreen
     from pgalmanac_tui.snapshot import Proposal, Wish
 
@@ -226,3 +228,11 @@ def test_what_is_worth_being_asked_again(before: Plan, now: Plan, again: bool) -
         before = replace(before, actions=tuple(replace(a, keep_until=day(3).lower) for a in before.actions))
 
     assert again is (changed(before, now, UNICODE) is not None)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no clock that goes on while it sleeps")
+def test_a_plan_grows_old_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux's monotonic clock stands still then."""
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 36_000.0, time.CLOCK_MONOTONIC: 1.0}.__getitem__)
+
+    assert 36_000.0 == Dashboard(Settings(), environ={}).clock()

@@ -55,6 +55,13 @@ _LONGEST_RETRY: Final = 30.0
 _CLOSER_SECONDS: Final = 10.0
 # An answer that takes longer is said to be late; when it is given up is the gateway's business.
 _LATE_SECONDS: Final = 3.0
+# Goes on while the machine sleeps, where there is such a clock: what is shown, or planned, grows old meanwhile.
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _seconds() -> float:
+    return time.clock_gettime(_CLOCK)
+
 
 MakeGateway = Callable[[Settings], "Gateway"]
 
@@ -85,7 +92,7 @@ class Dashboard(Shell):
         settings: Settings,
         *,
         make_gateway: MakeGateway = _server_gateway,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = _seconds,
         environ: dict[str, str] | None = None,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
