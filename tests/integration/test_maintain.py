@@ -152,8 +152,7 @@ async def test_a_night_after_which_inserts_fail_is_no_success(database: str) -> 
 async def test_a_night_before_a_day_with_a_hole_is_no_success(database: str) -> None:
     """As where the zone changed: of tomorrow only the beginning has a partition, and the next night comes after it."""
     tomorrow, after = (today() + timedelta(days=n) for n in (1, 2))
-    add_partitions(database, days=[0], rows_a_day=5)
-    add_partitions(database, days=range(2, 31))
+    add_partitions(database, days=[0, *range(2, 31)])
     begins = f"FOR VALUES FROM ('{tomorrow}') TO ('{tomorrow} 00:00:00.001')"
     with connect(database) as connection:
         connection.execute(f"CREATE TABLE short PARTITION OF events {begins}".encode())
@@ -165,7 +164,6 @@ async def test_a_night_before_a_day_with_a_hole_is_no_success(database: str) -> 
 
     assert (none_ahead.error, report.failed) == (None, True)
     assert str(report.error).startswith(f"public.events has no partition from {tomorrow} 00:00 UTC on, and inserts")
-    assert rows(database, "SELECT count(*) > 0 FROM housekeeper_partition_stats") == [(True,)]
     assert [f"{o.action.bounds.upper:%Y-%m-%d %H:%M}" for o in fixed.outcomes] == [f"{after} 00:00"]
     assert (fixed.failed, again.failed) == (False, False)
 
@@ -320,7 +318,13 @@ async def test_what_refers_to_another_table_goes_before_what_it_refers_to(
 
 @pytest.mark.parametrize(
     ("stays", "policy"),
-    [("a row of another day", {}), ("a pin", {}), ("nothing", {"grace_days": 7}), ("nothing", {"max_drops": 1})],
+    [
+        ("a row of another day", {}),
+        ("a pin", {}),
+        # PostgreSQL 14 takes the foreign key from what it detaches, so that the same night lets both go to the trash.
+        pytest.param("nothing", {"grace_days": 7}, marks=pytest.mark.pg(">= 15")),
+        ("nothing", {"max_drops": 1}),
+    ],
 )
 async def test_a_plan_shows_what_its_own_drops_do_not_let_go(
     empty_database: str, stays: str, policy: dict[str, int]

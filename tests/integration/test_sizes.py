@@ -57,6 +57,19 @@ async def check(conninfo: str, **policy: object) -> TableReport:
 
 
 @pytest.mark.pg(">= 15")
+async def test_a_night_that_leaves_a_hole_measures_what_there_is(database: str) -> None:
+    """It is an error for whoever has to be called, and all of its work was done."""
+    support.add_partitions(database, days=[-1], rows_a_day=50)
+    with support.connect(database) as connection:
+        late = f"FROM ('{support.today()} 23:59:59') TO ('{support.today() + timedelta(days=1)}')"
+        connection.execute(f"CREATE TABLE late PARTITION OF events FOR VALUES {late}".encode())
+    report = await run(database)
+
+    assert "has no partition for now" in str(report.error)
+    assert [50] == [rows for _, rows, *_ in support.rows(database, STATS)]
+
+
+@pytest.mark.pg(">= 15")
 async def test_a_run_stores_what_changed_and_nothing_else(database: str) -> None:
     """Partitions with rows get a row; a second run adds one for the partition that was written to since."""
     support.add_partitions(database, days=range(-3, 1), rows_a_day=50)
