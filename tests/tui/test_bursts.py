@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.widgets import Input
 
-from dashboards import at_rest, until
+from dashboards import PATIENCE_SECONDS, at_rest, until
+from pgalmanac_tui import keyboard
 from pgalmanac_tui.screens.change import ChangeScreen
 from pgalmanac_tui.screens.lists import Lists
 from pgalmanac_tui.screens.main import MainScreen
@@ -20,6 +23,8 @@ from pgalmanac_tui.widgets.calendar import Calendar
 from snapshots import TODAY
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     from textual.app import App
     from textual.pilot import Pilot
 
@@ -27,7 +32,9 @@ if TYPE_CHECKING:
 def burst(to: App[int], *keys: str) -> None:
     """Press these keys before any of them is handled; a text is its characters."""
     for word in keys:
-        for key in [word] if len(word) > 1 and word in {"tab", "enter", "down", "escape", "up"} else word:
+        for key in (
+            [word] if len(word) > 1 and word in {"tab", "enter", "down", "escape", "up", "ctrl+c", "ctrl+q"} else word
+        ):
             name = _character_to_key(key) if len(key) == 1 else key
             to.post_message(events.Key(name, key if len(key) == 1 else None))
 
@@ -141,3 +148,69 @@ async def test_what_follows_a_key_that_was_held_down_finds_it_done() -> None:
         burst(dashboard, "tab", *["down"] * 20, "v", "up")
         await until(pilot, lambda: calendar.has_focus and calendar.day == TODAY - timedelta(days=21))
         assert calendar.begin == TODAY - timedelta(days=20)
+
+
+@asynccontextmanager
+async def stuck(keys: tuple[str, ...]) -> AsyncIterator[Pilot[int]]:
+    """A dashboard whose calendar does not come to an end with what z asks for, and *keys* were pressed after that."""
+    released = asyncio.Event()
+
+    async def wait(_: Calendar, event: events.Key) -> None:
+        if event.key == "z":
+            await released.wait()
+
+    dashboard = app(Frozen(HEALTHY))
+    async with dashboard.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Calendar, "handle_key", wait)
+            burst(dashboard, "z", *keys)
+            try:
+                yield pilot
+            finally:
+                released.set()
+
+
+async def soon(holds: Callable[[], bool]) -> None:
+    """Wait for something to become true where the pilot would wait for what is stuck; only a failure takes so long."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110  # what shows on the screen is no event
+            await asyncio.sleep(0.02)
+
+
+def said(pilot: Pilot[int]) -> list[str]:
+    """What is notified of."""
+    return [notification.message for notification in pilot.app._notifications]
+
+
+DROPPED = "a key is stuck: those pressed meanwhile were dropped"
+
+
+async def test_keys_that_waited_behind_one_that_is_stuck_are_said_to_be_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once, however many there are."""
+    monkeypatch.setattr(keyboard, "_STUCK_SECONDS", 0.5)
+
+    async with stuck(("j", "j", "D")) as pilot:
+        await soon(lambda: said(pilot) == [DROPPED])
+
+
+@pytest.mark.parametrize("behind", [("ctrl+c",), ("j", "ctrl+c", "D")])
+async def test_what_ends_it_does_not_wait_behind_a_key_that_is_stuck(
+    behind: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is heard long before the key is given up, and only it."""
+    monkeypatch.setattr(keyboard, "_STUCK_SECONDS", 3600)
+
+    async with stuck(behind) as pilot:
+        await soon(lambda: "q quits" in said(pilot))
+        assert (DROPPED in said(pilot)) is (len(behind) > 1)
+
+
+async def test_one_can_leave_behind_a_key_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ctrl+q, which Textual has."""
+    monkeypatch.setattr(keyboard, "_STUCK_SECONDS", 3600)
+
+    async with stuck(("ctrl+q",)) as pilot:
+        await soon(lambda: pilot.app._exit)

@@ -23,6 +23,9 @@ __all__ = ["Keyboard"]
 
 # What takes longer is stuck, and keys that were pressed before one saw that are not meant for what comes out of it.
 _STUCK_SECONDS: Final = 10.0
+# Who presses these wants to leave, and waits no longer than that.
+_LEAVING: Final = frozenset({"ctrl+c", "ctrl+q"})
+_LEAVING_SECONDS: Final = 1.0
 # Held down they repeat themselves thirty times a second, and what they did not move at first stays where it is.
 _MOVES: Final = frozenset({"up", "down", "left", "right", "pageup", "pagedown", "h", "j", "k", "l"})
 
@@ -35,6 +38,8 @@ class Keyboard:
         self._app, self._hand_on = app, hand_on
         self._pressed: deque[events.Event] = deque()
         self._task: asyncio.Task[None] | None = None
+        # When the key that was handed on last is given up, while it is waited for.
+        self._patience: asyncio.Timeout | None = None
         # The key that has moved nothing, and whether it was pressed again, which nobody has waited for.
         self._held: str | None = None
         self._behind = False
@@ -42,6 +47,9 @@ class Keyboard:
     def press(self, key: events.Event) -> None:
         """Take a key, or a text that is pasted; it is handed on soon."""
         self._pressed.append(key)
+        if _leaves(key) and self._patience is not None and not self._patience.expired():
+            end = asyncio.get_running_loop().time() + _LEAVING_SECONDS
+            self._patience.reschedule(min(end, self._patience.when() or end))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._all())
 
@@ -49,11 +57,22 @@ class Keyboard:
         while self._pressed and self._app.screen_stack:
             key = self._pressed.popleft()
             try:
-                async with asyncio.timeout(_STUCK_SECONDS):
+                leaving = any(map(_leaves, self._pressed))
+                async with asyncio.timeout(_LEAVING_SECONDS if leaving else _STUCK_SECONDS) as self._patience:
                     await self._one(key)
             except TimeoutError:
-                self._pressed.clear()
-                self._held = None
+                self._give_up()
+            finally:
+                self._patience = None
+
+    def _give_up(self) -> None:
+        """Forget the key that is stuck, and drop those behind it but what leaves."""
+        kept = [key for key in self._pressed if _leaves(key)]
+        if len(kept) < len(self._pressed):
+            what = "a key is stuck: those pressed meanwhile were dropped"
+            self._app.notify(what, severity="warning")
+        self._pressed = deque(kept)
+        self._held, self._behind = None, False
 
     async def _one(self, key: events.Event) -> None:
         """Hand a key on, and wait until nothing is under way that it has set going."""
@@ -86,6 +105,10 @@ class Keyboard:
         """Wait until all has been heard that was said to *node* or what it is in; the last of it moves the focus."""
         for pump in (*node.ancestors_with_self, self._app):
             await _reached(pump)
+
+
+def _leaves(key: events.Event) -> bool:
+    return isinstance(key, events.Key) and key.key in _LEAVING
 
 
 async def _reached(pump: MessagePump, what: Callable[[], Awaitable[None]] | None = None) -> None:

@@ -82,7 +82,10 @@ class Model:
 
     @property
     def critical(self) -> int:
-        """How many tables are critical, if another than that in view is among them; else 0. Some cannot be told of."""
+        """How many tables are critical, if another than that in view is among them; else 0.
+
+        One of which it cannot be told is not.
+        """
         tables = () if self.snapshot is None else self.snapshot.tables
         levels = {name: self.levels.get(name) for name in tables if name != self.name}
         others = sum(1 for level in levels.values() if level == "critical")
