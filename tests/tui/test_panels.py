@@ -20,7 +20,7 @@ from pgalmanac.table_names import TableName
 from pgalmanac_tui.almanac import Almanac
 from pgalmanac_tui.columns.tables import table_rows
 from pgalmanac_tui.format import Line, width
-from pgalmanac_tui.glyphs import UNICODE, Mark
+from pgalmanac_tui.glyphs import ASCII, UNICODE, Mark
 from pgalmanac_tui.model import Link, Model, profile_key
 from pgalmanac_tui.panels.details import details
 from pgalmanac_tui.panels.fate import stake
@@ -346,3 +346,22 @@ def test_of_an_hour_it_is_not_said_that_the_day_is_missing() -> None:
         for e in Almanac.of(TableState(plan=plan_maintain(events([day(-1)]), Policy())), {}).entries
         if e.mark is Mark.MISSING
     ]
+
+
+def test_rows_of_which_some_are_not_known_are_at_least_so_many() -> None:
+    """As after pg_upgrade, when one partition of many was analysed; in the header by a sign, in ASCII too."""
+    table = events([partition(day(n), oid=100 + n) for n in (0, 1)], now=NOW)
+    counts = {
+        p.oid: PartitionCount(oid=p.oid, name=p.name, rows=rows, exact=False, bytes=8192)
+        for p, rows in zip(table.partitions, (5000, None), strict=True)
+    }
+    found = model()
+    assert found.snapshot is not None
+    state = TableState(plan=plan_maintain(table, Policy()), runs=(), counts=counts)
+    found = replace(found, snapshot=replace(found.snapshot, table=state), almanac=Almanac.of(state, {}))
+
+    assert "  ≥5,000 rows  " in text(header(found, 100, 3, UNICODE))[1]
+    assert "  >=5,000 rows  " in text(header(found, 100, 3, ASCII))[1]
+    assert "at least ≈5,000 rows" in of_day(found, last=TODAY + timedelta(days=1))
+    counts[100] = replace(counts[100], rows=0)
+    assert f"  {UNICODE.none} rows  " in text(header(found, 100, 3, UNICODE))[1]

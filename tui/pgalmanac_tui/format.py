@@ -130,11 +130,18 @@ def amount(rows: int | None, glyphs: Glyphs, *, exact: bool = True, short: bool 
     return f"{about}{rows:,}"
 
 
-def rows_of(counts: Iterable[PartitionCount]) -> int | None:
-    """Their rows, as far as they are known; None where they are known of none and of some it is not known."""
+def rows_of(counts: Iterable[PartitionCount], glyphs: Glyphs, *, exact: bool = False, short: bool = False) -> str:
+    """Their rows: at least so many where they are not known of all, which in a *short* text is a sign.
+
+    Of an estimate that is not all of it there is no more to be said than that.
+    """
     known = [c.rows for c in counts]
     total = sum(rows or 0 for rows in known)
-    return None if not total and None in known else total
+    if None not in known:
+        return amount(total, glyphs, exact=exact, short=short)
+    if not total:
+        return glyphs.none
+    return f"{glyphs.least if short else 'at least '}{amount(total, glyphs, exact=exact or short, short=short)}"
 
 
 def counted(number: int, what: str) -> str:

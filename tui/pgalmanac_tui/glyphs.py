@@ -79,7 +79,7 @@ SHORT: Final[dict[Mark, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
-    """One set of characters, each one cell wide. *marks* has two cells for each day."""
+    """One set of characters, each one cell wide but *least*. *marks* has two cells for each day."""
 
     ascii: bool
     marks: dict[Mark, str]
@@ -89,6 +89,7 @@ class Glyphs:
     ok: str
     info: str
     approx: str
+    least: str
     none: str
     cut: str
     chosen: str
@@ -138,6 +139,7 @@ UNICODE: Final = Glyphs(
     ok="✔",
     info="·",
     approx="≈",
+    least="≥",
     none="–",
     cut="…",
     chosen="▸",
@@ -177,6 +179,7 @@ ASCII: Final = Glyphs(
     ok="*",
     info=".",
     approx="~",
+    least=">=",
     none="-",
     cut="~",
     chosen=">",

@@ -77,7 +77,7 @@ def _range(almanac: Almanac, span: tuple[date, date], glyphs: Glyphs) -> Iterato
     if missing := sum(1 for e in entries if e.partition is None):
         yield ((f"{glyphs.critical} {missing} missing", "warning"),)
     exact = bool(known) and all(c.exact for c in known)
-    yield ((f"{amount(rows_of(known), glyphs, exact=exact)} rows", ""),)
+    yield ((f"{rows_of(known, glyphs, exact=exact)} rows", ""),)
     yield ((size(sum(c.bytes or 0 for c in known), glyphs), ""),)
     yield (("c", "key"), (" create  ", ""), ("D", "key"), (" drop", ""))
     yield (("esc", "key"), (" one day", ""))

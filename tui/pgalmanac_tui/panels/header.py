@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from pgalmanac.errors import ConnectError
-from pgalmanac_tui.format import Line, Span, ago, amount, clean, counted, duration, fit, in_time, rows_of, size, width
+from pgalmanac_tui.format import Line, Span, ago, clean, counted, duration, fit, in_time, rows_of, size, width
 from pgalmanac_tui.glyphs import Glyphs
 from pgalmanac_tui.model import Link, Model
 
@@ -83,14 +83,13 @@ def _table(model: Model, cells: int, glyphs: Glyphs) -> Line:
         return others
     several = f" {glyphs.down}" if len(snapshot.tables) > 1 else ""
     counts = table.counts.values()
-    rows = rows_of(counts)
     total = sum(c.bytes or 0 for c in counts)
     name = f" {clean(str(table.name))}{several}"
     left: Line = (
         (name, "accent"),
         (f"  {table.view.interval}", "dim"),
         (f"  {counted(len(table.view.table.partitions), 'partition')}", ""),
-        (f"  {amount(rows, glyphs, exact=False, short=True)} rows", ""),
+        (f"  {rows_of(counts, glyphs, short=True)} rows", ""),
         (f"  {size(total, glyphs)}", ""),
     )
     runs = _runs(table, snapshot, now, glyphs)
