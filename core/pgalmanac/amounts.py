@@ -25,7 +25,7 @@ def byte_size(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its largest unit but one where that is a small number: `0.4 s`, `12 s`, `3 min`, `5 h`."""
+    """A length of time in one unit, the largest of which there are at least two: `0.4 s`, `90 s`, `3 min`, `5 h`."""
     if seconds < _TWO_DIGITS:
         return f"{seconds:.1f} s"
     for limit, unit, length in ((120, "s", 1), (7200, "min", 60), (2 * _DAY, "h", 3600)):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgalmanac.amounts import byte_size
 from pgalmanac.log import shown
-from pgalmanac.report_words import MISSING, duration, is_counted, row_count, utc_second, wrapped
+from pgalmanac.report_words import MISSING, is_counted, lasted, row_count, utc_second, wrapped
 
 if TYPE_CHECKING:
     from pgalmanac.records import ActionRecord, RunRecord
@@ -22,7 +22,7 @@ def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False, verbo
     ids = max(3, *(len(str(run.id)) for run in runs))
     lines = [f"{'run':>{ids}}  {'started (UTC)':<19}  {'took':>9}  {'by':<9}  {'status':<7}  task"]
     for run in runs:
-        took = MISSING if run.duration_ms is None else duration(run.duration_ms)
+        took = MISSING if run.duration_ms is None else lasted(run.duration_ms)
         lines.append(
             f"{shown(str(run.id)):>{ids}}  {utc_second(run.started_at):<19}  {took:>9}  "
             f"{shown(run.triggered_by or MISSING):<9}  {shown(run.status):<7}  {shown(run.task_name)}"
@@ -36,7 +36,7 @@ def history_text(runs: Sequence[RunRecord], *, with_actions: bool = False, verbo
 
 
 def _action_lines(action: ActionRecord, indent: str, verbose: bool) -> Iterator[str]:  # noqa: FBT001  # passed on
-    took = MISSING if action.duration_ms is None else duration(action.duration_ms)
+    took = MISSING if action.duration_ms is None else lasted(action.duration_ms)
     yield (
         f"{indent}{shown(action.status):<7}  {shown(action.action):<9}  {shown(action.partition):<39}  "
         f"{took:>8}  {shown(action.reason)}"

@@ -22,8 +22,8 @@ from pgalmanac.report_kept import kept_facts, kept_lines
 from pgalmanac.report_words import (
     MISSING,
     ago,
-    duration,
     is_counted,
+    lasted,
     local_minute,
     local_second,
     row_count,
@@ -162,7 +162,7 @@ def _summary(table: TableReport) -> Iterator[str]:
     }
     yield "  " + ", ".join(f"{humanize.intcomma(number)} {word}" for word, number in counts.items())
     recorded = "" if table.run_id is None else f", recorded as run {shown(table.run_id)}"
-    yield f"  took {duration(took)}{recorded}"
+    yield f"  took {lasted(took)}{recorded}"
 
 
 def _coverage(seen: View) -> Iterator[str]:

@@ -18,8 +18,8 @@ __all__ = [
     "MISSING",
     "WIDTH",
     "ago",
-    "duration",
     "is_counted",
+    "lasted",
     "local_minute",
     "local_second",
     "row_count",
@@ -64,7 +64,7 @@ def is_counted(kind: str, status: str) -> bool:
     return kind in _COUNTED or (kind, status) == (ActionKind.ARCHIVE, Status.DONE)
 
 
-def duration(milliseconds: float) -> str:
+def lasted(milliseconds: float) -> str:
     """4.1 ms, 12.3 s, or minutes and longer in words."""
     seconds = milliseconds / 1000
     if seconds < 1:
