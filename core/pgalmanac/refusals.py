@@ -76,9 +76,7 @@ async def forbidden_by(session: Session, refusal: psycopg.Error) -> str | None:
     if not where:
         return None
     for trigger, schema, function in await (await session.execute(_EVENT_TRIGGERS)).fetchall():
-        if re.search(
-            rf"(?<!\w){re.escape(function)}\(\)", where
-        ):  # as such a function is called, whatever the language
+        if re.search(rf"(?<!\w){re.escape(function)}\(\)", where):  # it has no arguments
             name = TableName(schema=schema, name=function)
             return f"the event trigger {quote(trigger)} forbids it; have its function {name} let it pass"
     return None

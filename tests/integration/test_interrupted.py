@@ -460,9 +460,11 @@ async def test_nothing_is_archived_for_a_drop_that_is_forbidden(database: str, t
 
 
 async def test_a_creation_that_an_event_trigger_forbids_names_it(database: str) -> None:
-    """It is said of whatever it refuses."""
+    """It is said of whatever it refuses, and of no other whose name the server's context of an error has too."""
     with connect(database) as connection:
         connection.execute(
+            "CREATE FUNCTION line() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+            "CREATE EVENT TRIGGER another ON ddl_command_end EXECUTE FUNCTION line();"
             "CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';"
             "CREATE EVENT TRIGGER keeper ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION keep()"
         )
